@@ -1,0 +1,34 @@
+/** `npm run build`: src/ → dist/. Plain tsc, and cc for the native part; the binary gets its execute bit. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+rmSync('dist', { recursive: true, force: true });
+execFileSync('tsc', ['-p', 'tsconfig.json'], { stdio: 'inherit' });
+chmodSync('dist/main.js', 0o755);
+const problem = buildNative('dist/platform/tsunicorn.node');
+if (problem) process.stderr.write(`built without the native part (PID 1, systemd): ${problem}\n`);
+
+/** Answers why it could not be built; tsunicorn runs without. */
+function buildNative(output: string): string | undefined {
+  if (process.platform !== 'linux') return 'it is for Linux only';
+  const include = headers();
+  if (!include) return 'the npm package node-api-headers is not installed';
+  const compiler = process.env.CC ?? 'cc';
+  // nodelete: a signal handler must not be unloaded.
+  const flags = ['-O2', '-shared', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra', '-Wl,-z,nodelete,-s'];
+  const args = [...flags, '-I', include, 'src/platform/native/tsunicorn.c', '-o', output];
+  const { error, status, stderr } = spawnSync(compiler, args, { encoding: 'utf8' });
+  if (error)
+    return `there is no C compiler (${compiler}: ${error.message}); Debian: gcc libc6-dev, Alpine: gcc musl-dev`;
+  if (status !== 0) return `${compiler} failed: ${stderr.trim().split('\n')[0]}`;
+  return undefined;
+}
+
+function headers(): string | undefined {
+  try {
+    return createRequire(import.meta.url)('node-api-headers').include_dir;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,85 @@
+/** Health and metrics for orchestrators and Prometheus. Served by the arbiter, so a busy worker cannot delay it. */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { type BindAddress, formatBindAddress } from '../config/bind-address.ts';
+import { HaltServer } from '../errors.ts';
+import { http } from '../platform/node-http.ts';
+
+export interface AdminSource {
+  readiness(): { ready: boolean; reason: string };
+  metrics(): Promise<{ contentType: string; text: string }>;
+}
+
+const TEXT = 'text/plain; charset=utf-8';
+const JSON_TYPE = 'application/json; charset=utf-8';
+/** A scraper or a probe is done in far less; slow ones must not pile up. */
+const REQUEST_TIMEOUT_MS = 10_000;
+
+/** Binds and serves until the returned function is called. Throws HaltServer (69) where the address cannot be bound. */
+export async function serveAdmin(address: BindAddress, source: AdminSource): Promise<() => Promise<void>> {
+  const server = http.createServer(
+    { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
+    (request, response) => {
+      void answer(source, request, response);
+    },
+  );
+  await listen(server, address);
+  return async () => {
+    const closed = new Promise((resolve) => server.close(resolve));
+    server.closeAllConnections();
+    await closed;
+  };
+}
+
+function listen(server: Server, address: BindAddress): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', (error) => {
+    reject(
+      new HaltServer(
+        `cannot bind the admin address ${formatBindAddress(address)}: ${error.message}. See TSUNICORN_ADMIN_BIND`,
+        'bind',
+      ),
+    );
+  });
+  server.once('listening', () => resolve());
+  if (address.kind === 'tcp') server.listen({ host: address.host, port: address.port });
+  else if (address.kind === 'unix') server.listen({ path: address.path });
+  else server.listen({ fd: address.fd });
+  return promise;
+}
+
+async function answer(source: AdminSource, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const path = (request.url ?? '/').split('?')[0];
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    return send(response, 405, TEXT, 'only GET and HEAD\n', { Allow: 'GET, HEAD' });
+  }
+  switch (path) {
+    case '/livez':
+      return send(response, 200, TEXT, 'ok\n');
+    case '/readyz': {
+      const readiness = source.readiness();
+      return send(response, readiness.ready ? 200 : 503, JSON_TYPE, `${JSON.stringify(readiness)}\n`);
+    }
+    case '/metrics': {
+      const { contentType, text } = await source.metrics();
+      return send(response, 200, contentType, text);
+    }
+    default:
+      return send(response, 404, TEXT, 'not found: /livez, /readyz and /metrics are here\n');
+  }
+}
+
+function send(
+  response: ServerResponse,
+  status: number,
+  type: string,
+  body: string,
+  headers: Record<string, string> = {},
+): void {
+  response.writeHead(status, {
+    'Content-Type': type,
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    ...headers,
+  });
+  response.end(body);
+}

@@ -1,0 +1,293 @@
+/**
+ * The arbiter's loop: handle what was signalled and reported → ask the pool what is due → do it → sleep until the next
+ * deadline. It binds, spawns, watches and reports; it never touches a request.
+ */
+import { statSync } from 'node:fs';
+import { isatty } from 'node:tty';
+import type { Logger } from 'pino';
+import { type AdminSource, serveAdmin } from '../admin/admin.ts';
+import type { Settings } from '../config/settings.ts';
+import { HaltServer } from '../errors.ts';
+import { type FromWorker, WELCOME_APP } from '../messages.ts';
+import { identityOf } from '../platform/identity.ts';
+import { inheritedSockets, Listeners } from '../platform/listeners.ts';
+import { loadNative } from '../platform/native.ts';
+import { NOTIFY_VARIABLES, Notifier } from '../platform/notify.ts';
+import { startReaper } from '../platform/reaper.ts';
+import type { ArbiterSignal, Signals } from '../platform/signals.ts';
+import type { Sizing } from '../sizing.ts';
+import { version } from '../version.ts';
+import type { Decision } from './decisions.ts';
+import { Ledger } from './ledger.ts';
+import { nodeFlags } from './node-flags.ts';
+import { writePidfile } from './pidfile.ts';
+import { Pool } from './pool.ts';
+import { type Exit, WorkerHandle } from './worker-handle.ts';
+
+/** The loop turns at least this often, so that a gap in its own time shows (see the pool's starvation rule). */
+const TICK_MS = 1_000;
+/** Orphans announce themselves by SIGCHLD; this finds one whose signal met a list that lacked it. */
+const REAP_MS = 5_000;
+
+export interface ArbiterOptions {
+  readonly settings: Settings;
+  readonly sizing: Sizing;
+  readonly logger: Logger;
+  /** Reopens the server log's file. */
+  readonly reopenLog: () => void;
+  readonly signals: Signals;
+  readonly process: NodeJS.Process;
+}
+
+export class Arbiter {
+  readonly #options: ArbiterOptions;
+  readonly #settings: Settings;
+  readonly #log: Logger;
+  readonly #pool: Pool;
+  readonly #listeners: Listeners;
+  readonly #workers = new Map<number, WorkerHandle>();
+  readonly #ledger = new Ledger();
+  readonly #identity: { uid?: number; gid?: number };
+  readonly #workerEnv: NodeJS.ProcessEnv;
+  readonly #notifier: Notifier;
+  readonly #native = loadNative();
+  readonly #inbox: (() => void)[] = [];
+  #wake: () => void = () => {};
+
+  constructor(options: ArbiterOptions) {
+    const { settings, sizing, logger, process } = options;
+    this.#options = options;
+    this.#settings = settings;
+    this.#log = logger;
+    this.#identity = identityOf(settings.user, settings.group);
+    this.#pool = new Pool({ ...settings, workers: sizing.workers });
+    // A worker that may pause has to leave its connections to the others, which only a shared socket can.
+    const uncapped = settings.workerClass === 'async' && settings.workerConnections === 0;
+    this.#listeners = new Listeners({ reusePort: settings.reusePort && uncapped, socketMode: settings.socketMode });
+    const { LISTEN_FDS: _fds, LISTEN_PID: _pid, LISTEN_FDNAMES: _names, ...env } = process.env;
+    for (const name of NOTIFY_VARIABLES) delete env[name];
+    this.#workerEnv = env;
+    this.#notifier = new Notifier({ loaded: this.#native, env: process.env, pid: process.pid, log: logger });
+  }
+
+  /** Serves until it is told to stop. Always throws HaltServer, whose status is the exit code. */
+  async run(): Promise<never> {
+    const undo: (() => void | Promise<void>)[] = [() => this.#notifier.stop()];
+    try {
+      undo.push(this.#options.signals.connect((signal) => this.#enqueue(() => this.#onSignal(signal))));
+      undo.push(this.#reap());
+      await this.#start(undo);
+      for (;;) {
+        for (const event of this.#inbox.splice(0)) event();
+        for (const decision of this.#pool.due(performance.now())) await this.#perform(decision);
+        this.#notifier.update(this.#pool.serviceState, this.#pool.readiness().reason);
+        await this.#sleep();
+      }
+    } finally {
+      this.#listeners.release();
+      for (const undone of undo.reverse()) await undone();
+    }
+  }
+
+  async #start(undo: (() => void | Promise<void>)[]): Promise<void> {
+    const { settings, sizing, process } = this.#options;
+    if (!statSync(settings.chdir, { throwIfNoEntry: false })?.isDirectory()) {
+      throw new HaltServer(`TSUNICORN_CHDIR=${settings.chdir}: there is no such directory`, 'config');
+    }
+    this.#log.info(`tsunicorn ${version()} on Node.js ${process.version}`);
+    if (sizing.warning) this.#log.warn(sizing.warning);
+    this.#log.info(sizing.why);
+    if (settings.pidfile) undo.push(writePidfile(settings.pidfile, process.pid));
+    const inherited = inheritedSockets(process.env, process.pid);
+    await this.#listeners.bind(inherited.length > 0 ? inherited : settings.bind, sizing.workers);
+    if (settings.adminBind) undo.push(await serveAdmin(settings.adminBind, this.#adminSource()));
+    this.#log.info(`listening on ${this.#listeners.urls.join(', ')}`);
+  }
+
+  #reap(): () => void {
+    return startReaper({
+      loaded: this.#native,
+      process: this.#options.process,
+      isOurs: (pid) => [...this.#workers.values()].some((worker) => worker.pid === pid),
+      reaped: () => this.#ledger.orphanReaped(),
+      intervalMs: REAP_MS,
+      log: this.#log,
+    });
+  }
+
+  #enqueue(event: () => void): void {
+    this.#inbox.push(event);
+    this.#wake();
+  }
+
+  async #sleep(): Promise<void> {
+    if (this.#inbox.length > 0) return;
+    const now = performance.now();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, Math.min(TICK_MS, Math.max(0, this.#pool.nextDeadline(now) - now)));
+    this.#wake = resolve;
+    await promise;
+    clearTimeout(timer);
+  }
+
+  #onSignal(signal: ArbiterSignal): void {
+    const now = performance.now();
+    const { target } = this.#pool;
+    this.#log.info(`received ${signal}`);
+    switch (signal) {
+      case 'SIGTERM':
+        return this.#pool.stop(now);
+      case 'SIGINT':
+      case 'SIGQUIT':
+        return this.#pool.quit(now);
+      case 'SIGHUP':
+        return this.#pool.reload(now);
+      case 'SIGTTIN':
+        return this.#pool.resize(target + 1);
+      case 'SIGTTOU':
+        return this.#pool.resize(target - 1);
+      case 'SIGUSR1':
+        this.#options.reopenLog();
+        for (const worker of this.#workers.values()) worker.send({ type: 'reopen logs' });
+        return;
+      case 'SIGUSR2':
+        return this.#report();
+      case 'SIGWINCH':
+        // On a terminal it only says that the window has another size (Gunicorn obeys it as a daemon alone, too).
+        return isatty(2) ? undefined : this.#pool.park(now);
+      default:
+        return signal satisfies never;
+    }
+  }
+
+  /** Does what the pool decided. Throws HaltServer at the end. */
+  async #perform(decision: Decision): Promise<void> {
+    if (decision.do === 'spawn') return await this.#spawn(decision);
+    if (decision.do === 'halt') throw new HaltServer(decision.why, decision.exit);
+    if (decision.do === 'release listeners') return this.#listeners.release();
+    if (decision.do === 'give up reload') {
+      return this.#log.error(`the reload is given up, the workers that serve go on: ${decision.why}`);
+    }
+    const worker = this.#workers.get(decision.age);
+    if (!worker) return;
+    const subject = subjectOf(worker);
+    switch (decision.do) {
+      case 'close connections':
+        return worker.send({ type: 'closing' });
+      case 'drain':
+        this.#log.info(subject, `worker drains: ${decision.why}`);
+        return worker.send({ type: 'drain', quick: decision.quick });
+      case 'kill':
+        this.#log.warn(
+          { ...subject, inFlight: this.#ledger.inFlight(worker.slot) },
+          `worker is killed: ${decision.why}`,
+        );
+        return worker.kill();
+      case 'cover':
+        for (const { key, handle } of this.#listeners.ownedBy(decision.slot)) {
+          worker.send({ type: 'descriptor', key, cover: true }, handle);
+        }
+        return;
+      case 'uncover':
+        for (const { key } of this.#listeners.ownedBy(decision.slot)) worker.send({ type: 'uncover', key });
+        return;
+      default:
+        return decision satisfies never;
+    }
+  }
+
+  async #spawn({ age, slot }: { readonly age: number; readonly slot: number }): Promise<void> {
+    try {
+      await this.#listeners.ensureSlots(slot + 1);
+    } catch (error) {
+      if (!(error instanceof HaltServer)) throw error;
+      this.#log.error(`no further worker: ${error.message}`);
+      this.#pool.resize(slot);
+      this.#pool.exited(age, { why: error.message, fatal: false }, performance.now());
+      return;
+    }
+    const worker = new WorkerHandle(
+      {
+        slot,
+        age,
+        settings: this.#settings,
+        listeners: this.#listeners.of(slot),
+        execArgv: nodeFlags(this.#settings, this.#options.sizing.heapBytes, this.#workerEnv.NODE_OPTIONS),
+        env: this.#workerEnv,
+        ...this.#identity,
+      },
+      {
+        message: (from, message) => this.#enqueue(() => this.#onMessage(from, message)),
+        exit: (from, exit) => this.#enqueue(() => this.#onExit(from, exit)),
+      },
+    );
+    this.#workers.set(age, worker);
+    this.#log.debug(subjectOf(worker), 'worker boots');
+  }
+
+  #onMessage(worker: WorkerHandle, message: FromWorker): void {
+    const now = performance.now();
+    const { age } = worker;
+    this.#pool.beat(age, now);
+    switch (message.type) {
+      case 'ready':
+        this.#pool.ready(age, now);
+        this.#log.info(subjectOf(worker), `worker is ready with ${message.app}`);
+        if (message.app === WELCOME_APP && age === 1) this.#log.warn(NO_APP(this.#settings.chdir));
+        return;
+      case 'beat':
+        return this.#ledger.add(worker.slot, message.report);
+      case 'asks to leave':
+        if (!this.#pool.stopping) this.#log.info(subjectOf(worker), 'worker received SIGTERM and is to be replaced');
+        return this.#pool.leave(age, 'reload');
+      case 'broken':
+        return this.#pool.broke(age, now);
+      case 'boot failed':
+        worker.lastWords = message;
+        return;
+      case 'want descriptor': {
+        const handle = this.#listeners.get(message.key)?.handle;
+        if (handle) worker.send({ type: 'descriptor', key: message.key, cover: false }, handle);
+        return;
+      }
+      case 'born':
+        return;
+      default:
+        return message satisfies never;
+    }
+  }
+
+  #onExit(worker: WorkerHandle, exit: Exit): void {
+    this.#workers.delete(worker.age);
+    this.#ledger.gone(worker.slot, this.#workers.values());
+    const how = exit.error?.message ?? exit.signal ?? `exit code ${exit.code}`;
+    const why = worker.lastWords?.reason ?? how;
+    const reason = this.#pool.exited(worker.age, { why, fatal: worker.lastWords?.fatal ?? false }, performance.now());
+    if (reason) this.#ledger.restarted(reason);
+    const expected = reason === undefined || reason === 'reload' || reason === 'resize';
+    this.#log[expected ? 'info' : 'error']({ ...subjectOf(worker), ...(reason && { reason }) }, `worker ended: ${how}`);
+  }
+
+  #report(): void {
+    const now = performance.now();
+    const workers = this.#pool.workers.map(({ age, slot, state, bornAt }) => {
+      const seconds = Math.round((now - bornAt) / 1000);
+      return { worker: slot, age, pid: this.#workers.get(age)?.pid, state, seconds, ...this.#ledger.latest(slot) };
+    });
+    this.#log.info({ target: this.#pool.target, ...this.#pool.readiness(), workers }, 'status report');
+  }
+
+  #adminSource(): AdminSource {
+    return {
+      readiness: () => this.#pool.readiness(),
+      metrics: () => this.#ledger.scrape(this.#pool),
+    };
+  }
+}
+
+function subjectOf({ slot, age, pid }: WorkerHandle): { worker: number; age: number; workerPid: number | undefined } {
+  return { worker: slot, age, workerPid: pid };
+}
+
+const NO_APP = (directory: string): string =>
+  `no app is configured and none was found in ${directory}: serving the built-in welcome app. Set TSUNICORN_APP, for example TSUNICORN_APP=dist/app.js`;

@@ -1,0 +1,45 @@
+/** What the pool decides and what it is told: the vocabulary between `pool.ts` and `arbiter.ts`. */
+import type { ExitName } from '../errors.ts';
+
+/** Why a worker was replaced; the `reason` label of `tsunicorn_worker_restarts_total`. */
+export type RestartReason = 'crash' | 'stall' | 'boot' | 'reload' | 'resize';
+
+export type Decision =
+  | { readonly do: 'spawn'; readonly age: number; readonly slot: number }
+  /** Tell the worker that every response is to end its connection; it goes on accepting. */
+  | { readonly do: 'close connections'; readonly age: number }
+  | { readonly do: 'drain'; readonly age: number; readonly quick: boolean; readonly why: string }
+  | { readonly do: 'kill'; readonly age: number; readonly why: string }
+  | { readonly do: 'cover'; readonly age: number; readonly slot: number }
+  | { readonly do: 'uncover'; readonly age: number; readonly slot: number }
+  | { readonly do: 'release listeners' }
+  | { readonly do: 'give up reload'; readonly why: string }
+  | { readonly do: 'halt'; readonly exit: ExitName; readonly why: string };
+
+/** Times in seconds, as in the settings of the same names. */
+export interface PoolSettings {
+  readonly workers: number;
+  readonly timeout: number;
+  readonly bootTimeout: number;
+  readonly gracefulTimeout: number;
+  readonly drainDelay: number;
+  readonly crashLimit: number;
+}
+
+/** `leaving` is a ready worker that is to be replaced and serves until its replacement is ready. */
+export type WorkerState = 'booting' | 'ready' | 'leaving' | 'draining';
+
+export interface PoolWorker {
+  readonly age: number;
+  readonly slot: number;
+  readonly bornAt: number;
+  readonly state: WorkerState;
+}
+
+/** How a worker ended, as far as the pool has to know. */
+export interface Ending {
+  /** One line for people: `exit code 1`, `SIGKILL`, or what the worker said before it went. */
+  readonly why: string;
+  /** Trying again cannot help: the app is missing or is not one. */
+  readonly fatal: boolean;
+}

@@ -1,0 +1,50 @@
+/** `tsunicorn check`: loads the configuration and the app as a worker would, without binding anything. */
+import { nodeFlags } from '../arbiter/node-flags.ts';
+import { WorkerHandle } from '../arbiter/worker-handle.ts';
+import { loadSettings } from '../config/load.ts';
+import { EXIT_CODES, HaltServer } from '../errors.ts';
+import { identityOf } from '../platform/identity.ts';
+import { readLimits } from '../platform/limits.ts';
+import { decideSizing } from '../sizing.ts';
+import { environmentOf } from './environment.ts';
+
+export async function check(process: NodeJS.Process): Promise<number> {
+  const { settings } = loadSettings(environmentOf(process));
+  const { heapBytes } = decideSizing(settings, readLimits());
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  let app: string | undefined;
+  const worker = new WorkerHandle(
+    {
+      slot: 0,
+      age: 1,
+      settings,
+      listeners: [],
+      execArgv: nodeFlags(settings, heapBytes, process.env.NODE_OPTIONS),
+      env: process.env,
+      checkOnly: true,
+      ...identityOf(settings.user, settings.group),
+    },
+    {
+      message: (from, message) => {
+        if (message.type === 'ready') app = message.app;
+        else if (message.type === 'boot failed') from.lastWords = message;
+      },
+      exit: ({ lastWords }, { code, signal, error }) => {
+        if (app !== undefined && code === EXIT_CODES.ok.status) return resolve(app);
+        const how =
+          lastWords?.reason ?? error?.message ?? `it ended with ${signal ?? `exit code ${code}`} while loading`;
+        reject(new HaltServer(how, lastWords?.fatal ? 'app' : 'boot'));
+      },
+    },
+  );
+  const timeout = setTimeout(() => {
+    worker.lastWords = { reason: `not ready after ${settings.bootTimeout} s (TSUNICORN_BOOT_TIMEOUT)`, fatal: false };
+    worker.kill();
+  }, settings.bootTimeout * 1000);
+  try {
+    process.stdout.write(`ok: ${await promise} can be served\n`);
+    return EXIT_CODES.ok.status;
+  } finally {
+    clearTimeout(timeout);
+  }
+}

@@ -1,0 +1,36 @@
+/** `tsunicorn`: serves until it is told to stop. */
+import { Arbiter } from '../arbiter/arbiter.ts';
+import { loadSettings } from '../config/load.ts';
+import { EXIT_CODES, HaltServer } from '../errors.ts';
+import { openServerLog } from '../observe/log.ts';
+import { readLimits } from '../platform/limits.ts';
+import type { Signals } from '../platform/signals.ts';
+import { decideSizing } from '../sizing.ts';
+import { environmentOf } from './environment.ts';
+
+/** Resolves with the exit status; the last line of the log says why. */
+export async function serve(process: NodeJS.Process, signals: Signals): Promise<number> {
+  const { settings } = loadSettings(environmentOf(process));
+  const log = openServerLog(settings, { pid: process.pid });
+  const sizing = decideSizing(settings, readLimits());
+  process.title = 'tsunicorn: arbiter';
+  const arbiter = new Arbiter({
+    settings,
+    sizing,
+    logger: log.logger,
+    reopenLog: () => log.destination.reopen(),
+    signals,
+    process,
+  });
+  try {
+    return await arbiter.run();
+  } catch (error) {
+    const status = error instanceof HaltServer ? error.status : EXIT_CODES.failure.status;
+    if (status === EXIT_CODES.ok.status) log.logger.info({ status }, (error as Error).message);
+    else if (error instanceof HaltServer) log.logger.fatal({ status }, error.message);
+    else log.logger.fatal({ status, err: error }, 'tsunicorn failed unexpectedly; please report this');
+    return status;
+  } finally {
+    await log.destination.close();
+  }
+}

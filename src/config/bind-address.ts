@@ -1,0 +1,142 @@
+/** Addresses to listen on: `TSUNICORN_BIND` and `TSUNICORN_ADMIN_BIND`. */
+import { isIPv4, isIPv6 } from 'node:net';
+import env from 'env-var';
+import { entriesOf, fromChdir } from './parsers.ts';
+import { BadValue, type Context, type Parser } from './table.ts';
+
+const { accessors } = env;
+
+export type BindAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  /** `path` is absolute; `{slot}` in it stands for the worker's slot. */
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'fd'; readonly fd: number };
+
+/** `sun_path` of unix(7) holds 108 bytes, the last of which is the terminating null byte. */
+const MAX_UNIX_PATH_BYTES = 107;
+
+/** Stands for `{slot}` when a path is measured: no machine has use for more digits. */
+const LONGEST_SLOT = '9999';
+
+/** RFC 1123 names, with the underscore that Compose service names may have. */
+const HOST_NAME = /^[a-z0-9]([a-z0-9_.-]{0,251}[a-z0-9.])?$/i;
+
+/** @returns the host without brackets, in lower case. @throws {BadValue} */
+function parseHost(text: string): string {
+  const inner = /^\[(.*)\]$/.exec(text)?.[1];
+  if (inner !== undefined && isIPv6(inner)) return inner.toLowerCase();
+  // What ends in a number is an IPv4 address or nothing: a resolver would take 300.1 or 8000 for one of the old forms.
+  if (inner === undefined && (isIPv4(text) || (HOST_NAME.test(text) && !/(^|\.)\d+\.?$/.test(text)))) {
+    return text.toLowerCase();
+  }
+  throw new BadValue();
+}
+
+function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+/** A host to listen on: a name, an IPv4 address, or an IPv6 address with or without brackets. */
+export const host: Parser<string> = {
+  accepts: 'a host name or an IP address',
+  parse: (text) => parseHost(isIPv6(text) ? bracketed(text) : text),
+  format: String,
+};
+
+/** The text of the address that `HOST` and `PORT` make. */
+export function fromHostAndPort({ text }: Context): string {
+  const name = text('HOST');
+  return `${isIPv6(name) ? bracketed(name) : name}:${text('PORT')}`;
+}
+
+function parseUnix(text: string, context: Context): BindAddress {
+  if (text === '') throw new BadValue('unix: needs a path');
+  const path = fromChdir(text, context);
+  const longest = path.replaceAll('{slot}', LONGEST_SLOT);
+  if (/[{}]/.test(longest)) throw new BadValue(`{slot} is the only placeholder in ${path}`);
+  const bytes = Buffer.byteLength(longest);
+  if (bytes > MAX_UNIX_PATH_BYTES) {
+    throw new BadValue(`${path} has ${bytes} bytes, and a unix socket's path at most ${MAX_UNIX_PATH_BYTES}`);
+  }
+  return { kind: 'unix', path };
+}
+
+/** Descriptors 1 and 2 are stdout and stderr; 0 is what inetd hands over, 3 and up what systemd does. */
+function parseDescriptor(text: string): BindAddress {
+  const fd = accessors.asIntPositive(text);
+  if (fd === 1 || fd === 2) throw new BadValue('descriptors 1 and 2 are stdout and stderr');
+  return { kind: 'fd', fd };
+}
+
+function parseTcp(text: string): BindAddress {
+  const [, name = '', number = ''] = /^(.*):(\d+)$/.exec(text) ?? [];
+  return {
+    kind: 'tcp',
+    host: name === '' ? '0.0.0.0' : parseHost(name),
+    port: accessors.asPortNumber(number),
+  };
+}
+
+/** @throws {BadValue} that names `text` */
+function parseBindAddress(text: string, context: Context): BindAddress {
+  try {
+    if (text.startsWith('unix:')) return parseUnix(text.slice('unix:'.length), context);
+    if (text.startsWith('fd://')) return parseDescriptor(text.slice('fd://'.length));
+    return parseTcp(text);
+  } catch (error) {
+    if (error instanceof BadValue && error.message !== '') throw error;
+    throw new BadValue(`${text} is none of these`);
+  }
+}
+
+/** In the form of `TSUNICORN_BIND`. */
+export function formatBindAddress(address: BindAddress): string {
+  switch (address.kind) {
+    case 'tcp':
+      return `${bracketed(address.host)}:${address.port}`;
+    case 'unix':
+      return `unix:${address.path}`;
+    case 'fd':
+      return `fd://${address.fd}`;
+    default:
+      return address satisfies never;
+  }
+}
+
+/** Whether binding both must fail or would split the connections between them. Every `:0` is a port of its own. */
+export function overlap(a: BindAddress, b: BindAddress): boolean {
+  if (a.kind !== 'tcp' || b.kind !== 'tcp') return formatBindAddress(a) === formatBindAddress(b);
+  if (a.port !== b.port || a.port === 0) return false;
+  const covers = (wide: string, narrow: string) => wide === '::' || (wide === '0.0.0.0' && !isIPv6(narrow));
+  return a.host === b.host || covers(a.host, b.host) || covers(b.host, a.host);
+}
+
+/** Addresses to serve on; none twice. */
+export const addresses: Parser<BindAddress[]> = {
+  accepts: 'a comma-separated list of host:port, [v6]:port, :port, unix:/path and fd://N',
+  parse(text, context) {
+    const seen = new Set<string>();
+    return entriesOf(text).map((entry) => {
+      const address = parseBindAddress(entry, context);
+      const key = formatBindAddress(address);
+      const anyPort = address.kind === 'tcp' && address.port === 0;
+      if (seen.has(key) && !anyPort) throw new BadValue(`${entry} is there twice`);
+      seen.add(key);
+      return address;
+    });
+  },
+  format: (value) => value.map(formatBindAddress).join(','),
+};
+
+/** One address, or `off`. */
+export const adminAddress: Parser<BindAddress | undefined> = {
+  accepts: 'off, host:port, [v6]:port, :port or unix:/path',
+  parse(text, context) {
+    if (text.toLowerCase() === 'off') return undefined;
+    const address = parseBindAddress(text, context);
+    if (address.kind === 'fd') throw new BadValue('a descriptor cannot be used here');
+    if (address.kind === 'unix' && address.path.includes('{slot}')) throw new BadValue('{slot} cannot be used here');
+    return address;
+  },
+  format: (value) => (value === undefined ? 'off' : formatBindAddress(value)),
+};

@@ -1,0 +1,73 @@
+/** The rows of the settings table about logs, proxies, the admin endpoint and the process itself. */
+import { adminAddress } from '../bind-address.ts';
+import { account, oneOf, path, pathNotOff, wordOr } from '../parsers.ts';
+import type { Table } from '../table.ts';
+import { trustedPeers } from '../trusted-peers.ts';
+
+export const OPERATION = {
+  logLevel: {
+    name: 'TSUNICORN_LOG_LEVEL',
+    section: 'Logging',
+    parser: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], { warning: 'warn', critical: 'fatal' }),
+    default: 'info',
+    text: 'The least severe level that is written to the server log. `warning` is `warn`, and `critical` is `fatal`.',
+  },
+  logFormat: {
+    name: 'TSUNICORN_LOG_FORMAT',
+    section: 'Logging',
+    parser: oneOf(['json', 'pretty']),
+    default: ({ isTerminal }) => (isTerminal ? 'pretty' : 'json'),
+    defaultMeans: '`json`; on a terminal `pretty`',
+    text: '`json` writes one JSON object a line, for log collectors; `pretty` is for people.',
+  },
+  errorLog: {
+    name: 'TSUNICORN_ERROR_LOG',
+    section: 'Logging',
+    parser: wordOr(['-'], pathNotOff),
+    default: '-',
+    text: 'Where the server log goes: `-` is stderr. A file is opened again on SIGUSR1.',
+  },
+  accessLog: {
+    name: 'TSUNICORN_ACCESS_LOG',
+    section: 'Logging',
+    parser: wordOr(['-', 'off'], path),
+    default: '-',
+    text: 'Where the access log goes, one line a request: `-` is stdout. A file is opened again on SIGUSR1.',
+  },
+  forwardedAllowIps: {
+    name: 'TSUNICORN_FORWARDED_ALLOW_IPS',
+    alias: 'FORWARDED_ALLOW_IPS',
+    section: 'Proxy',
+    parser: trustedPeers,
+    default: 'loopback',
+    text: 'The proxies whose `X-Forwarded-*` and `Forwarded` headers are believed; peers on unix sockets always are. With `*` any client can forge its address, so use it only where no client can reach tsunicorn directly.',
+  },
+  adminBind: {
+    name: 'TSUNICORN_ADMIN_BIND',
+    section: 'Admin',
+    parser: adminAddress,
+    default: '0.0.0.0:9464',
+    text: 'The address of the admin endpoint with health and metrics. It has no access control: keep it away from the public network. With `off`, `tsunicorn healthcheck` has nothing to ask.',
+  },
+  pidfile: {
+    name: 'TSUNICORN_PIDFILE',
+    section: 'Process',
+    parser: path,
+    defaultMeans: 'none',
+    text: "A file for the arbiter's process id.",
+  },
+  user: {
+    name: 'TSUNICORN_USER',
+    section: 'Process',
+    parser: account('user'),
+    defaultMeans: 'none',
+    text: 'The user that the workers run as. To change it, tsunicorn has to be started as root.',
+  },
+  group: {
+    name: 'TSUNICORN_GROUP',
+    section: 'Process',
+    parser: account('group'),
+    defaultMeans: 'none',
+    text: 'The group that the workers run as. To change it, tsunicorn has to be started as root.',
+  },
+} as const satisfies Table;

@@ -1,0 +1,72 @@
+/**
+ * Exit codes, and the errors that carry them to the one exit door in `main.ts`.
+ * `docs/exit-codes.md` is generated from {@link EXIT_CODES}.
+ */
+
+/** Every status the arbiter can end with. 69 and 78 are EX_UNAVAILABLE and EX_CONFIG of sysexits.h. */
+export const EXIT_CODES = {
+  ok: { status: 0, means: 'Stopped as asked.', mend: 'Nothing to do.' },
+  failure: {
+    status: 1,
+    means: 'Unexpected failure of tsunicorn itself.',
+    mend: 'The log has the stack; please report it.',
+  },
+  boot: {
+    status: 3,
+    means: 'Workers fail to boot, or the crash limit is reached.',
+    mend: "The log has the app's own stack. See `TSUNICORN_CRASH_LIMIT` and `TSUNICORN_BOOT_TIMEOUT`.",
+  },
+  app: {
+    status: 4,
+    means: 'The app cannot be imported, or its export is not an app.',
+    mend: 'Check `TSUNICORN_APP`; `tsunicorn check` tells without serving.',
+  },
+  bind: {
+    status: 69,
+    means: 'An address cannot be bound.',
+    mend: 'Another process holds the address, or it is not one of this machine: see `TSUNICORN_BIND` and `TSUNICORN_ADMIN_BIND`.',
+  },
+  config: {
+    status: 78,
+    means: 'Bad configuration.',
+    mend: 'Each bad variable has a line of its own; `tsunicorn config` shows what is in force.',
+  },
+} as const satisfies Record<string, { status: number; means: string; mend: string }>;
+
+export type ExitName = keyof typeof EXIT_CODES;
+
+/** Ends the process with `status` after an orderly stop. Thrown anywhere, caught by `main.ts` alone. */
+export class HaltServer extends Error {
+  override name = 'HaltServer';
+  readonly status: number;
+  constructor(reason: string, exit: ExitName, options?: ErrorOptions) {
+    super(reason, options);
+    this.status = EXIT_CODES[exit].status;
+  }
+}
+
+/** One thing wrong with one setting. `value` is already redacted where the setting is a secret. */
+export interface ConfigProblem {
+  readonly name: string;
+  readonly value?: string;
+  readonly message: string;
+}
+
+/** Everything that is wrong with the configuration, at once. */
+export class ConfigError extends HaltServer {
+  override name = 'ConfigError';
+  readonly problems: readonly ConfigProblem[];
+  constructor(problems: readonly ConfigProblem[]) {
+    const lines = problems.map((p) => `${p.name}${p.value === undefined ? '' : `=${p.value}`}: ${p.message}`);
+    super(lines.join('\n'), 'config');
+    this.problems = problems;
+  }
+}
+
+/** The app cannot be imported or is not an app. */
+export class AppLoadError extends HaltServer {
+  override name = 'AppLoadError';
+  constructor(reason: string, options?: ErrorOptions) {
+    super(reason, 'app', options);
+  }
+}

@@ -1,0 +1,58 @@
+#!/usr/bin/env node
+/** The binary. Each command is loaded only when it runs: a worker does not carry the arbiter's modules. */
+import { ConfigError, EXIT_CODES, HaltServer } from './errors.ts';
+
+const USAGE = `usage: tsunicorn [check | config [--json | --markdown | --env] | healthcheck | version]
+
+Without a command it serves. Everything is configured by environment variables:
+\`tsunicorn config\` lists them with their values in force, \`tsunicorn config --env\` as a commented file.
+`;
+
+async function main(command: string | undefined, args: readonly string[]): Promise<number> {
+  if (args.length > 0 && command !== 'config')
+    throw new HaltServer(`tsunicorn ${command} takes no argument\n${USAGE}`, 'config');
+  switch (command) {
+    case undefined: {
+      // The arbiter turns its loop once a second: code that is compiled for speed would cost it 4 MB for nothing.
+      for (const flag of ['--no-opt', '--no-maglev', '--no-sparkplug']) {
+        process.getBuiltinModule('node:v8').setFlagsFromString(flag);
+      }
+      // Before all that takes a while to load.
+      const signals = (await import('./platform/signals.ts')).listenForSignals(process);
+      return await (await import('./commands/serve.ts')).serve(process, signals);
+    }
+    case 'worker': // started by the arbiter, with an IPC channel
+      if (!process.connected) throw new HaltServer('a worker is started by the arbiter; run tsunicorn alone', 'config');
+      return await (await import('./worker/worker.ts')).runWorker(process);
+    case 'check':
+      return await (await import('./commands/check.ts')).check(process);
+    case 'config':
+      return (await import('./commands/config.ts')).config(process, args);
+    case 'healthcheck':
+      return await (await import('./commands/healthcheck.ts')).healthcheck(process);
+    case 'version':
+      process.stdout.write(`tsunicorn ${(await import('./version.ts')).version()} on Node.js ${process.version}\n`);
+      return EXIT_CODES.ok.status;
+    case 'help':
+    case '--help':
+    case '-h':
+      process.stdout.write(USAGE);
+      return EXIT_CODES.ok.status;
+    default:
+      throw new HaltServer(`there is no command ${command}\n${USAGE}`, 'config');
+  }
+}
+
+try {
+  process.exit(await main(process.argv[2], process.argv.slice(3)));
+} catch (error) {
+  const status = error instanceof HaltServer ? error.status : EXIT_CODES.failure.status;
+  const count = error instanceof ConfigError ? error.problems.length : 0;
+  const text = error instanceof HaltServer ? error.message : ((error as Error).stack ?? String(error));
+  process.stderr.write(`${text}\n`);
+  if (count > 0)
+    process.stderr.write(
+      `tsunicorn: ${count === 1 ? '1 setting needs' : `${count} settings need`} attention (exit code ${status})\n`,
+    );
+  process.exit(status);
+}

@@ -1,0 +1,45 @@
+/**
+ * Loads the native part, `tsunicorn.node` beside this file, which `npm run build` makes from native/tsunicorn.c where
+ * there is a C compiler. tsunicorn runs without it; who needs it says what is lost then.
+ */
+import { fileURLToPath } from 'node:url';
+
+/** How an orphan ended: one of `code` and `signal` (a number) is null. */
+export interface Reaped {
+  readonly pid: number;
+  readonly code: number | null;
+  readonly signal: number | null;
+}
+
+export interface Native {
+  /** waitpid(2) with WNOHANG: undefined for a child that still runs and for what is no child of this process. */
+  reapOrphan(pid: number): Reaped | undefined;
+  /** Orphans below this process become its children. Kept over execve(2), not inherited by children (prctl(2)). */
+  setChildSubreaper(): void;
+  isChildSubreaper(): boolean;
+  /**
+   * Once `parent` is gone this process has `graceSeconds` (a whole number, at least 1) to end by itself; then SIGALRM
+   * ends it, whatever its JavaScript does. A change of user or group afterwards clears it (PR_SET_PDEATHSIG, prctl(2)).
+   */
+  dieWithParent(parent: number, graceSeconds: number): void;
+  /** One datagram to a unix socket, a path or `@name` (sd_notify(3)). Returns 0 or the errno; waits 250 ms at most. */
+  notify(socketPath: string, message: string): number;
+}
+
+/** `problem` says for people why it is not there: not built, or built for another machine. */
+export type LoadedNative =
+  | { readonly native: Native; readonly problem?: undefined }
+  | { readonly native?: undefined; readonly problem: string };
+
+const FILE = fileURLToPath(new URL('tsunicorn.node', import.meta.url));
+
+/** Never throws. */
+export function loadNative(file = FILE): LoadedNative {
+  const module = { exports: {} };
+  try {
+    process.dlopen(module, file);
+    return { native: module.exports as Native };
+  } catch (error) {
+    return { problem: (error as Error).message };
+  }
+}

@@ -1,0 +1,185 @@
+/*
+ * tsunicorn.node: the few things that Linux offers a supervisor and Node.js does not.
+ *
+ *   reapOrphan(pid)                   waitpid(2) on one process that libuv does not know
+ *   setChildSubreaper()               PR_SET_CHILD_SUBREAPER (prctl(2))
+ *   isChildSubreaper()                PR_GET_CHILD_SUBREAPER
+ *   dieWithParent(parent, seconds)    PR_SET_PDEATHSIG, with time for a drain
+ *   notify(path, message)             the datagram of sd_notify(3)
+ *
+ * Plain Node-API, version 8, without libuv and V8: one binary loads in Node.js 22, 24 and 26. Nothing beyond POSIX and
+ * Linux, so it builds on glibc and on musl; a binary serves the libc that it was built on. `npm run build` compiles it:
+ *
+ *   cc -O2 -shared -fPIC -I node_modules/node-api-headers/include tsunicorn.c -o tsunicorn.node
+ *
+ * It runs in the main thread only, and holds no memory between two calls.
+ */
+#define _GNU_SOURCE
+#define NAPI_VERSION 8
+#include <node_api.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A manager that does not read is waited for this long; the arbiter has other things to do. */
+#define NOTIFY_WAIT_USEC 250000
+#define NOTIFY_MAX 2048
+
+/* Two arguments at most; false where an exception is pending. */
+static bool arguments(napi_env env, napi_callback_info info, napi_value *out, size_t wanted) {
+  size_t count = wanted;
+  napi_get_cb_info(env, info, &count, out, NULL, NULL);
+  if (count >= wanted) return true;
+  napi_throw_type_error(env, NULL, "an argument is missing");
+  return false;
+}
+
+/* A positive integer: 0 and negative numbers mean "any child" to waitpid(2), and "no alarm" to alarm(2). */
+static bool positive(napi_env env, napi_value value, int32_t *out) {
+  if (napi_get_value_int32(env, value, out) == napi_ok && *out > 0) return true;
+  napi_throw_range_error(env, NULL, "a positive integer is wanted");
+  return false;
+}
+
+/* Copies a string where it fits, with its end; `length` is the whole in any case. False: an exception is pending. */
+static bool text(napi_env env, napi_value value, char *out, size_t size, size_t *length) {
+  if (napi_get_value_string_utf8(env, value, NULL, 0, length) != napi_ok) {
+    napi_throw_type_error(env, NULL, "a string is wanted");
+    return false;
+  }
+  if (*length < size) napi_get_value_string_utf8(env, value, out, size, NULL);
+  return true;
+}
+
+static napi_value throw_errno(napi_env env, const char *call) {
+  napi_throw_error(env, call, strerror(errno));
+  return NULL;
+}
+
+static napi_value boolean(napi_env env, bool value) {
+  napi_value result;
+  napi_get_boolean(env, value, &result);
+  return result;
+}
+
+static napi_value integer(napi_env env, int32_t value) {
+  napi_value result;
+  napi_create_int32(env, value, &result);
+  return result;
+}
+
+static napi_value null(napi_env env) {
+  napi_value result;
+  napi_get_null(env, &result);
+  return result;
+}
+
+/* { pid, code, signal } of a child that has ended; undefined while it runs and for what is no child of ours. */
+static napi_value reap_orphan(napi_env env, napi_callback_info info) {
+  napi_value argument, result;
+  int32_t pid;
+  int status;
+  if (!arguments(env, info, &argument, 1) || !positive(env, argument, &pid)) return NULL;
+  if (waitpid(pid, &status, WNOHANG) != pid) return NULL;
+  napi_create_object(env, &result);
+  napi_set_named_property(env, result, "pid", integer(env, pid));
+  napi_set_named_property(env, result, "code", WIFEXITED(status) ? integer(env, WEXITSTATUS(status)) : null(env));
+  napi_set_named_property(env, result, "signal", WIFSIGNALED(status) ? integer(env, WTERMSIG(status)) : null(env));
+  return result;
+}
+
+static napi_value set_child_subreaper(napi_env env, napi_callback_info info) {
+  (void)info;
+  return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 ? NULL : throw_errno(env, "PR_SET_CHILD_SUBREAPER");
+}
+
+static napi_value is_child_subreaper(napi_env env, napi_callback_info info) {
+  int on = 0;
+  (void)info;
+  prctl(PR_GET_CHILD_SUBREAPER, &on, 0, 0, 0);
+  return boolean(env, on != 0);
+}
+
+static volatile sig_atomic_t grace_seconds;
+
+/* alarm(2) is async-signal-safe (signal-safety(7)); nothing else may be done here. */
+static void parent_died(int signal) {
+  (void)signal;
+  alarm((unsigned)grace_seconds);
+}
+
+/*
+ * The kernel sends the signal when the parent THREAD ends that made this process, not when its process does:
+ * Node.js spawns in its main thread, which lives as long as the process.
+ */
+static napi_value die_with_parent(napi_env env, napi_callback_info info) {
+  napi_value argument[2];
+  int32_t parent, seconds;
+  if (!arguments(env, info, argument, 2)) return NULL;
+  if (!positive(env, argument[0], &parent) || !positive(env, argument[1], &seconds)) return NULL;
+  grace_seconds = seconds;
+
+  /* The end: what is well is gone by then, what is stuck in JavaScript ends here. */
+  struct sigaction action = {.sa_handler = SIG_DFL};
+  sigemptyset(&action.sa_mask);
+  if (sigaction(SIGALRM, &action, NULL) != 0) return throw_errno(env, "sigaction(SIGALRM)");
+  /* A real-time signal: Node.js gives JavaScript no handle on it, so no app can be using it. */
+  action.sa_handler = parent_died;
+  action.sa_flags = SA_RESTART;
+  if (sigaction(SIGRTMAX, &action, NULL) != 0) return throw_errno(env, "sigaction(SIGRTMAX)");
+  if (prctl(PR_SET_PDEATHSIG, SIGRTMAX, 0, 0, 0) != 0) return throw_errno(env, "PR_SET_PDEATHSIG");
+  /* It may have died before the request was made: no signal comes for that. */
+  if (getppid() != parent) alarm((unsigned)seconds);
+  return NULL;
+}
+
+/* 0, or the errno. A path that begins with @ is in the abstract namespace (unix(7)). */
+static int send_datagram(const char *path, size_t path_length, const char *message, size_t length) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (path_length < 2 || (path[0] != '/' && path[0] != '@')) return EAFNOSUPPORT;
+  memcpy(address.sun_path, path, path_length);
+  if (path[0] == '@') address.sun_path[0] = '\0';
+
+  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errno;
+  struct timeval wait = {.tv_usec = NOTIFY_WAIT_USEC};
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
+  socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path_length);
+  int failure = sendto(fd, message, length, MSG_NOSIGNAL, (struct sockaddr *)&address, size) < 0 ? errno : 0;
+  close(fd);
+  return failure;
+}
+
+static napi_value notify(napi_env env, napi_callback_info info) {
+  napi_value argument[2];
+  char path[sizeof((struct sockaddr_un *)0)->sun_path], message[NOTIFY_MAX];
+  size_t path_length, length;
+  if (!arguments(env, info, argument, 2)) return NULL;
+  if (!text(env, argument[0], path, sizeof path, &path_length)) return NULL;
+  if (!text(env, argument[1], message, sizeof message, &length)) return NULL;
+  if (path_length >= sizeof path) return integer(env, ENAMETOOLONG);
+  if (length >= sizeof message) return integer(env, EMSGSIZE);
+  return integer(env, send_datagram(path, path_length, message, length));
+}
+
+NAPI_MODULE_INIT() {
+  const napi_property_descriptor functions[] = {
+      {"reapOrphan", NULL, reap_orphan, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"setChildSubreaper", NULL, set_child_subreaper, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"isChildSubreaper", NULL, is_child_subreaper, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"dieWithParent", NULL, die_with_parent, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"notify", NULL, notify, NULL, NULL, NULL, napi_enumerable, NULL},
+  };
+  napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
+  return exports;
+}

@@ -1,0 +1,40 @@
+/** The signals that tsunicorn answers to. Handlers only enqueue: what a signal does is decided in the arbiter's loop. */
+
+type Enqueue = (signal: ArbiterSignal) => void;
+
+export const SIGNALS = [
+  'SIGTERM',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGHUP',
+  'SIGTTIN',
+  'SIGTTOU',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGWINCH',
+] as const satisfies readonly NodeJS.Signals[];
+
+export type ArbiterSignal = (typeof SIGNALS)[number];
+
+/**
+ * Listens from now on; `connect` says where to, once that is there, and returns what undoes it all. What comes before
+ * waits: to PID 1 a signal that it has no handler for does not even arrive (pid_namespaces(7)).
+ */
+export function listenForSignals(process: NodeJS.Process): { connect(enqueue: Enqueue): () => void } {
+  const waiting: ArbiterSignal[] = [];
+  let enqueue: Enqueue = (signal) => void waiting.push(signal);
+  const undo = SIGNALS.map((signal) => {
+    const handler = (): void => enqueue(signal);
+    process.on(signal, handler);
+    return () => void process.off(signal, handler);
+  });
+  return {
+    connect(to) {
+      enqueue = to;
+      for (const signal of waiting.splice(0)) to(signal);
+      return () => undo.forEach((off) => void off());
+    },
+  };
+}
+
+export type Signals = ReturnType<typeof listenForSignals>;

@@ -1,0 +1,9 @@
+import { readFileSync } from 'node:fs';
+
+let cached: string | undefined;
+
+/** The version in package.json. */
+export function version(): string {
+  cached ??= String(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version);
+  return cached;
+}

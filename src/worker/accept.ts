@@ -1,0 +1,140 @@
+/**
+ * The accepting side of a worker: starts, pauses and ends `accept(2)` on each of its listening sockets.
+ *
+ * Node.js cannot stop to poll a listening socket without closing its descriptor, and cannot duplicate one. So a worker
+ * with a connection cap keeps a spare descriptor of each socket, lent by the arbiter over the IPC channel: to pause is
+ * to close the one in use, to resume is to listen on the spare and ask for the next.
+ */
+import net from 'node:net';
+import type { InheritedListener } from '../messages.ts';
+import { listenOnHandle, openDescriptor, type SocketHandle } from '../platform/socket-handle.ts';
+
+export interface AcceptOptions {
+  readonly backlog: number;
+  /** Open connections at which this worker stops to accept; 0 is no cap. */
+  readonly cap: number;
+  readonly onConnection: (socket: net.Socket) => void;
+  /** Asks the arbiter for a duplicate descriptor of a listener; it comes back through {@link Acceptor.lend}. */
+  readonly wantDescriptor: (key: string) => void;
+}
+
+/**
+ * Consecutive turns of the event loop without a new connection after which an accept queue counts as served: a
+ * listening socket is polled level-triggered in each turn, so one turn would do, and the second is for certainty.
+ */
+const QUIET_TURNS = 2;
+/** New connections may keep coming for ever; the sweep of the accept queue does not. */
+const LONGEST_SWEEP_MS = 1_000;
+
+export class Acceptor {
+  readonly #options: AcceptOptions;
+  readonly #accepting = new Map<string, net.Server>();
+  readonly #paused = new Set<string>();
+  readonly #spares = new Map<string, SocketHandle>();
+  /** Accepted above the cap while the accept queue is swept at the end; served as soon as there is room. */
+  readonly #held: net.Socket[] = [];
+  #open = 0;
+  #accepted = 0;
+  #state: 'accepting' | 'sweeping' | 'ended' = 'accepting';
+
+  constructor(options: AcceptOptions) {
+    this.#options = options;
+  }
+
+  /** Starts to accept on the inherited sockets. */
+  start(listeners: readonly InheritedListener[]): void {
+    for (const { key, fd } of listeners) {
+      this.#listen(key, openDescriptor(fd));
+      if (this.#options.cap > 0) this.#options.wantDescriptor(key);
+    }
+  }
+
+  /** A descriptor from the arbiter: `cover` accepts on it now, otherwise it is the spare for the next pause. */
+  lend(key: string, handle: SocketHandle, cover: boolean): void {
+    if (this.#state === 'ended') return handle.close();
+    if (!cover) {
+      this.#spares.get(key)?.close();
+      this.#spares.set(key, handle);
+      this.#resume();
+      return;
+    }
+    if (this.#accepting.has(key)) return handle.close();
+    this.#listen(key, handle);
+    if (this.#options.cap > 0) this.#options.wantDescriptor(key);
+  }
+
+  /** Stops to accept on one socket: its slot has a worker of its own again. */
+  stop(key: string): void {
+    this.#close(key);
+    this.#paused.delete(key);
+    this.#spares.get(key)?.close();
+    this.#spares.delete(key);
+  }
+
+  /** Called with the number of open connections whenever it changes. */
+  balance(open: number): void {
+    this.#open = open;
+    if (this.#options.cap === 0) return;
+    if (open < this.#options.cap) {
+      const next = this.#held.shift();
+      if (next) this.#options.onConnection(next);
+      else if (this.#state !== 'ended') this.#resume();
+    } else if (this.#state === 'accepting') {
+      for (const key of [...this.#accepting.keys()]) {
+        this.#close(key);
+        this.#paused.add(key);
+      }
+    }
+  }
+
+  /** Accepted connections that wait for room. */
+  get held(): number {
+    return this.#held.length;
+  }
+
+  /** Serves what waits in the accept queues, then closes every descriptor. */
+  async end(): Promise<void> {
+    this.#state = 'sweeping';
+    this.#resume();
+    const deadline = performance.now() + LONGEST_SWEEP_MS;
+    for (let quiet = 0; quiet < QUIET_TURNS && performance.now() < deadline; quiet++) {
+      const before = this.#accepted;
+      await new Promise(setImmediate);
+      if (this.#accepted !== before || this.#paused.size > 0) quiet = -1;
+    }
+    this.#state = 'ended';
+    for (const key of [...this.#accepting.keys(), ...this.#spares.keys()]) this.stop(key);
+    this.#paused.clear();
+  }
+
+  #resume(): void {
+    if (this.#state === 'accepting' && this.#open >= this.#options.cap) return;
+    for (const key of [...this.#paused]) {
+      const spare = this.#spares.get(key);
+      if (!spare) continue; // it is on its way
+      this.#spares.delete(key);
+      this.#paused.delete(key);
+      this.#listen(key, spare);
+      this.#options.wantDescriptor(key);
+    }
+  }
+
+  #listen(key: string, handle: SocketHandle): void {
+    const { backlog, cap, onConnection } = this.#options;
+    // As node:http does for a server that listens by itself.
+    const server = net.createServer({ allowHalfOpen: true, noDelay: true });
+    server.on('connection', (socket) => {
+      this.#accepted++;
+      if (cap > 0 && this.#open >= cap) this.#held.push(socket);
+      else onConnection(socket);
+    });
+    this.#accepting.set(key, server);
+    listenOnHandle(server, handle, backlog);
+  }
+
+  #close(key: string): void {
+    // Closes the descriptor and nothing else: http.Server.close() also destroys connections that were just accepted.
+    this.#accepting.get(key)?.close();
+    this.#accepting.delete(key);
+  }
+}

@@ -1,0 +1,123 @@
+/** The HTTP server of a worker: the app behind the limits, the timeouts and the error answers of the contract. */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { http } from '../platform/node-http.ts';
+import type { App, NodeHandler } from './app.ts';
+import { answerInstead, type Refusal, type RequestLimits, refusalOf, watchBody } from './refuse.ts';
+
+/** Times in seconds, 0 is off. */
+export interface ServerSettings extends RequestLimits {
+  readonly keepalive: number;
+  readonly headerTimeout: number;
+  readonly bodyTimeout: number;
+  readonly limitHeaderSize: number;
+}
+
+export interface ServerEvents {
+  /** tsunicorn answered in the app's place. */
+  refused(why: Refusal): void;
+  /** The handler threw or rejected. */
+  handlerFailed(error: unknown, request: IncomingMessage): void;
+  /** What came was not HTTP, or too slow, or too large; `status` was answered where that was possible. */
+  malformed(socket: Socket, status: number, code: string): void;
+}
+
+/** How often Node.js looks for requests that exceed their timeouts; its own default of 30 s is too coarse for 10 s. */
+const CHECK_INTERVAL_MS = 1_000;
+
+/** Statuses for what the parser reports; everything else is 400. */
+const STATUS_OF: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
+
+/** An http.Server that never listens: connections are handed to it by the acceptor. */
+export function createServer(app: App, settings: ServerSettings, events: ServerEvents): Server {
+  const server = app.kind === 'server' ? app.server : http.createServer();
+  const handle = app.kind === 'server' ? callListeners(server) : app.handle;
+  const dispatch = guarded(handle, settings, events);
+
+  if (app.kind === 'handler') server.on('request', dispatch);
+  else interceptRequests(server, dispatch);
+
+  server.keepAliveTimeout = settings.keepalive * 1000;
+  server.headersTimeout = settings.headerTimeout * 1000;
+  server.requestTimeout = settings.bodyTimeout * 1000;
+  // One more than allowed, so that too many can be told from just enough: Node.js drops the rest without a word.
+  server.maxHeadersCount = settings.limitRequestFields + 1;
+  // Documented as options of createServer() alone, but the app may have made the server already.
+  Object.assign(server, { maxHeaderSize: settings.limitHeaderSize, connectionsCheckingInterval: CHECK_INTERVAL_MS });
+  if (server.listenerCount('clientError') === 0) server.on('clientError', answerMalformed(events));
+  // Starts the checks of headersTimeout and requestTimeout, and tells apps that wait for it.
+  server.emit('listening');
+  return server;
+}
+
+function guarded(handle: NodeHandler, settings: ServerSettings, events: ServerEvents): NodeHandler {
+  const fail = (error: unknown, request: IncomingMessage, response: ServerResponse): void => {
+    events.handlerFailed(error, request);
+    answerInstead(response, 500);
+  };
+  return (request, response) => {
+    const refusal = refusalOf(request, settings);
+    if (refusal) {
+      events.refused(refusal.why);
+      answerInstead(response, refusal.status);
+      return;
+    }
+    if (settings.limitBodySize > 0) {
+      watchBody(request, settings.limitBodySize, () => {
+        events.refused('body_too_large');
+        answerInstead(response, 413);
+      });
+    }
+    try {
+      const result = handle(request, response);
+      if (isThenable(result)) result.then(undefined, (error: unknown) => fail(error, request, response));
+    } catch (error) {
+      fail(error, request, response);
+    }
+  };
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}
+
+/** All 'request' listeners of a server, those that come later too; the last promise is the one to watch. */
+function callListeners(server: Server): NodeHandler {
+  return (request, response) => {
+    const results = server.listeners('request').map((listener) => listener.call(server, request, response));
+    const promises = results.filter(isThenable);
+    return promises.length > 0 ? Promise.all(promises) : undefined;
+  };
+}
+
+/** Puts `dispatch` before the server's own listeners. */
+function interceptRequests(server: Server, dispatch: NodeHandler): void {
+  const emit = server.emit;
+  server.emit = (event: string | symbol, ...args: unknown[]): boolean => {
+    if (event !== 'request') return emit.call(server, event, ...args);
+    dispatch(args[0] as IncomingMessage, args[1] as ServerResponse);
+    return true;
+  };
+}
+
+function answerMalformed(events: ServerEvents) {
+  return (error: NodeJS.ErrnoException, socket: Socket & { _httpMessage?: ServerResponse | null }): void => {
+    const code = error.code ?? 'ERROR';
+    if (code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy(error);
+      return;
+    }
+    const status = STATUS_OF[code] ?? 400;
+    events.malformed(socket, status, code);
+    // An answer into the middle of a response that has begun would corrupt it.
+    if (socket._httpMessage?.headersSent) socket.destroy(error);
+    else {
+      const head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`;
+      socket.end(head, () => socket.destroy());
+    }
+  };
+}

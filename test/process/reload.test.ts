@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Load } from '../support/load.ts';
+import { start } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
+
+test('six HUPs in ten seconds lose nothing', async (t) => {
+  const server = await start(t, { app: 'basic.js', env: { TSUNICORN_ACCESS_LOG: 'off' } });
+  await server.ready();
+  const { port } = server;
+  const loads = [
+    new Load(t, { port, clients: 16, kind: 'keep-alive' }),
+    new Load(t, { port, clients: 8, kind: 'short' }),
+    new Load(t, { port, clients: 4, kind: 'short', path: '/slow?ms=200' }),
+  ];
+  let most = 0;
+  const watch = setInterval(() => {
+    most = Math.max(most, server.workerPids().length);
+  }, 20);
+  let last: number[] = [];
+  for (let i = 0; i < 6; i++) {
+    last = server.workerPids();
+    server.signal('SIGHUP');
+    if (i < 5) await sleep(1_600); // the rhythm of six in ten seconds
+  }
+  await waitFor(
+    'two workers are left, both newer than the last HUP',
+    () => server.workerPids().length === 2 && !server.workerPids().some((pid) => last.includes(pid)),
+    { seconds: 30, state: () => server.stderr.slice(-3000) },
+  );
+  clearInterval(watch);
+  for (const result of await Promise.all(loads.map((load) => load.stop()))) assert.deepEqual(result.failures, {});
+  assert.ok(most <= 3, `${most} workers at once: one surplus is the most`);
+  assert.equal((await server.admin('/readyz')).status, 200);
+  assert.ok((await server.metric('tsunicorn_worker_restarts_total{reason="reload"}')) >= 2);
+  assert.equal(await server.stop(), 0);
+});
+
+test('a broken release is refused at HUP while the old generation serves; a good one is taken', async (t) => {
+  const server = await start(t, { env: { TSUNICORN_APP: 'app.mjs' } });
+  const app = join(server.directory, 'app.mjs');
+  const release = (text: string) => writeFileSync(app, `export default (q, s) => s.end(${JSON.stringify(text)});`);
+  release('one');
+  await server.ready();
+  const load = new Load(t, { port: server.port, clients: 4, kind: 'short' });
+
+  writeFileSync(app, 'export default (q, s) => s.end("two"');
+  server.signal('SIGHUP');
+  const line = await server.untilLogged('the reload is given up');
+  assert.match(line.msg, /app\.mjs cannot be imported/);
+  assert.equal((await server.get('/')).body, 'one');
+  assert.equal((await server.admin('/readyz')).status, 200);
+
+  writeFileSync(app, 'throw new Error("no database")');
+  server.signal('SIGHUP');
+  const second = await server.untilLogged('the reload is given up', 2);
+  assert.match(second.msg, /no database/);
+  assert.ok(server.log.some(({ err }) => String((err as { stack?: string })?.stack).includes('app.mjs')));
+  assert.equal((await server.get('/')).body, 'one');
+
+  release('three');
+  server.signal('SIGHUP');
+  await waitFor('the new release serves alone', async () => {
+    const answers = await Promise.all(Array.from({ length: 8 }, () => server.get('/')));
+    return answers.every(({ body }) => body === 'three');
+  });
+  assert.deepEqual((await load.stop()).failures, {});
+  assert.equal(await server.stop(), 0);
+});
+
+test('TTIN and TTOU add and remove a worker without losing a request; HUP goes back to the setting', async (t) => {
+  const server = await (await start(t, { app: 'basic.js', env: { TSUNICORN_ACCESS_LOG: 'off' } })).ready();
+  const loads = [
+    new Load(t, { port: server.port, clients: 8, kind: 'short' }),
+    new Load(t, { port: server.port, clients: 8, kind: 'keep-alive' }),
+  ];
+  const workers = (n: number) => waitFor(`${n} workers`, () => server.workerPids().length === n);
+  server.signal('SIGTTIN');
+  await workers(3);
+  await server.untilLogged('is ready', 3);
+  server.signal('SIGTTOU');
+  await workers(2);
+  server.signal('SIGTTOU');
+  await workers(1);
+  server.signal('SIGTTOU'); // never below one
+  await server.untilLogged('received SIGTTOU', 3);
+  await workers(1);
+  server.signal('SIGHUP');
+  await workers(2);
+  await server.untilLogged('is ready', 5);
+  for (const result of await Promise.all(loads.map((load) => load.stop()))) assert.deepEqual(result.failures, {});
+  assert.equal(await server.stop(), 0);
+});
+
+test('WINCH drains the workers and keeps the arbiter; HUP starts them again', async (t) => {
+  const server = await (await start(t, { app: 'basic.js' })).ready();
+  server.signal('SIGWINCH');
+  await waitFor('no workers', () => server.workerPids().length === 0);
+  assert.equal((await server.admin('/livez')).status, 200);
+  assert.equal((await server.admin('/readyz')).status, 503);
+  const waiting = server.get('/'); // the socket is still held, so this waits in its accept queue
+  server.signal('SIGHUP');
+  assert.equal((await waiting).body, 'hello');
+  await server.ready();
+  assert.equal(await server.stop(), 0);
+});
+
+test('USR1 reopens the log files', async (t) => {
+  const server = await start(t, {
+    app: 'basic.js',
+    env: { TSUNICORN_ACCESS_LOG: 'access.log', TSUNICORN_ERROR_LOG: 'error.log' },
+  });
+  await server.ready();
+  const file = (name: string) => join(server.directory, name);
+  await server.get('/?before');
+  await waitFor('the line is written', () => readFileSync(file('access.log'), 'utf8').includes('before'));
+  renameSync(file('access.log'), file('access.1'));
+  renameSync(file('error.log'), file('error.1'));
+  server.signal('SIGUSR1');
+  await waitFor('new files', () => existsSync(file('access.log')) && existsSync(file('error.log')));
+  await server.get('/?after');
+  assert.equal(await server.stop(), 0);
+  assert.match(readFileSync(file('access.log'), 'utf8'), /after/);
+  assert.doesNotMatch(readFileSync(file('access.1'), 'utf8'), /after/);
+  assert.match(readFileSync(file('error.log'), 'utf8'), /stopped as asked/);
+});
+
+test('USR2 reports the status in the log', async (t) => {
+  const server = await (await start(t, { app: 'basic.js' })).ready();
+  server.signal('SIGUSR2');
+  const report = await server.untilLogged('status report');
+  const workers = report.workers as { pid: number; state: string }[];
+  assert.deepEqual(workers.map(({ pid }) => pid).sort(), server.workerPids().sort());
+  assert.ok(workers.every(({ state }) => state === 'ready'));
+});
+
+test('TERM to a worker replaces it before it drains', async (t) => {
+  const server = await (await start(t, { app: 'basic.js', env: { TSUNICORN_WORKERS: '1' } })).ready();
+  const load = new Load(t, { port: server.port, clients: 8, kind: 'short' });
+  const [old = 0] = server.workerPids();
+  process.kill(old, 'SIGTERM');
+  await waitFor('another worker', () => server.workerPids().length === 1 && !server.workerPids().includes(old));
+  assert.deepEqual((await load.stop()).failures, {});
+  assert.equal(await server.stop(), 0);
+});

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Load } from '../support/load.ts';
+import { established, start } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
+
+test('sync: one connection at a time per worker, no keep-alive, the idle worker takes the next', async (t) => {
+  const env = { TSUNICORN_WORKER_CLASS: 'sync', TSUNICORN_ACCESS_LOG: 'off' };
+  const server = await (await start(t, { app: 'concurrency.js', env })).ready();
+  const answer = await server.get('/', { headers: { connection: 'keep-alive' } });
+  assert.equal(answer.headers.connection, 'close');
+  // Eight at once over two workers: never two in one worker, and both work all the time.
+  const at = performance.now();
+  const answers = await Promise.all(Array.from({ length: 8 }, () => server.get('/?ms=200')));
+  const took = performance.now() - at;
+  assert.deepEqual([...new Set(answers.map(({ body }) => body))], ['1']);
+  assert.ok(took < 8 * 200 - 200, `${took} ms: one worker alone takes 1600`);
+  assert.equal(await server.stop(), 0);
+});
+
+test('sync: the timeout covers the request, also where it only waits', async (t) => {
+  const env = { TSUNICORN_WORKER_CLASS: 'sync', TSUNICORN_TIMEOUT: '1', TSUNICORN_WORKERS: '1' };
+  const server = await (await start(t, { app: 'basic.js', env })).ready();
+  await assert.rejects(server.get('/slow?ms=60000'));
+  await server.untilLogged('worker is killed: silent for 1 s');
+  await server.untilLogged('is ready', 2);
+  assert.equal((await server.get('/slow?ms=200')).status, 200);
+  assert.equal(await server.stop(), 0);
+});
+
+test('sync: TERM serves what waits, one after the other', async (t) => {
+  const env = { TSUNICORN_WORKER_CLASS: 'sync', TSUNICORN_WORKERS: '1', TSUNICORN_ACCESS_LOG: 'off' };
+  const server = await (await start(t, { app: 'concurrency.js', env })).ready();
+  const waiting = Array.from({ length: 10 }, () => server.get('/?ms=100'));
+  await waitFor('all are connected', () => established(server.port) >= 10);
+  server.signal('SIGTERM');
+  const answers = await Promise.all(waiting);
+  assert.deepEqual([...new Set(answers.map(({ status, body }) => `${status} ${body}`))], ['200 1']);
+  assert.equal((await server.exited).code, 0);
+});
+
+test('a connection cap: the accept queue holds the excess, and nothing is lost', async (t) => {
+  const env = { TSUNICORN_WORKER_CONNECTIONS: '4', TSUNICORN_ACCESS_LOG: 'off' };
+  const server = await (await start(t, { app: 'concurrency.js', env })).ready();
+  const load = new Load(t, { port: server.port, clients: 40, kind: 'short', path: '/?ms=20' });
+  let most = 0;
+  await waitFor('the load goes on', async () => {
+    for (const worker of [0, 1])
+      most = Math.max(most, await server.metric(`tsunicorn_connections{worker="${worker}"}`));
+    return load.result.ok > 400;
+  });
+  assert.deepEqual((await load.stop()).failures, {});
+  assert.ok(most > 0 && most <= 4, `${most} connections in one worker`);
+  const last = await server.get('/most');
+  assert.ok(Number(last.body) <= 4, `${last.body} requests at once in one worker`);
+  assert.equal(await server.stop(), 0);
+});

@@ -1,0 +1,20 @@
+/** Waiting for conditions, never for times. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Polls until `condition` gives something; fails with `what` and the last state after `seconds`. */
+export async function waitFor<T>(
+  what: string,
+  condition: () => T | Promise<T>,
+  { seconds = 15, state }: { seconds?: number; state?: () => unknown } = {},
+): Promise<NonNullable<Exclude<T, false>>> {
+  const deadline = performance.now() + seconds * 1000;
+  for (;;) {
+    const value = await condition();
+    if (value) return value as NonNullable<Exclude<T, false>>;
+    if (performance.now() > deadline) {
+      const seen = state ? `\n${typeof state() === 'string' ? state() : JSON.stringify(state(), null, 1)}` : '';
+      throw new Error(`not within ${seconds} s: ${what}${seen}`);
+    }
+    await sleep(10);
+  }
+}

@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { AppLoadError } from '../../src/errors.ts';
+import { loadApp } from '../../src/worker/app.ts';
+import { type Files, plant, SERVER, says } from './app-files.ts';
+
+/** The message of the AppLoadError; the directory stands as DIR in it. */
+type Failure = [what: string, files: Files, reference: string, message: RegExp];
+
+const LISTENS = `module.exports = ${SERVER}.listen(0).unref()`;
+const failures: Failure[] = [
+  [
+    'no such file',
+    {},
+    'dist/app.js',
+    /^TSUNICORN_APP=dist\/app\.js: there is no file DIR\/dist\/app\.js\. Give a path/,
+  ],
+  ['no such file, without an ending', {}, 'dist/app', /no file DIR\/dist\/app with one of the endings \.js /],
+  ['no path', {}, ':app', /there is no file/],
+  ['no path, beside an index', { 'index.js': '' }, ':app', /there is no file/],
+  [
+    'a server of another protocol',
+    { 'app.cjs': "module.exports = require('node:net').createServer()" },
+    'app.cjs',
+    /app\.cjs is an object with .*, which is no app/,
+  ],
+  ['nothing', {}, '', /there is no file/],
+  ['a line break', {}, 'app.js\n', /there is no file/],
+  ['a directory without index', { 'dist/app.js': '' }, 'dist', /there is no file DIR\/dist/],
+  ['a wrong ending', { 'app.txt': '' }, 'app.txt', /app\.txt is not a module; it has to end in one of \.js/],
+  ['JSON', { 'app.json': '{}' }, 'app.json', /app\.json is not a module/],
+  ['a file without an ending', { app: '' }, 'app', /app is not a module/],
+  ['a path to an export', { 'app.mjs': '' }, 'app.mjs:a.b', /no file DIR\/app\.mjs:a\.b/],
+  ['a factory with arguments', { 'app.mjs': '' }, 'app.mjs:a(1)', /there is no file/],
+  [
+    'no such export',
+    { 'app.mjs': 'export const a = 1, b = 2' },
+    'app.mjs:c',
+    /DIR\/app\.mjs has no export named c; it has a, b$/,
+  ],
+  ['no such export in CommonJS', { 'app.cjs': 'exports.a = 1' }, 'app.cjs:c', /has no export named c/],
+  ['a name that every object has', { 'app.cjs': 'exports.a = 1' }, 'app.cjs:toString', /has no export named toString/],
+  [
+    'a name that every function has',
+    { 'app.cjs': `module.exports = ${says('a')}` },
+    'app.cjs:bind',
+    /has no export named bind/,
+  ],
+  ['no exports', { 'app.mjs': '' }, 'app.mjs', /DIR\/app\.mjs exports no app: .* found no exports/],
+  [
+    'no app among the exports',
+    { 'app.mjs': 'export const a = 1, b = () => {}' },
+    'app.mjs',
+    /found a, b\. Export the app, or name/,
+  ],
+  [
+    'no app among the exports of CommonJS',
+    { 'app.cjs': 'exports.a = 1; exports.b = () => {}' },
+    'app.cjs',
+    /app\.cjs (exports no app: |is an object with a, b)/,
+  ],
+  ['a class', { 'app.mjs': 'export default class App {}' }, 'app.mjs', /app\.mjs is a class, which is no app/],
+  [
+    'an object that is no app',
+    { 'app.mjs': 'export default new (class { a = 1 })()' },
+    'app.mjs',
+    /an object with a, which/,
+  ],
+  ['text', { 'app.mjs': "export const a = 'x'" }, 'app.mjs:a', /app\.mjs:a is x, which is no app/],
+  ['null', { 'app.mjs': 'export const a = null' }, 'app.mjs:a', /has no export named a/],
+  [
+    'a promise of nothing',
+    { 'app.mjs': 'export default Promise.resolve()' },
+    'app.mjs',
+    /app\.mjs is undefined, which/,
+  ],
+  ['a factory of nothing', { 'app.mjs': 'export const a = () => {}' }, 'app.mjs:a()', /app\.mjs:a is undefined, which/],
+  ['a factory of a class', { 'app.mjs': 'export const a = () => class {}' }, 'app.mjs:a()', /is a class/],
+  ['a factory that is no function', { 'app.mjs': 'export const a = 5' }, 'app.mjs:a()', /app\.mjs:a is not a function/],
+  ['a server that listens', { 'app.cjs': LISTENS }, 'app.cjs', /app\.cjs is a server that listens already/],
+  ['a syntax error', { 'app.mjs': 'export default (' }, 'app.mjs', /DIR\/app\.mjs cannot be imported: /],
+  ['a syntax error in CommonJS', { 'app.cjs': 'module.exports = (' }, 'app.cjs', /app\.cjs cannot be imported: /],
+  [
+    'a syntax error further in',
+    { 'app.mjs': "import './b.mjs'", 'b.mjs': 'nope nope' },
+    'app.mjs',
+    /cannot be imported: /,
+  ],
+  [
+    'a syntax error further in CommonJS',
+    { 'app.cjs': "require('./b.cjs')", 'b.cjs': 'nope nope' },
+    'app.cjs',
+    /cannot be imported: /,
+  ],
+  [
+    'an import that is not there',
+    { 'app.mjs': "import { x } from './b.mjs'", 'b.mjs': '' },
+    'app.mjs',
+    /cannot be imported: /,
+  ],
+  [
+    'a dependency that is missing',
+    { 'app.mjs': "import 'no-such-package'" },
+    'app.mjs',
+    /cannot be imported: .*no-such-package/,
+  ],
+  [
+    'a dependency that is missing in CommonJS',
+    { 'app.cjs': "require('no-such-package')" },
+    'app.cjs',
+    /no-such-package/,
+  ],
+  ['a file that is missing', { 'app.mjs': "import './no.mjs'" }, 'app.mjs', /cannot be imported: .*no\.mjs/],
+  ['a directory that is imported', { 'app.mjs': "import './b'", 'b/index.js': '' }, 'app.mjs', /cannot be imported: /],
+  [
+    'a path that a package does not export',
+    { 'app.mjs': "import 'p/x'", 'node_modules/p/package.json': '{"exports":"./i.js"}', 'node_modules/p/i.js': '' },
+    'app.mjs',
+    /cannot be imported: /,
+  ],
+  [
+    'JSON that is imported as code',
+    { 'app.mjs': "import './b.json'", 'b.json': '{}' },
+    'app.mjs',
+    /cannot be imported: /,
+  ],
+  [
+    'TypeScript below node_modules',
+    { 'app.mjs': "import 'p'", 'node_modules/p/package.json': '{"exports":"./i.ts"}', 'node_modules/p/i.ts': '' },
+    'app.mjs',
+    /cannot be imported: /,
+  ],
+  [
+    'TypeScript that has to be compiled',
+    { 'app.ts': 'enum A { b }\nexport default A' },
+    'app.ts',
+    /Compile it first \(tsc\)/,
+  ],
+  ['bad TypeScript', { 'app.ts': 'const a: = 1' }, 'app.ts', /app\.ts/],
+  ['main that is JSON', { 'package.json': '{"main":"data.json"}', 'data.json': '{}' }, '(discovered)', /data\.json/],
+];
+
+describe('what is no app', () => {
+  for (const [what, files, reference, message] of failures) {
+    it(`is told at once: ${what}`, async () => {
+      const directory = plant(files);
+      const loading = loadApp(reference === '(discovered)' ? undefined : reference, directory);
+      await assert.rejects(loading, (error) => {
+        assert.ok(error instanceof AppLoadError, String(error));
+        assert.equal(error.status, 4);
+        assert.match(error.message.replaceAll(directory, 'DIR'), message);
+        return true;
+      });
+    });
+  }
+
+  it('tells with its cause, for the stack', async () => {
+    const loading = loadApp('app.mjs', plant({ 'app.mjs': "import 'no-such-package'" }));
+    await assert.rejects(
+      loading,
+      ({ cause }: Error) => (cause as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND',
+    );
+  });
+});
+
+/** Another try may go better: these are for the crash limit. The text throws `globalThis.thrown`. */
+describe('what the app throws passes through unchanged', () => {
+  const thrown: [what: string, error: unknown][] = [
+    ['an error', new Error('the database is down')],
+    ['an error with a code', Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })],
+    ['an error with a number for a code', Object.assign(new Error('denied'), { code: 1045 })],
+    ['a frozen error', Object.freeze(new TypeError('no'))],
+    ['text', 'no'],
+    ['a number', 5],
+    ['null', null],
+    ['undefined', undefined],
+    ['an object', { message: 'no' }],
+  ];
+  const texts: [where: string, file: string, text: string, suffix: string][] = [
+    ['at the top', 'app.mjs', 'throw globalThis.thrown', ''],
+    ['at the top of CommonJS', 'app.cjs', 'throw globalThis.thrown', ''],
+    ['in a factory', 'app.mjs', 'export const create = () => { throw globalThis.thrown }', ':create()'],
+    [
+      'in an asynchronous factory',
+      'app.mjs',
+      'export const create = async () => { throw globalThis.thrown }',
+      ':create()',
+    ],
+    ['by a promise', 'app.mjs', 'const p = Promise.reject(globalThis.thrown); p.catch(() => {}); export default p', ''],
+  ];
+  for (const [where, file, text, suffix] of texts) {
+    it(where, async () => {
+      for (const [what, error] of thrown) {
+        Object.assign(globalThis, { thrown: error });
+        const caught = await loadApp(`${file}${suffix}`, plant({ [file]: text })).then(
+          () => 'nothing',
+          (e: unknown) => ({ e }),
+        );
+        assert.deepEqual(caught, { e: error }, what);
+        if (typeof error === 'object') assert.equal((caught as { e: unknown }).e, error, what);
+      }
+    });
+  }
+
+  it('also a SyntaxError that its code met while it ran, as JSON.parse throws', async () => {
+    for (const [file, text] of [
+      ['app.mjs', "JSON.parse('<html>')"],
+      ['app.cjs', "JSON.parse('<html>')"],
+      ['app.mjs', "new Function('(')"],
+    ] as const) {
+      await assert.rejects(loadApp(file, plant({ [file]: text })), (error) => {
+        assert.ok(error instanceof SyntaxError, `${text}: ${String(error)}`);
+        return true;
+      });
+    }
+  });
+});

@@ -1,0 +1,36 @@
+/** Small apps, planted in directories of their own. */
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after } from 'node:test';
+import type { App } from '../../src/worker/app.ts';
+
+const temporary = realpathSync(mkdtempSync(join(tmpdir(), 'tsunicorn-app-')));
+after(() => rmSync(temporary, { recursive: true }));
+
+/** File names and their texts. */
+export type Files = Readonly<Record<string, string>>;
+
+export function plant(files: Files): string {
+  const root = mkdtempSync(join(temporary, 'app-'));
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), text);
+  }
+  return root;
+}
+
+/** What the app answers: the fixtures' handlers end the response with a word of their own. */
+export function answerOf(app: App): unknown {
+  if (app.kind === 'server') return `server ${app.server.listenerCount('request')}`;
+  const words: unknown[] = [];
+  const response = { end: (word: unknown) => words.push(word) };
+  app.handle({} as IncomingMessage, response as unknown as ServerResponse);
+  return words[0];
+}
+
+export const says = (word: string): string => `(q, s) => s.end('${word}')`;
+
+/** In CommonJS. */
+export const SERVER = `require('node:http').createServer(${says('no')})`;

@@ -1,0 +1,138 @@
+/** The native part itself, compiled here with every warning as an error. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { loadNative, type Native, type Reaped } from '../../src/platform/native.ts';
+import { Notifier } from '../../src/platform/notify.ts';
+
+const SOURCE = fileURLToPath(new URL('../../src/platform/native/tsunicorn.c', import.meta.url));
+const directory = mkdtempSync(join(tmpdir(), 'tsunicorn-native-'));
+const file = join(directory, 'tsunicorn.node');
+after(() => rmSync(directory, { recursive: true }));
+
+/** Why the tests below cannot run; the exit code of the compiler is a test. */
+function compile(): string | false {
+  if (process.platform !== 'linux') return 'it is for Linux only';
+  if (spawnSync('cc', ['--version']).error) return 'there is no C compiler (cc)';
+  const include: string = createRequire(import.meta.url)('node-api-headers').include_dir;
+  const flags = ['-O2', '-shared', '-fPIC', '-Wall', '-Wextra', '-Wpedantic', '-Wconversion', '-Werror'];
+  const { status, stderr } = spawnSync('cc', [...flags, '-I', include, SOURCE, '-o', file], { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  return false;
+}
+
+const skip = compile();
+const load = (): Native => {
+  const { native, problem } = loadNative(file);
+  assert.equal(problem, undefined);
+  return native as Native;
+};
+
+/** Waits without turning the loop, so that libuv does not get there first; this test has to steal its child. */
+function reapSoon(native: Native, { pid = 0 }: ChildProcess): Reaped | undefined {
+  const deadline = performance.now() + 10_000;
+  for (let found: Reaped | undefined; performance.now() < deadline; ) {
+    found = native.reapOrphan(pid);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+test('reapOrphan: how it ended', { skip }, () => {
+  const native = load();
+  const script = (text: string) => spawn('sh', ['-c', text], { stdio: 'ignore' });
+  for (const [text, code, signal] of [
+    ['exit 0', 0, null],
+    ['exit 7', 7, null],
+    ['kill -KILL $$', null, constants.signals.SIGKILL],
+  ] as const) {
+    const child = script(text);
+    assert.deepEqual(reapSoon(native, child), { pid: child.pid, code, signal });
+    assert.equal(native.reapOrphan(child.pid ?? 0), undefined, 'once');
+    child.unref();
+  }
+});
+
+test('reapOrphan: what has not ended, what is no child, and never just any child', { skip }, async (t) => {
+  const native = load();
+  const child = spawn('sleep', ['60'], { stdio: 'ignore' });
+  t.after(() => child.kill('SIGKILL'));
+  const dead = spawn('true', { stdio: 'ignore' });
+  assert.equal(native.reapOrphan(child.pid ?? 0), undefined);
+  assert.equal(native.reapOrphan(process.ppid), undefined);
+  for (const pid of [-1, 0, 2 ** 40, Number.NaN, '1', undefined]) {
+    assert.throws(() => native.reapOrphan(pid as number), /positive integer/);
+  }
+  assert.deepEqual(await once(dead, 'exit'), [0, null]);
+  child.kill('SIGKILL');
+  assert.deepEqual(await once(child, 'exit'), [null, 'SIGKILL']);
+});
+
+test('a child subreaper', { skip }, () => {
+  const script = `const m = { exports: {} }; process.dlopen(m, process.argv[1]);
+    const before = m.exports.isChildSubreaper(); m.exports.setChildSubreaper();
+    console.log(before, m.exports.isChildSubreaper())`;
+  const { stdout } = spawnSync(process.execPath, ['-e', script, file], { encoding: 'utf8' });
+  assert.equal(stdout, 'false true\n');
+});
+
+/** A process whose parent is `parent` as far as it is told, and which then never turns its loop again. */
+function stuck(parent: string): ChildProcess {
+  const script = `const m = { exports: {} }; process.dlopen(m, process.argv[1]);
+    m.exports.dieWithParent(${parent}, 1); require('fs').writeSync(1, 'armed'); for (;;);`;
+  return spawn('nice', ['-n', '19', process.execPath, '-e', script, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+test('dieWithParent: a parent that was gone before is noticed, a live one is left in peace', { skip }, async (t) => {
+  const child = stuck('process.ppid');
+  t.after(() => child.kill('SIGKILL'));
+  await once(child.stdout as NodeJS.ReadableStream, 'data');
+  const orphan = stuck('process.pid');
+  t.after(() => orphan.kill('SIGKILL'));
+  assert.deepEqual(await once(orphan, 'exit'), [null, 'SIGALRM']);
+  assert.equal(child.exitCode ?? child.signalCode, null, 'it had the same second, and longer');
+  assert.throws(() => load().dieWithParent(1, 0), /positive integer/, 'it would be no alarm');
+});
+
+const RECEIVER = `use Socket; socket(S, AF_UNIX, SOCK_DGRAM, 0); bind(S, pack_sockaddr_un($ARGV[0])) or die $!;
+  $| = 1; print "bound\\n"; for (1..2) { recv(S, $m, 4096, 0); $m =~ s/\\n/ /g; print "$m\\n"; }`;
+
+for (const name of [join(directory, 'notify.sock'), `@tsunicorn-test-${process.pid}`]) {
+  test(`notify: a datagram to ${name[0] === '@' ? 'an abstract socket' : 'a path'}`, { skip }, async (t) => {
+    if (spawnSync('perl', ['-v']).error) return t.skip('there is no perl to play the manager');
+    const receiver = spawn('perl', ['-e', RECEIVER.replace('$ARGV[0]', `"${name.replace('@', '\\0')}"`)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    t.after(() => receiver.kill());
+    const lines = createInterface({ input: receiver.stdout })[Symbol.asyncIterator]();
+    assert.equal((await lines.next()).value, 'bound');
+    const log = { warn: (text: string) => assert.fail(text) } as never;
+    const notifier = new Notifier({ loaded: { native: load() }, env: { NOTIFY_SOCKET: name }, pid: 1, log });
+    notifier.update('ready', '2 of 2 wörkers');
+    notifier.update('stopping', '2 of 2 wörkers');
+    assert.equal((await lines.next()).value, 'READY=1 STATUS=2 of 2 wörkers');
+    assert.equal((await lines.next()).value, 'STOPPING=1');
+  });
+}
+
+test('notify: what cannot be sent has an errno', { skip }, () => {
+  const { ENOENT, ECONNREFUSED, EAFNOSUPPORT, ENAMETOOLONG, EMSGSIZE } = constants.errno;
+  for (const [path, message, errno] of [
+    [join(directory, 'none.sock'), 'x', ENOENT],
+    ['@tsunicorn-test-none', 'x', ECONNREFUSED],
+    ['vsock:2:1', 'x', EAFNOSUPPORT],
+    ['', 'x', EAFNOSUPPORT],
+    [`/${'a'.repeat(107)}`, 'x', ENAMETOOLONG],
+    ['/x', 'é'.repeat(1024), EMSGSIZE],
+    ['/x', 'é'.repeat(1023), ENOENT],
+  ] as const) {
+    assert.equal(load().notify(path, message), errno, `${path} ${message.length}`);
+  }
+});

@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Row, SETTINGS, Story, started, tell } from './pool-story.ts';
+
+describe('a crash', () => {
+  it('is covered by a neighbour, made good at once, and uncovered when the next is ready', () => {
+    tell(
+      [
+        ...started(3),
+        [1000, 'exit 2, ?', 'ended crash, ready: 2 of 3 workers are ready, spawn 4@1, cover 1 by 1'],
+        [1300, 'ready 4, ?', 'ready: 3 of 3 workers are ready, uncover 1 by 1'],
+      ],
+      { workers: 3 },
+    );
+  });
+
+  it('of the worker that covers hands the cover on', () => {
+    tell(
+      [
+        ...started(3),
+        [1000, 'exit 2', 'ended crash, spawn 4@1, cover 1 by 1'],
+        [1100, 'exit 1', 'ended crash, spawn 5@0, cover 0 by 3, cover 1 by 3'],
+        [1200, 'ready 5', 'uncover 0 by 3'],
+        [1300, 'ready 4', 'uncover 1 by 3'],
+      ],
+      { workers: 3 },
+    );
+  });
+
+  it('of the worker that covers, while the slot gets its own again, leaves nothing to uncover', () => {
+    tell([
+      ...started(2),
+      [1000, 'exit 1', 'ended crash, spawn 3@0, cover 0 by 2'],
+      [1300, 'ready 3, exit 2', 'ended crash, spawn 4@1, cover 1 by 3'],
+    ]);
+  });
+
+  it('of all leaves nobody to cover; the first that is ready covers the others', () => {
+    tell([
+      ...started(2),
+      [1000, 'exit 1, exit 2, ?', 'ended crash, ended crash, not ready: no worker is ready, spawn 3@0, spawn 4@1'],
+      [1300, 'ready 4, ?', 'ready: 1 of 2 workers are ready, cover 0 by 4'],
+      [1400, 'ready 3', 'uncover 0 by 4'],
+    ]);
+  });
+
+  it('while it serves, failures to boot are tried again for ever, also where the app is gone', () => {
+    tell(
+      [
+        ...started(2),
+        [1000, 'exit 2', 'ended crash, spawn 3@1, cover 1 by 1'],
+        [1010, 'fatal 3', 'ended boot'],
+        [2000, 'exit 4', '+1110 spawn 4@1, ended boot'],
+        [3000, 'exit 5', '+2200 spawn 5@1, ended boot'],
+        [4000, 'exit 6', '+3400 spawn 6@1, ended boot'],
+        [4800, 'ready 7, ?', 'ready: 1 of 2 workers are ready, spawn 7@1'],
+        [4900, 'ready 7, ?', 'ready: 2 of 2 workers are ready, uncover 1 by 1'],
+      ],
+      { crashLimit: 2 },
+    );
+  });
+
+  it('ends the server where nobody serves and nobody boots any more', () => {
+    tell(
+      [
+        ...started(1),
+        [1000, 'exit 1', 'ended crash, spawn 2@0'],
+        [1010, 'exit 2', 'ended boot'],
+        [1110, '', 'spawn 3@0'],
+        [1120, 'fatal 3', 'ended boot, release, halt boot'],
+      ],
+      { workers: 1, crashLimit: 2 },
+    );
+  });
+
+  /** One worker that dies over and over, `interval` ms after it was ready, `count` times. */
+  function deaths(count: number, interval: number): Row[] {
+    const rows = started(1);
+    for (let i = 1; i <= count; i++) {
+      rows.push([i * interval, `exit ${i}`, `ended crash, spawn ${i + 1}@0`]);
+      rows.push([i * interval, `ready ${i + 1}`, '']);
+    }
+    return rows;
+  }
+
+  it('comes five times the crash limit within a minute: 3', () => {
+    tell([...deaths(9, 6000), [59_000, 'exit 10', 'ended crash, release, halt boot']], { workers: 1, crashLimit: 2 });
+  });
+
+  it('counts together with stalls and uncaught exceptions', () => {
+    tell(
+      [
+        ...started(2),
+        [1000, 'broke 1', 'spawn 3@0, cover 0 by 2'],
+        [1010, 'ready 3, exit 1', 'ended crash, uncover 0 by 2'],
+        [1020, 'silent 3', ''],
+        [31_030, 'exit 3', '+31020 kill 3, +31020 spawn 4@0, +31020 cover 0 by 2, ended stall'],
+        [31_040, 'ready 4, exit 4', 'ended crash, spawn 5@0'],
+        [31_050, 'ready 5, exit 5', 'ended crash, spawn 6@0'],
+        [31_060, 'ready 6, exit 6', 'ended crash, release, drain 2 quick'],
+        [31_070, 'exit 2', 'ended as wanted, halt boot'],
+      ],
+      { crashLimit: 1 },
+    );
+  });
+
+  it('is not what ends a worker that was replaced as wanted, however often that is', () => {
+    const rows = started(1);
+    for (let age = 1; age < 20; age++) {
+      rows.push([age * 100, `leave ${age}`, `spawn ${age + 1}@0`]);
+      rows.push([age * 100 + 10, `ready ${age + 1}`, `drain ${age}`]);
+      rows.push([age * 100 + 20, `exit ${age}`, 'ended reload']);
+    }
+    tell(rows, { workers: 1, crashLimit: 1 });
+  });
+
+  it('may come any number of times when spread out', () => {
+    tell(deaths(50, 6700), { workers: 1, crashLimit: 2 });
+  });
+});
+
+describe('a worker with an uncaught exception', () => {
+  it('is replaced at once, and killed at the graceful timeout', () => {
+    tell([
+      ...started(2),
+      [1000, 'broke 1, ?', 'ready: 1 of 2 workers are ready, spawn 3@0, cover 0 by 2'],
+      [1300, 'ready 3', 'uncover 0 by 2'],
+      [26_010, 'exit 1', '+26000 kill 1, ended crash'],
+      [600_000, '', ''],
+    ]);
+  });
+
+  it('is not drained twice', () => {
+    tell([
+      ...started(2),
+      [1000, 'TERM', 'closing 1, closing 2, release, drain 1, drain 2'],
+      [1100, 'broke 1', ''],
+      [26_000, '', 'kill 1, kill 2'],
+    ]);
+  });
+});
+
+describe('a silent worker', () => {
+  it('is killed after the timeout and replaced at once, before it is gone', () => {
+    tell([
+      ...started(2),
+      [1000, 'silent 1', ''],
+      [31_010, 'exit 1', '+31000 kill 1, +31000 spawn 3@0, +31000 cover 0 by 2, ended stall'],
+      [31_020, 'ready 3', 'uncover 0 by 2'],
+    ]);
+  });
+
+  it('is killed with a reason', () => {
+    const kills = [
+      {
+        rows: [
+          [0, ''],
+          [30_000, ''],
+        ],
+        settings: { bootTimeout: 30 },
+      },
+      {
+        rows: [
+          [0, ''],
+          [0, 'ready 1, silent 1'],
+          [2500, ''],
+        ],
+        settings: { timeout: 2.5 },
+      },
+      {
+        rows: [
+          [0, ''],
+          [0, 'ready 1'],
+          [0, 'TERM'],
+          [25_000, ''],
+        ],
+        settings: {},
+      },
+    ] as const;
+    const reasons = kills.map(({ rows, settings }) => {
+      const story = new Story({ ...SETTINGS, workers: 1, ...settings });
+      const due = rows.flatMap(([at, events]) => story.decisions(at, events));
+      return due.flatMap((d) => (d.do === 'kill' ? [d.why] : []));
+    });
+    assert.deepEqual(reasons, [
+      ['not ready 30 s after its start'],
+      ['silent for 2.5 s'],
+      ['not finished when its time to drain was over'],
+    ]);
+  });
+
+  it('lives on with timeout 0', () => {
+    tell([...started(2), [1000, 'silent 1, silent 2', ''], [4_000_000, '?', 'ready: 2 of 2 workers are ready']], {
+      timeout: 0,
+    });
+  });
+
+  it('is killed also while it drains', () => {
+    tell(
+      [
+        ...started(2),
+        [1000, 'TERM, silent 2', 'closing 1, closing 2, release, drain 1, drain 2'],
+        [9000, '', '+4000 kill 2'],
+      ],
+      { timeout: 3 },
+    );
+  });
+});

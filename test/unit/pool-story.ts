@@ -1,0 +1,150 @@
+/**
+ * Tells a pool a story: events at their times, and between them what the arbiter's loop would do, which is to call
+ * `due` at each deadline and at least every second. Each row says what has to come of it.
+ */
+import assert from 'node:assert/strict';
+import type { Decision, PoolSettings } from '../../src/arbiter/decisions.ts';
+import { Pool } from '../../src/arbiter/pool.ts';
+
+const TICK_MS = 1_000;
+
+export const SETTINGS: PoolSettings = {
+  workers: 2,
+  timeout: 30,
+  bootTimeout: 60,
+  gracefulTimeout: 25,
+  drainDelay: 0,
+  crashLimit: 5,
+};
+
+/**
+ * Time in milliseconds, events, outcome. Events are separated by `, ` and happen before `due` is called once:
+ * `ready N`, `exit N` (a crash, or the end of a drain), `fatal N` (the app cannot be loaded), `silent N` (its last beat
+ * is now), `leave N`, `broke N`, `HUP`, `TERM`, `INT`, `WINCH`, `size N`, `frozen` (the arbiter had no CPU since the row
+ * before), `?` (what /readyz says), or nothing.
+ *
+ * The outcome is what events answered and what was decided, in order. What fell due since the row before comes first,
+ * with its time: `+1500 kill 2`.
+ */
+export type Row = readonly [at: number, events: string, outcome: string];
+
+export function tell(rows: readonly Row[], settings: Partial<PoolSettings> = {}): void {
+  const story = new Story({ ...SETTINGS, ...settings });
+  const told = rows.map(([at, events]): Row => [at, events, story.at(at, events).join(', ')]);
+  assert.deepEqual(told, rows);
+}
+
+/** Rows that start workers 1 to `n` in slots 0 to n - 1 at time 0. */
+export function started(n: number): Row[] {
+  const ages = Array.from({ length: n }, (_, i) => i + 1);
+  return [
+    [0, '', ages.map((age) => `spawn ${age}@${age - 1}`).join(', ')],
+    [0, ages.map((age) => `ready ${age}`).join(', '), ''],
+  ];
+}
+
+export class Story {
+  readonly pool: Pool;
+  readonly #silent = new Set<number>();
+  #now = 0;
+
+  constructor(settings: PoolSettings) {
+    this.pool = new Pool(settings);
+  }
+
+  /** What fell due before `time`, what the events answered, what is due then; in words. */
+  at(time: number, events: string): string[] {
+    const out = events.includes('frozen') ? [] : this.#wait(time);
+    this.#now = time;
+    for (const event of events.split(', ')) out.push(...this.#happen(event));
+    out.push(...this.#due().map(inWords));
+    return out;
+  }
+
+  /** What is due at `time`, with the reasons. */
+  decisions(time: number, events: string): Decision[] {
+    this.#wait(time);
+    this.#now = time;
+    for (const event of events.split(', ')) this.#happen(event);
+    return this.#due();
+  }
+
+  #wait(until: number): string[] {
+    const out: string[] = [];
+    for (;;) {
+      this.#now = Math.min(this.#now + TICK_MS, this.pool.nextDeadline(this.#now));
+      if (this.#now >= until) return out;
+      const decisions = this.#due();
+      out.push(...decisions.map((d) => `+${this.#now} ${inWords(d)}`));
+      assert.ok(this.pool.nextDeadline(this.#now) > this.#now, `a deadline of ${this.#now} is left after due()`);
+    }
+  }
+
+  #due(): Decision[] {
+    for (const { age, state } of this.pool.workers) {
+      if (state !== 'booting' && !this.#silent.has(age)) this.pool.beat(age, this.#now);
+    }
+    return this.pool.due(this.#now);
+  }
+
+  /** What is worth telling of it. */
+  #happen(event: string): string[] {
+    const { pool } = this;
+    const now = this.#now;
+    const [what = '', number] = event.split(' ');
+    const n = Number(number);
+    const actions: Record<string, () => void> = {
+      ready: () => pool.ready(n, now),
+      leave: () => pool.leave(n, 'reload'),
+      broke: () => pool.broke(n, now),
+      silent: () => {
+        pool.beat(n, now);
+        this.#silent.add(n);
+      },
+      HUP: () => pool.reload(now),
+      TERM: () => pool.stop(now),
+      INT: () => pool.quit(now),
+      WINCH: () => pool.park(now),
+      size: () => pool.resize(n),
+      frozen: () => {},
+      '': () => {},
+    };
+    if (what === '?') {
+      const { ready, reason } = pool.readiness();
+      return [`${ready ? 'ready' : 'not ready'}: ${reason}`];
+    }
+    if (what === 'exit' || what === 'fatal') {
+      const ending = what === 'exit' ? { why: 'exit code 1', fatal: false } : { why: 'no such app', fatal: true };
+      return [`ended ${pool.exited(n, ending, now) ?? 'as wanted'}`];
+    }
+    const action = actions[what];
+    assert.ok(action, `no such event: ${event}`);
+    action();
+    return [];
+  }
+}
+
+export function inWords(decision: Decision): string {
+  switch (decision.do) {
+    case 'spawn':
+      return `spawn ${decision.age}@${decision.slot}`;
+    case 'close connections':
+      return `closing ${decision.age}`;
+    case 'drain':
+      return `drain ${decision.age}${decision.quick ? ' quick' : ''}`;
+    case 'kill':
+      return `kill ${decision.age}`;
+    case 'cover':
+      return `cover ${decision.slot} by ${decision.age}`;
+    case 'uncover':
+      return `uncover ${decision.slot} by ${decision.age}`;
+    case 'release listeners':
+      return 'release';
+    case 'give up reload':
+      return 'give up';
+    case 'halt':
+      return `halt ${decision.exit}`;
+    default:
+      return decision satisfies never;
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * The pool against a crowd of simulated workers and operators who do anything at any time. Seeded, so a failure comes
+ * again. The loop is the arbiter's without its tick: whoever forgets a deadline is found out.
+ */
+import assert from 'node:assert/strict';
+import type { Decision, PoolSettings } from '../../src/arbiter/decisions.ts';
+import { Pool } from '../../src/arbiter/pool.ts';
+import { inWords } from './pool-story.ts';
+
+/** From SIGKILL to the report of the end, at most. */
+export const LATENCY_MS = 50;
+
+export const settings: PoolSettings = {
+  workers: 4,
+  timeout: 5,
+  bootTimeout: 8,
+  gracefulTimeout: 6,
+  drainDelay: 2,
+  crashLimit: 100,
+};
+
+/** xorshift32 (Marsaglia 2003): 0 to 1. */
+function generator(seed: number): () => number {
+  let x = (seed + 1) * 0x9e3779b9;
+  return () => {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    return (x >>> 0) / 2 ** 32;
+  };
+}
+
+interface Process {
+  readonly slot: number;
+  /** Slots that it accepts on; of its own since it is ready. */
+  readonly accepts: Set<number>;
+  beats: boolean;
+  /** Not a surplus that the pool is to answer for: it was killed, broke, or is one that is not wanted any more. */
+  writtenOff: boolean;
+}
+
+export class World {
+  readonly pool = new Pool(settings);
+  now = 0;
+  halted: string | undefined;
+  turns = 0;
+  happened = 0;
+  peaceful = false;
+  readonly #random: () => number;
+  readonly #processes = new Map<number, Process>();
+  readonly #agenda: { at: number; run: () => void }[] = [];
+  readonly #opened = new Set<number>();
+  #released = false;
+  readonly #diary: string[] = [];
+
+  constructor(seed: number) {
+    this.#random = generator(seed);
+  }
+
+  between(low: number, high: number): number {
+    return low + this.#random() * (high - low);
+  }
+
+  chance(share: number): boolean {
+    return !this.peaceful && this.#random() < share;
+  }
+
+  pick<T>(items: readonly T[]): T | undefined {
+    return items[Math.floor(this.#random() * items.length)];
+  }
+
+  note(text: string): void {
+    this.#diary.push(`${this.now.toFixed(0)} ${text}`);
+    this.happened++;
+  }
+
+  in(ms: number, run: () => void): void {
+    this.#agenda.push({ at: this.now + ms, run });
+    this.#agenda.sort((a, b) => a.at - b.at);
+  }
+
+  /** The arbiter's loop, to `end` at the latest. */
+  run(end: number): void {
+    try {
+      while (this.halted === undefined && this.now < end) {
+        const next = Math.min(this.#agenda[0]?.at ?? end, this.pool.nextDeadline(this.now), end);
+        this.now = Math.max(this.now, next);
+        while ((this.#agenda[0]?.at ?? Number.POSITIVE_INFINITY) <= this.now) this.#agenda.shift()?.run();
+        this.turns++;
+        for (const decision of this.pool.due(this.now)) this.#perform(decision);
+        this.#check();
+      }
+    } catch (error) {
+      throw new Error(`${(error as Error).message}\n${this.#diary.slice(-40).join('\n')}`, { cause: error });
+    }
+  }
+
+  exit(age: number, fatal = false): void {
+    if (!this.#processes.delete(age)) return;
+    this.note(`exit ${age}`);
+    this.pool.exited(age, { why: 'exit code 1', fatal }, this.now);
+  }
+
+  /** Something goes wrong with somebody, or somebody wants something. */
+  trouble(): void {
+    if (this.peaceful) return;
+    this.in(this.between(10, 3000), () => this.trouble());
+    const [age, worker] = this.pick([...this.#processes].filter(([, p]) => p.accepts.size > 0)) ?? [];
+    const kind = Math.floor(this.between(0, 10));
+    this.note(`trouble ${kind} ${age}`);
+    if (kind === 0) this.pool.reload(this.now);
+    else if (kind === 1) this.pool.resize(Math.floor(this.between(0, 8)));
+    else if (kind === 2 && this.chance(0.3)) this.#park();
+    else if (age === undefined || worker === undefined) return;
+    else if (kind <= 4) this.exit(age);
+    else if (kind === 5) worker.beats = false;
+    else if (kind <= 7) this.pool.leave(age, 'reload');
+    else if (kind === 8) this.#breaks(age, worker);
+  }
+
+  #park(): void {
+    this.pool.park(this.now);
+    this.in(this.between(0, 9000), () => this.pool.reload(this.now));
+  }
+
+  #breaks(age: number, worker: Process): void {
+    worker.writtenOff = true;
+    worker.accepts.clear();
+    this.pool.broke(age, this.now);
+    this.#drains(age);
+  }
+
+  #drains(age: number): void {
+    this.in(this.chance(0.2) ? 60_000 : this.between(10, 2000), () => this.exit(age));
+  }
+
+  #perform(decision: Decision): void {
+    this.note(inWords(decision));
+    if (decision.do === 'spawn') return this.#spawn(decision);
+    if (decision.do === 'halt') {
+      this.halted = decision.exit;
+      return;
+    }
+    if (decision.do === 'release listeners') {
+      this.#released = true;
+      return;
+    }
+    if (decision.do === 'give up reload') return;
+    const worker = this.#processes.get(decision.age);
+    if (worker === undefined) return;
+    switch (decision.do) {
+      case 'kill':
+        worker.writtenOff = true;
+        worker.accepts.clear();
+        return this.in(this.between(1, LATENCY_MS), () => this.exit(decision.age));
+      case 'drain':
+        worker.writtenOff ||= decision.why !== 'a newer worker took over' && decision.why !== 'it asked to leave';
+        worker.accepts.clear();
+        return this.#drains(decision.age);
+      case 'cover':
+        worker.accepts.add(decision.slot);
+        return;
+      case 'uncover':
+        worker.accepts.delete(decision.slot);
+        return;
+      case 'close connections':
+        return;
+      default:
+        return decision satisfies never;
+    }
+  }
+
+  #spawn({ age, slot }: { age: number; slot: number }): void {
+    const worker: Process = { slot, accepts: new Set(), beats: true, writtenOff: false };
+    this.#processes.set(age, worker);
+    const fate = this.chance(0.25) ? 'fails' : this.chance(0.05) ? 'hangs' : 'boots';
+    if (fate === 'hangs') return;
+    this.in(this.between(50, 1500), () => {
+      if (fate === 'fails') return this.exit(age);
+      if (!this.#processes.has(age) || worker.writtenOff) return;
+      this.note(`ready ${age}`);
+      worker.accepts.add(slot);
+      this.#opened.add(slot);
+      this.pool.ready(age, this.now);
+      this.#beat(age, worker);
+    });
+  }
+
+  #beat(age: number, worker: Process): void {
+    if (!this.#processes.has(age) || !worker.beats) return;
+    this.happened++;
+    this.pool.beat(age, this.now);
+    this.in(1000, () => this.#beat(age, worker));
+  }
+
+  /** What has to hold after every turn. */
+  #check(): void {
+    const { pool, now } = this;
+    if (this.halted !== undefined) return;
+    assert.ok(pool.nextDeadline(now) > now, 'a deadline is left behind, and the loop would spin');
+    const counted = [...this.#processes.values()].filter((p) => !p.writtenOff);
+    assert.ok(
+      counted.length <= pool.target + 1 || pool.stopping,
+      `${counted.length} processes for ${pool.target} workers`,
+    );
+    const serving = counted.filter((p) => p.accepts.size > 0);
+    assert.equal(String(pool.workers.map((w) => w.age)), String([...this.#processes.keys()]));
+    if (serving.length === 0 || this.#released) return;
+    for (const slot of this.#opened) {
+      const acceptors = serving.filter((p) => p.accepts.has(slot)).length;
+      // Once it stops nobody is drained for a newer one any more, so two may share a slot until the end.
+      assert.ok(acceptors === 1 || (acceptors === 2 && pool.stopping), `slot ${slot} has ${acceptors} acceptors`);
+    }
+  }
+}

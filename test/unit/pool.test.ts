@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Row, SETTINGS, Story, started, tell } from './pool-story.ts';
+
+describe('the start', () => {
+  it('spawns a worker for each slot at once, and is ready when all are', () => {
+    tell(
+      [
+        [0, '?', 'not ready: starting: 0 of 3 workers are ready, spawn 1@0, spawn 2@1, spawn 3@2'],
+        [300, 'ready 2, ?', 'not ready: starting: 1 of 3 workers are ready'],
+        [310, 'ready 1, ?', 'not ready: starting: 2 of 3 workers are ready'],
+        [320, 'ready 3, ?', 'ready: 3 of 3 workers are ready'],
+        [60_000, '?', 'ready: 3 of 3 workers are ready'],
+      ],
+      { workers: 3 },
+    );
+  });
+
+  it('ignores what it does not know: other ages, a second ready, a leave and an exception of a booting worker', () => {
+    tell([
+      [0, '', 'spawn 1@0, spawn 2@1'],
+      [100, 'ready 7, exit 7, broke 7, leave 7', 'ended as wanted'],
+      [200, 'broke 1, leave 1', ''],
+      [300, 'ready 1, ready 2, ready 1, ?', 'ready: 2 of 2 workers are ready'],
+    ]);
+  });
+
+  it('tries again after 100 ms, then twice as long each time, up to 10 s', () => {
+    const waits = [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000];
+    const rows: Row[] = [[0, '', 'spawn 1@0']];
+    let now = 0;
+    for (const [i, wait] of waits.entries()) {
+      rows.push([now, `exit ${i + 1}`, 'ended boot']);
+      now += wait;
+      rows.push([now - 1, '', ''], [now, '', `spawn ${i + 2}@0`]);
+    }
+    tell(rows, { workers: 1, crashLimit: 10 });
+  });
+
+  it('wakes up for the next try by itself', () => {
+    tell([
+      [0, '', 'spawn 1@0, spawn 2@1'],
+      [10, 'exit 1', 'ended boot'],
+      [20, 'exit 2', 'ended boot'],
+      [5000, '', '+220 spawn 3@0, +220 spawn 4@1'],
+    ]);
+  });
+
+  it('counts failures in a row: a worker that becomes ready ends the row', () => {
+    tell(
+      [
+        [0, '', 'spawn 1@0, spawn 2@1'],
+        [10, 'exit 1', 'ended boot'],
+        [110, 'ready 2', 'spawn 3@0'],
+        [120, 'exit 3', 'ended boot'],
+        [220, '', 'spawn 4@0'],
+        [230, 'exit 4', 'ended boot, release, drain 2 quick'],
+      ],
+      { crashLimit: 2 },
+    );
+  });
+
+  it('gives up with 3 after as many failures in a row as the crash limit, and stops the others quickly', () => {
+    tell(
+      [
+        [0, '', 'spawn 1@0, spawn 2@1, spawn 3@2'],
+        [10, 'ready 1', ''],
+        [20, 'exit 2', 'ended boot'],
+        [120, '', 'spawn 4@1'],
+        [130, 'exit 4', 'ended boot, kill 3, release, drain 1 quick'],
+        [140, 'exit 3', 'ended as wanted'],
+        [150, 'exit 1', 'ended as wanted, halt boot'],
+      ],
+      { workers: 3, crashLimit: 2 },
+    );
+  });
+
+  it('gives up with 4 at once where the app cannot be loaded', () => {
+    tell([
+      [0, '', 'spawn 1@0, spawn 2@1'],
+      [50, 'fatal 2', 'ended boot, kill 1, release'],
+      [60, 'fatal 1', 'ended as wanted, halt app'],
+    ]);
+  });
+
+  it('tells why it gives up, and keeps to that when it is told to stop meanwhile', () => {
+    const boot = '1 workers in a row ended before they were ready, the last: exit code 1';
+    for (const signal of ['', 'TERM', 'INT', 'INT, INT']) {
+      const halt = (ending: string) => {
+        const story = new Story({ ...SETTINGS, crashLimit: 1 });
+        for (const events of ['', `${ending} 1`, signal]) story.at(0, events);
+        return story.decisions(10, 'exit 2').find((d) => d.do === 'halt');
+      };
+      assert.deepEqual(halt('exit'), { do: 'halt', exit: 'boot', why: boot }, signal);
+      assert.deepEqual(halt('fatal'), { do: 'halt', exit: 'app', why: 'no such app' }, signal);
+    }
+  });
+
+  it('kills a worker that is not ready in time, which is a failure to boot', () => {
+    tell(
+      [
+        [0, '', 'spawn 1@0'],
+        [60_010, 'exit 1', '+60000 kill 1, +60000 spawn 2@0, ended boot'],
+        [120_010, 'exit 2, ?', '+120000 kill 2, +120000 spawn 3@0, ended boot, not ready: draining, kill 3, release'],
+        [120_020, 'exit 3', 'ended as wanted, halt boot'],
+      ],
+      { workers: 1, crashLimit: 2 },
+    );
+  });
+
+  it('counts a worker that says ready after it was killed as a failure to boot', () => {
+    tell(
+      [
+        [0, '', 'spawn 1@0'],
+        [60_000, '', 'kill 1, spawn 2@0'],
+        [60_001, 'ready 1, exit 1', 'ended boot, kill 2, release'],
+      ],
+      { workers: 1, crashLimit: 1 },
+    );
+  });
+
+  it('is not over with a worker that says ready after it was killed', () => {
+    tell([
+      [0, '', 'spawn 1@0, spawn 2@1'],
+      [10, 'ready 1', ''],
+      [60_000, '', 'kill 2, spawn 3@1'],
+      [60_001, 'ready 2, ?', 'not ready: starting: 1 of 2 workers are ready, cover 1 by 1'],
+      [60_002, 'exit 2, ready 3, ?', 'ended boot, ready: 2 of 2 workers are ready, uncover 1 by 1'],
+    ]);
+  });
+});
+
+describe('another number of workers', () => {
+  it('more are spawned at once, less drain at once; their sockets stay covered', () => {
+    tell([
+      ...started(2),
+      [1000, 'size 4, ?', 'ready: 2 of 4 workers are ready, spawn 3@2, spawn 4@3'],
+      [1300, 'ready 3, ready 4', ''],
+      [
+        2000,
+        'size 1, ?',
+        'ready: 4 of 1 workers are ready, drain 2, drain 3, drain 4, cover 1 by 1, cover 2 by 1, cover 3 by 1',
+      ],
+      [2100, 'exit 2, exit 3, exit 4', 'ended resize, ended resize, ended resize'],
+      [3000, 'size 2', 'spawn 5@1'],
+      [3300, 'ready 5', 'uncover 1 by 1'],
+      [4000, 'exit 1', 'ended crash, spawn 6@0, cover 0 by 5, cover 2 by 5, cover 3 by 5'],
+    ]);
+  });
+
+  it('is never below one', () => {
+    for (const size of [0, -1, -100]) tell([...started(1), [1000, `size ${size}`, '']], { workers: 1 });
+  });
+
+  it('kills what boots and is not wanted any more, without a mark against it', () => {
+    tell(
+      [
+        ...started(1),
+        [1000, 'size 3', 'spawn 2@1, spawn 3@2'],
+        [1100, 'size 1', 'kill 2, kill 3'],
+        [1200, 'exit 2, exit 3', 'ended as wanted, ended as wanted'],
+        [1300, 'size 2', 'spawn 4@1'],
+      ],
+      { workers: 1, crashLimit: 1 },
+    );
+  });
+
+  it('is back before what was killed is gone: another is spawned at once', () => {
+    tell(
+      [
+        ...started(1),
+        [1000, 'size 2', 'spawn 2@1'],
+        [1100, 'size 1', 'kill 2'],
+        [1200, 'size 2', 'spawn 3@1'],
+        [1300, 'ready 2', 'cover 1 by 1'],
+        [1400, 'exit 2', 'ended as wanted'],
+        [1500, 'ready 3', 'uncover 1 by 1'],
+      ],
+      { workers: 1 },
+    );
+  });
+
+  it('during the start: it is over when as many are ready as are wanted now', () => {
+    tell([
+      [0, '', 'spawn 1@0, spawn 2@1'],
+      [100, 'ready 1', ''],
+      [200, 'size 1', 'kill 2'],
+      [300, 'exit 2, ?', 'ended as wanted, ready: 1 of 1 workers are ready'],
+    ]);
+  });
+});
