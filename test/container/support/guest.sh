@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Runs containers under a real cgroup v2 kernel, whatever this machine has: Debian's user-mode Linux, one CPU, with
+# crun. Nothing of this machine's own cgroups is touched.
+#
+# usage: guest.sh DIRECTORY ROOTFS.tar CASES
+#   CASES is a folder of crun configurations, NAME.json each; what they print comes out between lines "=== NAME" and
+#   "=== exit STATUS". A case whose name begins with "serve" gets SIGTERM once it is ready.
+set -euo pipefail
+dir=$1 tar=$2 cases=$3
+work=$dir/guest
+root=$work/root
+
+if [ ! -x "$dir/uml/usr/bin/linux.uml" ]; then
+  mkdir -p "$dir/uml" "$dir/uml.deb"
+  (cd "$dir/uml.deb" && apt-get -o APT::Sandbox::User=root -qq download user-mode-linux)
+  dpkg-deb --fsys-tarfile "$dir"/uml.deb/*.deb | tar -C "$dir/uml" -x ./usr/bin
+fi
+
+rm -rf "$work"
+mkdir -p "$root"/{bin,usr/bin,usr/lib,usr/lib64,proc,sys,dev,run,tmp,cases,bundle/rootfs}
+ln -s usr/lib "$root/lib"
+ln -s usr/lib64 "$root/lib64"
+cp /bin/busybox "$root/bin/"
+for applet in $(busybox --list); do [ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"; done
+cp /usr/bin/crun "$root/usr/bin/"
+for library in $(ldd /usr/bin/crun | grep -oE '/[^ ]+\.so[^ ]*'); do
+  mkdir -p "$root/usr$(dirname "${library#/usr}")"
+  cp -L "$library" "$root/usr${library#/usr}"
+done
+tar -C "$root/bundle/rootfs" -xf "$tar"
+cp "$cases"/*.json "$root/cases/"
+
+cat >"$root/init" <<'SH'
+#!/bin/sh
+export PATH=/bin:/usr/bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs tmpfs /run
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+ip link set lo up
+echo "controllers: $(cat /sys/fs/cgroup/cgroup.controllers)"
+cd /bundle
+for file in /cases/*.json; do
+  name=$(basename "$file" .json)
+  echo "=== $name"
+  case $name in
+    serve*)
+      crun --cgroup-manager=cgroupfs run -f "$file" "$name" </dev/null 2>&1 &
+      i=0
+      until wget -qO- http://127.0.0.1:9464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
+      for pid in $(cat "/sys/fs/cgroup/$name/cgroup.procs"); do tr '\0' ' ' <"/proc/$pid/cmdline"; echo; done
+      crun kill "$name" TERM
+      wait $!
+      ;;
+    *) crun --cgroup-manager=cgroupfs run -f "$file" "$name" </dev/null 2>&1 ;;
+  esac
+  echo "=== exit $?"
+done
+sync
+poweroff -f
+SH
+chmod +x "$root/init"
+
+size=$(($(du -sm "$root" | cut -f1) + 64))
+truncate -s "${size}M" "$work/root.img"
+mke2fs -q -t ext4 -O ^has_journal -E root_owner=0:0,lazy_itable_init=1 -d "$root" "$work/root.img"
+rm -rf "$root"
+TMPDIR=/dev/shm timeout 150 "$dir/uml/usr/bin/linux.uml" mem=1500M ubd0r="$work/root.img" root=/dev/ubda ro rootfstype=ext4 \
+  init=/init cgroup_no_v1=all quiet panic=-1 con0=fd:0,fd:1 con=null umid="tsunicorn$$" </dev/null 2>&1 || true
+rm -rf "$work"
