@@ -2,7 +2,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { http } from '../platform/node-http.ts';
-import type { App, NodeHandler } from './app.ts';
+import type { App, NodeHandler } from './app/app.ts';
 import { answerInstead, type Refusal, type RequestLimits, refusalOf, watchBody } from './refuse.ts';
 
 /** Times in seconds, 0 is off. */

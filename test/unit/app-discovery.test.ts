@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { join, relative } from 'node:path';
 import { describe, it } from 'node:test';
 import { WELCOME_APP } from '../../src/messages.ts';
-import { discover, loadApp, parseReference } from '../../src/worker/app.ts';
+import { loadApp } from '../../src/worker/app/load.ts';
+import { discover, parseReference } from '../../src/worker/app/reference.ts';
 import { answerOf, plant, says } from './app-files.ts';
 
 describe('where no app is named', () => {

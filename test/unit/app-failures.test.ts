@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AppLoadError } from '../../src/errors.ts';
-import { loadApp } from '../../src/worker/app.ts';
+import { loadApp } from '../../src/worker/app/load.ts';
 import { type Files, plant, SERVER, says } from './app-files.ts';
 
 /** The message of the AppLoadError; the directory stands as DIR in it. */

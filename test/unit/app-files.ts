@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after } from 'node:test';
-import type { App } from '../../src/worker/app.ts';
+import type { App } from '../../src/worker/app/app.ts';
 
 const temporary = realpathSync(mkdtempSync(join(tmpdir(), 'tsunicorn-app-')));
 after(() => rmSync(temporary, { recursive: true }));

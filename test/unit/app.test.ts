@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { loadApp } from '../../src/worker/app.ts';
+import { loadApp } from '../../src/worker/app/load.ts';
 import { answerOf, plant, SERVER, says } from './app-files.ts';
 
 /** The text of app.mjs, app.cjs or app.ts, what stands behind the path in TSUNICORN_APP, the answer, the name for the log. */

@@ -1,0 +1,56 @@
+/** Which file `TSUNICORN_APP` means, or which one is there by convention. */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { basename, extname, resolve } from 'node:path';
+import { AppLoadError } from '../../errors.ts';
+
+const EXTENSIONS = ['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts'];
+const CANDIDATES = ['dist/app', 'dist/server', 'dist/index', 'app', 'server', 'index'];
+
+/** `path`, `path:export` or `path:factory()`. */
+export interface AppReference {
+  readonly file: string;
+  readonly exportName: string | undefined;
+  readonly isFactory: boolean;
+}
+
+/** The app that `directory` holds by convention; undefined where there is none. */
+export function discover(directory: string): AppReference | undefined {
+  const main = mainOf(directory);
+  const paths = main === undefined ? CANDIDATES : [main, ...CANDIDATES];
+  for (const path of paths) {
+    const file = findFile(resolve(directory, path));
+    if (file) return { file, exportName: undefined, isFactory: false };
+  }
+  return undefined;
+}
+
+function mainOf(directory: string): string | undefined {
+  try {
+    const { main } = JSON.parse(readFileSync(resolve(directory, 'package.json'), 'utf8'));
+    return typeof main === 'string' && main !== '' ? main : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function parseReference(reference: string, directory: string): AppReference {
+  const [, path = '', name, call] = /^(.*?)(?::([\p{ID_Start}$_][\p{ID_Continue}$]*)?(\(\))?)?$/u.exec(reference) ?? [];
+  const file = findFile(resolve(directory, path));
+  if (path === '' || file === undefined) {
+    const hint = extname(path) === '' ? ` with one of the endings ${EXTENSIONS.join(' ')}` : '';
+    throw new AppLoadError(
+      `TSUNICORN_APP=${reference}: there is no file ${resolve(directory, path)}${hint}. Give a path relative to ${directory}, as in dist/app.js or dist/app.js:handler`,
+    );
+  }
+  if (!EXTENSIONS.includes(extname(file))) {
+    throw new AppLoadError(
+      `TSUNICORN_APP=${reference}: ${basename(file)} is not a module; it has to end in one of ${EXTENSIONS.join(' ')}`,
+    );
+  }
+  return { file, exportName: name, isFactory: call !== undefined };
+}
+
+function findFile(path: string): string | undefined {
+  const paths = [path, ...EXTENSIONS.map((e) => path + e), ...EXTENSIONS.map((e) => resolve(path, `index${e}`))];
+  return paths.find((p) => existsSync(p) && statSync(p).isFile());
+}
