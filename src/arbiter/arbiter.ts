@@ -141,7 +141,7 @@ export class Arbiter {
       case 'SIGQUIT':
         return this.#pool.quit(now);
       case 'SIGHUP':
-        return this.#pool.reload(now);
+        return this.#pool.reload();
       case 'SIGTTIN':
         return this.#pool.resize(target + 1);
       case 'SIGTTOU':
@@ -154,7 +154,7 @@ export class Arbiter {
         return this.#report();
       case 'SIGWINCH':
         // On a terminal it only says that the window has another size (Gunicorn obeys it as a daemon alone, too).
-        return isatty(2) ? undefined : this.#pool.park(now);
+        return isatty(2) ? undefined : this.#pool.park();
       default:
         return signal satisfies never;
     }

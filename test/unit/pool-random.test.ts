@@ -13,7 +13,7 @@ function livedThrough(seed: number): World {
   world.in(0, () => world.trouble());
   world.run(TROUBLE_MS);
   world.peaceful = true;
-  world.in(0, () => world.pool.reload(world.now));
+  world.in(0, () => world.pool.reload());
   world.run(TROUBLE_MS + PEACE_MS);
   assert.equal(world.halted, undefined);
   return world;

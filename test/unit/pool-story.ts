@@ -101,10 +101,10 @@ export class Story {
         pool.beat(n, now);
         this.#silent.add(n);
       },
-      HUP: () => pool.reload(now),
+      HUP: () => pool.reload(),
       TERM: () => pool.stop(now),
       INT: () => pool.quit(now),
-      WINCH: () => pool.park(now),
+      WINCH: () => pool.park(),
       size: () => pool.resize(n),
       frozen: () => {},
       '': () => {},

@@ -108,7 +108,7 @@ export class World {
     const [age, worker] = this.pick([...this.#processes].filter(([, p]) => p.accepts.size > 0)) ?? [];
     const kind = Math.floor(this.between(0, 10));
     this.note(`trouble ${kind} ${age}`);
-    if (kind === 0) this.pool.reload(this.now);
+    if (kind === 0) this.pool.reload();
     else if (kind === 1) this.pool.resize(Math.floor(this.between(0, 8)));
     else if (kind === 2 && this.chance(0.3)) this.#park();
     else if (age === undefined || worker === undefined) return;
@@ -119,8 +119,8 @@ export class World {
   }
 
   #park(): void {
-    this.pool.park(this.now);
-    this.in(this.between(0, 9000), () => this.pool.reload(this.now));
+    this.pool.park();
+    this.in(this.between(0, 9000), () => this.pool.reload());
   }
 
   #breaks(age: number, worker: Process): void {

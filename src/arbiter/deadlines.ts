@@ -1,0 +1,70 @@
+/**
+ * By when a worker has to be ready, to be heard from again, to have drained; and the one place that condemns those who
+ * are late. Time in which a worker could not run counts against nobody. Pure; times in milliseconds.
+ */
+import type { Decision, PoolSettings, RestartReason } from './decisions.ts';
+import type { Member, Members } from './members.ts';
+
+/** A gap between two calls of `due` that says the arbiter itself was suspended or starved: it ticks every second. */
+const STARVED_MS = 2_000;
+
+interface Deadline {
+  readonly at: number;
+  readonly why: string;
+  readonly reason: RestartReason | undefined;
+}
+
+export class Deadlines {
+  readonly #settings: PoolSettings;
+  #lastDue: number | undefined;
+
+  constructor(settings: PoolSettings) {
+    this.#settings = settings;
+  }
+
+  of(m: Member): Deadline {
+    const { bootTimeout, timeout } = this.#settings;
+    if (m.state === 'booting') {
+      return { at: m.bootBy, why: `not ready ${bootTimeout} s after its start`, reason: 'boot' };
+    }
+    const drained: Deadline = {
+      at: m.killAt,
+      why: 'not finished when its time to drain was over',
+      reason: m.reason,
+    };
+    if (timeout === 0) return drained;
+    const stalled: Deadline = { at: m.lastBeat + timeout * 1000, why: `silent for ${timeout} s`, reason: 'stall' };
+    return drained.at <= stalled.at ? drained : stalled;
+  }
+
+  next(members: Members): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const m of members) if (!m.killed) next = Math.min(next, this.of(m).at);
+    return next;
+  }
+
+  /** A machine that was suspended, or an arbiter that got no CPU, murders nobody: the gap is given to every worker. */
+  forgiveStarvation(members: Members, now: number): void {
+    const before = this.#lastDue ?? now;
+    const gap = now - before;
+    this.#lastDue = now;
+    if (gap <= STARVED_MS) return;
+    for (const m of members) {
+      if (m.lastBeat <= before) m.lastBeat += gap;
+      if (m.bornAt <= before) m.bootBy += gap;
+      // Of a stop the deadline stands: stopBy is the orchestrator's patience.
+      if (m.state === 'draining') m.killAt = Math.min(m.killAt + gap, now + this.#settings.gracefulTimeout * 1000);
+    }
+  }
+
+  murder(members: Members, now: number, out: Decision[]): void {
+    for (const m of members) {
+      const deadline = this.of(m);
+      if (m.killed || now < deadline.at) continue;
+      m.killed = true;
+      m.reason = deadline.reason;
+      m.killedFor = deadline.why;
+      out.push({ do: 'kill', age: m.age, why: deadline.why });
+    }
+  }
+}

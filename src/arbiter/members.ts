@@ -1,0 +1,75 @@
+/** The workers as the pool knows them, and the two ways in which it parts from one. Times in milliseconds. */
+import type { Decision, PoolWorker, RestartReason, WorkerState } from './decisions.ts';
+
+export interface Member extends PoolWorker {
+  generation: number;
+  state: WorkerState;
+  reason: RestartReason | undefined;
+  lastBeat: number;
+  bootBy: number;
+  killAt: number;
+  killed: boolean;
+  killedFor: string | undefined;
+}
+
+export class Members {
+  readonly #all = new Map<number, Member>();
+  #nextAge = 1;
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  get(age: number): Member | undefined {
+    return this.#all.get(age);
+  }
+
+  delete(age: number): void {
+    this.#all.delete(age);
+  }
+
+  [Symbol.iterator](): IterableIterator<Member> {
+    return this.#all.values();
+  }
+
+  alive(...states: WorkerState[]): Member[] {
+    return [...this].filter((m) => states.includes(m.state));
+  }
+
+  /** Workers that accept: ready ones, and those that wait for their replacement. */
+  serving(): Member[] {
+    return this.alive('ready', 'leaving').filter((m) => !m.killed);
+  }
+
+  spawn(at: { slot: number; generation: number; now: number; bootBy: number }, out: Decision[]): void {
+    const { slot, generation, now, bootBy } = at;
+    const age = this.#nextAge++;
+    this.#all.set(age, {
+      age,
+      slot,
+      generation,
+      state: 'booting',
+      reason: undefined,
+      bornAt: now,
+      lastBeat: now,
+      bootBy,
+      killAt: Number.POSITIVE_INFINITY,
+      killed: false,
+      killedFor: undefined,
+    });
+    out.push({ do: 'spawn', age, slot });
+  }
+}
+
+export function drain(m: Member, how: { why: string; quick: boolean; killAt: number }, out: Decision[]): void {
+  m.state = 'draining';
+  m.killAt = how.killAt;
+  out.push({ do: 'drain', age: m.age, quick: how.quick, why: how.why });
+}
+
+/** For a worker that is not wanted any more, which is nobody's fault; see {@link Deadlines.murder} for the others. */
+export function kill(m: Member, why: string, out: Decision[]): void {
+  if (m.killed) return;
+  m.killed = true;
+  out.push({ do: 'kill', age: m.age, why });
+}

@@ -1,0 +1,84 @@
+/**
+ * Sees to it that each slot has its worker, and a current one: spawns what is missing, replaces what is outdated, culls
+ * what is too much. Pure; times in milliseconds.
+ */
+import type { CrashLog } from './crash-log.ts';
+import type { Decision, PoolSettings } from './decisions.ts';
+import { drain, kill, type Member, type Members } from './members.ts';
+import type { Stage } from './stage.ts';
+
+export class Staff {
+  target: number;
+  generation = 0;
+  readonly #settings: PoolSettings;
+  readonly #members: Members;
+  readonly #crashes: CrashLog;
+  readonly #stage: Stage;
+
+  constructor(settings: PoolSettings, members: Members, crashes: CrashLog, stage: Stage) {
+    this.#settings = settings;
+    this.target = settings.workers;
+    this.#members = members;
+    this.#crashes = crashes;
+    this.#stage = stage;
+  }
+
+  manage(now: number, out: Decision[]): void {
+    this.#spawnMissing(now, out);
+    this.#finishReplacements(now, out);
+    this.#startReplacement(now, out);
+    this.#cull(now, out);
+  }
+
+  nextDeadline(now: number): number {
+    return this.#crashes.retryAt > now ? this.#crashes.retryAt : Number.POSITIVE_INFINITY;
+  }
+
+  #spawnMissing(now: number, out: Decision[]): void {
+    if (now < this.#crashes.retryAt) return;
+    const here = new Set(
+      this.#members
+        .alive('booting', 'ready', 'leaving')
+        .filter((m) => !m.killed)
+        .map((m) => m.slot),
+    );
+    for (let slot = 0; slot < this.target; slot++) if (!here.has(slot)) this.#spawn(slot, now, out);
+  }
+
+  /** The replacement is ready: now, and not before, the old one drains, even if the new one is outdated by now too. */
+  #finishReplacements(now: number, out: Decision[]): void {
+    const serving = this.#members.serving();
+    for (const old of serving) {
+      if (!this.#outdated(old) || !serving.some((m) => m.slot === old.slot && m.age > old.age)) continue;
+      old.reason ??= 'reload';
+      drain(old, { why: 'a newer worker took over', quick: false, killAt: this.#stage.drainBy(now) }, out);
+    }
+  }
+
+  /** One surplus process at a time, so that a reload needs the memory of one worker more and not of twice as many. */
+  #startReplacement(now: number, out: Decision[]): void {
+    const { size } = this.#members;
+    if (size > this.target || this.#members.alive('booting').length > 0 || now < this.#crashes.retryAt) return;
+    const old = this.#members.serving().find((m) => this.#outdated(m) && m.slot < this.target);
+    if (old) this.#spawn(old.slot, now, out);
+  }
+
+  #cull(now: number, out: Decision[]): void {
+    const why = 'one worker less is wanted';
+    for (const m of this.#members.serving()) {
+      if (m.slot < this.target) continue;
+      m.reason = 'resize';
+      drain(m, { why, quick: false, killAt: this.#stage.drainBy(now) }, out);
+    }
+    for (const m of this.#members.alive('booting')) if (m.slot >= this.target) kill(m, why, out);
+  }
+
+  #outdated(m: Member): boolean {
+    return m.state === 'leaving' || m.generation < this.generation;
+  }
+
+  #spawn(slot: number, now: number, out: Decision[]): void {
+    const bootBy = now + this.#settings.bootTimeout * 1000;
+    this.#members.spawn({ slot, generation: this.generation, now, bootBy }, out);
+  }
+}
