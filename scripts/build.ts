@@ -1,13 +1,16 @@
 /** `npm run build`: src/ → dist/. Plain tsc, and cc for the native part; the binary gets its execute bit. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+
+const NATIVE = 'src/platform/native';
 
 rmSync('dist', { recursive: true, force: true });
 execFileSync('tsc', ['-p', 'tsconfig.json'], { stdio: 'inherit' });
 chmodSync('dist/main.js', 0o755);
 const problem = buildNative('dist/platform/tsunicorn.node');
-if (problem) process.stderr.write(`built without the native part (PID 1, systemd): ${problem}\n`);
+if (problem)
+  process.stderr.write(`built without the native part (PID 1, systemd, stacks of stalled workers): ${problem}\n`);
 
 /** Answers why it could not be built; tsunicorn runs without. */
 function buildNative(output: string): string | undefined {
@@ -17,7 +20,8 @@ function buildNative(output: string): string | undefined {
   const compiler = process.env.CC ?? 'cc';
   // nodelete: a signal handler must not be unloaded.
   const flags = ['-O2', '-shared', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra', '-Wl,-z,nodelete,-s'];
-  const args = [...flags, '-I', include, 'src/platform/native/tsunicorn.c', '-o', output];
+  const sources = readdirSync(NATIVE).filter((file) => file.endsWith('.c'));
+  const args = [...flags, '-I', include, ...sources.map((file) => `${NATIVE}/${file}`), '-o', output];
   const { error, status, stderr } = spawnSync(compiler, args, { encoding: 'utf8' });
   if (error)
     return `there is no C compiler (${compiler}: ${error.message}); Debian: gcc libc6-dev, Alpine: gcc musl-dev`;

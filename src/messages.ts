@@ -30,6 +30,10 @@ export type WorkerSettings = Pick<
   | 'limitBodySize'
 >;
 
+/** Descriptors of a worker: 0 to 2, the IPC channel, the socket for its stack, and from here on listening sockets. */
+export const STACK_FD = 4;
+export const FIRST_SOCKET_FD = 5;
+
 /** A listening socket as a worker gets it: `key` names it in later messages, `fd` is the inherited descriptor. */
 export interface InheritedListener {
   readonly key: string;
@@ -69,8 +73,8 @@ export interface WorkerReport {
 }
 
 export type FromWorker =
-  /** The channel is read: send the plan. */
-  | { readonly type: 'born' }
+  /** The channel is read: send the plan. `stacks`: the worker can be asked for its JavaScript stack. */
+  | { readonly type: 'born'; readonly stacks: boolean }
   | { readonly type: 'ready'; readonly app: string }
   | { readonly type: 'beat'; readonly report: WorkerReport }
   /** Another descriptor of this listener, please: a worker that stops accepting for a while has to close its own. */

@@ -15,6 +15,7 @@ import { loadNative } from '../platform/native.ts';
 import { NOTIFY_VARIABLES, Notifier } from '../platform/notify.ts';
 import { startReaper } from '../platform/reaper.ts';
 import type { ArbiterSignal, Signals } from '../platform/signals.ts';
+import { askForStack } from '../platform/stack.ts';
 import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';
 import type { Decision } from './decisions.ts';
@@ -22,12 +23,16 @@ import { Ledger } from './ledger.ts';
 import { nodeFlags } from './node-flags.ts';
 import { writePidfile } from './pidfile.ts';
 import { Pool } from './pool.ts';
-import { type Exit, WorkerHandle } from './worker-handle.ts';
+import { type Exit, type StackSource, WorkerHandle } from './worker-handle.ts';
 
 /** The loop turns at least this often, so that a gap in its own time shows (see the pool's starvation rule). */
 const TICK_MS = 1_000;
 /** Orphans announce themselves by SIGCHLD; this finds one whose signal met a list that lacked it. */
 const REAP_MS = 5_000;
+/** An answer takes a millisecond, and more where there is no CPU for it, which may be why the worker is late. */
+const LAST_WORDS_MS = 1_000;
+/** For a report on workers that are well; an idle one has nothing to say. */
+const REPORT_MS = 250;
 
 export interface ArbiterOptions {
   readonly settings: Settings;
@@ -51,6 +56,7 @@ export class Arbiter {
   readonly #workerEnv: NodeJS.ProcessEnv;
   readonly #notifier: Notifier;
   readonly #native = loadNative();
+  readonly #stacks: StackSource | undefined;
   readonly #inbox: (() => void)[] = [];
   #wake: () => void = () => {};
 
@@ -67,6 +73,9 @@ export class Arbiter {
     const { LISTEN_FDS: _fds, LISTEN_PID: _pid, LISTEN_FDNAMES: _names, ...env } = process.env;
     for (const name of NOTIFY_VARIABLES) delete env[name];
     this.#workerEnv = env;
+    const signal = this.#native.native?.stackSignal;
+    this.#stacks =
+      signal === undefined ? undefined : (pid, socket, waitMs) => askForStack({ pid, signal, waitMs }, socket);
     this.#notifier = new Notifier({ loaded: this.#native, env: process.env, pid: process.pid, log: logger });
   }
 
@@ -151,7 +160,7 @@ export class Arbiter {
         for (const worker of this.#workers.values()) worker.send({ type: 'reopen logs' });
         return;
       case 'SIGUSR2':
-        return this.#report();
+        return void this.#report();
       case 'SIGWINCH':
         // On a terminal it only says that the window has another size (Gunicorn obeys it as a daemon alone, too).
         return isatty(2) ? undefined : this.#pool.park();
@@ -178,11 +187,8 @@ export class Arbiter {
         this.#log.info(subject, `worker drains: ${decision.why}`);
         return worker.send({ type: 'drain', quick: decision.quick });
       case 'kill':
-        this.#log.warn(
-          { ...subject, inFlight: this.#ledger.inFlight(worker.slot) },
-          `worker is killed: ${decision.why}`,
-        );
-        return worker.kill();
+        // Not awaited: the others have their deadlines too.
+        return void this.#kill(worker, decision.why, decision.stuck);
       case 'cover':
         for (const { key, handle } of this.#listeners.ownedBy(decision.slot)) {
           worker.send({ type: 'descriptor', key, cover: true }, handle);
@@ -194,6 +200,15 @@ export class Arbiter {
       default:
         return decision satisfies never;
     }
+  }
+
+  /** Where a worker is stuck can only be asked while it lives. */
+  async #kill(worker: WorkerHandle, why: string, stuck: boolean): Promise<void> {
+    const inFlight = this.#ledger.inFlight(worker.slot);
+    const where = stuck ? await worker.whereabouts(LAST_WORDS_MS) : {};
+    worker.stackAtDeath = where.stack;
+    this.#log.warn({ ...subjectOf(worker), inFlight, ...where }, `worker is killed: ${why}`);
+    worker.kill();
   }
 
   async #spawn({ age, slot }: { readonly age: number; readonly slot: number }): Promise<void> {
@@ -214,6 +229,7 @@ export class Arbiter {
         listeners: this.#listeners.of(slot),
         execArgv: nodeFlags(this.#settings, this.#options.sizing.heapBytes, this.#workerEnv.NODE_OPTIONS),
         env: this.#workerEnv,
+        stacks: this.#stacks,
         ...this.#identity,
       },
       {
@@ -268,13 +284,16 @@ export class Arbiter {
     this.#log[expected ? 'info' : 'error']({ ...subjectOf(worker), ...(reason && { reason }) }, `worker ended: ${how}`);
   }
 
-  #report(): void {
+  async #report(): Promise<void> {
     const now = performance.now();
-    const workers = this.#pool.workers.map(({ age, slot, state, bornAt }) => {
+    const workers = this.#pool.workers.map(async ({ age, slot, state, bornAt }) => {
+      const handle = this.#workers.get(age);
       const seconds = Math.round((now - bornAt) / 1000);
-      return { worker: slot, age, pid: this.#workers.get(age)?.pid, state, seconds, ...this.#ledger.latest(slot) };
+      const where = await handle?.whereabouts(REPORT_MS);
+      return { worker: slot, age, pid: handle?.pid, state, seconds, ...this.#ledger.latest(slot), ...where };
     });
-    this.#log.info({ target: this.#pool.target, ...this.#pool.readiness(), workers }, 'status report');
+    const all = await Promise.all(workers);
+    this.#log.info({ target: this.#pool.target, ...this.#pool.readiness(), workers: all }, 'status report');
   }
 
   #adminSource(): AdminSource {

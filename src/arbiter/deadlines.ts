@@ -8,6 +8,9 @@ import type { Member, Members } from './members.ts';
 /** A gap between two calls of `due` that says the arbiter itself was suspended or starved: it ticks every second. */
 const STARVED_MS = 2_000;
 
+/** A worker that drains and has not reported for this long, two heartbeats, is stuck and not waiting. */
+const STUCK_MS = 2_000;
+
 interface Deadline {
   readonly at: number;
   readonly why: string;
@@ -64,7 +67,8 @@ export class Deadlines {
       m.killed = true;
       m.reason = deadline.reason;
       m.killedFor = deadline.why;
-      out.push({ do: 'kill', age: m.age, why: deadline.why });
+      const stuck = m.state !== 'draining' || deadline.reason === 'stall' || now - m.lastBeat > STUCK_MS;
+      out.push({ do: 'kill', age: m.age, why: deadline.why, stuck });
     }
   }
 }

@@ -71,5 +71,5 @@ export function drain(m: Member, how: { why: string; quick: boolean; killAt: num
 export function kill(m: Member, why: string, out: Decision[]): void {
   if (m.killed) return;
   m.killed = true;
-  out.push({ do: 'kill', age: m.age, why });
+  out.push({ do: 'kill', age: m.age, why, stuck: false });
 }

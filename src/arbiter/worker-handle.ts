@@ -3,12 +3,20 @@
  * anybody else.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { type FromWorker, seal, type ToWorker, unseal, type WorkerPlan, type WorkerSettings } from '../messages.ts';
+import {
+  FIRST_SOCKET_FD,
+  type FromWorker,
+  STACK_FD,
+  seal,
+  type ToWorker,
+  unseal,
+  type WorkerPlan,
+  type WorkerSettings,
+} from '../messages.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
-
-/** stdio 0 to 2 and the IPC channel come before the first listening socket. */
-const FIRST_SOCKET_FD = 4;
+import { processState } from '../platform/stack.ts';
 
 const ENTRY = fileURLToPath(new URL(`../main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url));
 
@@ -24,7 +32,12 @@ export interface SpawnOptions {
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
   readonly checkOnly?: boolean;
+  /** How to ask a worker that can tell for its stack. */
+  readonly stacks?: StackSource | undefined;
 }
+
+/** Asks the process `pid` for its JavaScript stack, which comes over `socket`, for at most `waitMs`. */
+export type StackSource = (pid: number, socket: Readable, waitMs: number) => Promise<string | undefined>;
 
 /** How the process ended: `code` is null where a signal ended it. */
 export interface Exit {
@@ -45,7 +58,10 @@ export class WorkerHandle {
   readonly pid: number | undefined;
   /** What the worker said of its own failure before it ended. */
   lastWords: { reason: string; fatal: boolean } | undefined;
+  /** Where its JavaScript was when it was killed for being late. */
+  stackAtDeath: string | undefined;
   readonly #child: ChildProcess;
+  #stacks: StackSource | undefined;
 
   constructor(options: SpawnOptions, events: WorkerEvents) {
     const { slot, age, settings, listeners } = options;
@@ -61,7 +77,7 @@ export class WorkerHandle {
     this.#child = spawn(process.execPath, [...options.execArgv, ENTRY, 'worker'], {
       cwd: settings.chdir,
       env: options.env,
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...listeners.map((l) => l.handle.fd)],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe', ...listeners.map((l) => l.handle.fd)],
       ...(options.uid === undefined ? {} : { uid: options.uid }),
       ...(options.gid === undefined ? {} : { gid: options.gid }),
     });
@@ -75,8 +91,10 @@ export class WorkerHandle {
     };
     this.#child.on('message', (raw) => {
       const message = unseal<FromWorker>(raw);
-      if (message?.type === 'born') this.send({ type: 'boot', plan });
-      else if (message) events.message(this, message);
+      if (message?.type === 'born') {
+        this.#stacks = message.stacks ? options.stacks : undefined;
+        this.send({ type: 'boot', plan });
+      } else if (message) events.message(this, message);
     });
     // 'exit' may come before the last messages were read, 'close' comes after the channel is closed too.
     this.#child.on('close', (code, signal) => end({ code, signal }));
@@ -89,6 +107,21 @@ export class WorkerHandle {
   send(message: ToWorker, handle?: SocketHandle): void {
     if (!this.#child.connected) return;
     this.#child.send(seal(message), handle as never, ignoreGone);
+  }
+
+  /**
+   * What it does at this moment: the stack of its JavaScript, or, where it has none to tell (it is idle, in native code,
+   * or has no CPU), what the kernel says.
+   */
+  async whereabouts(waitMs: number): Promise<{ stack?: string; process?: string }> {
+    const { pid } = this;
+    const { exitCode, signalCode, stdio } = this.#child;
+    // A process that has ended may have left its pid to another.
+    if (pid === undefined || exitCode !== null || signalCode !== null) return {};
+    const stack = await this.#stacks?.(pid, stdio[STACK_FD] as Readable, waitMs);
+    if (stack !== undefined) return { stack };
+    const state = processState(pid);
+    return state === undefined ? {} : { process: state };
   }
 
   kill(): void {

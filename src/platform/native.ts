@@ -1,6 +1,6 @@
 /**
- * Loads the native part, `tsunicorn.node` beside this file, which `npm run build` makes from native/tsunicorn.c where
- * there is a C compiler. tsunicorn runs without it; who needs it says what is lost then.
+ * Loads the native part, `tsunicorn.node` beside this file, which `npm run build` makes from native/*.c where there is
+ * a C compiler. tsunicorn runs without it; who needs it says what is lost then.
  */
 import { fileURLToPath } from 'node:url';
 
@@ -24,6 +24,14 @@ export interface Native {
   dieWithParent(parent: number, graceSeconds: number): void;
   /** One datagram to a unix socket, a path or `@name` (sd_notify(3)). Returns 0 or the errno; waits 250 ms at most. */
   notify(socketPath: string, message: string): number;
+  /**
+   * From now on {@link stackSignal} makes this process send the frames of its JavaScript, one a line and a NUL behind
+   * them, to the socket `fd`, also while its event loop is stuck. There is no answer from an idle process, or from one
+   * in a native call. Answers why it cannot be done, undefined where it can.
+   */
+  reportStacks(fd: number): string | undefined;
+  /** A real-time signal's number. It ends a process that has not called {@link reportStacks}. */
+  readonly stackSignal: number;
 }
 
 /** `problem` says for people why it is not there: not built, or built for another machine. */

@@ -18,13 +18,13 @@ export class Channel {
     process.once('disconnect', gone);
   }
 
-  /** Says that this process reads, and waits for its plan. */
-  async plan(): Promise<WorkerPlan> {
+  /** Says that this process reads, and waits for its plan. `stacks`: it can be asked for its JavaScript stack. */
+  async plan(stacks: boolean): Promise<WorkerPlan> {
     const { promise, resolve } = Promise.withResolvers<WorkerPlan>();
     this.#listener = (message) => {
       if (message.type === 'boot') resolve(message.plan);
     };
-    this.send({ type: 'born' });
+    this.send({ type: 'born', stacks });
     return await promise;
   }
 

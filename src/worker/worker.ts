@@ -1,6 +1,6 @@
 /** The inside of a worker: boot → ready → heartbeat → drain → end. */
 import { AppLoadError, EXIT_CODES } from '../errors.ts';
-import type { ToWorker, WorkerPlan } from '../messages.ts';
+import { STACK_FD, type ToWorker, type WorkerPlan } from '../messages.ts';
 import { AccessLog } from '../observe/access-log.ts';
 import { openDestination } from '../observe/destination.ts';
 import { openServerLog, type ServerLog } from '../observe/log.ts';
@@ -36,9 +36,10 @@ export async function runWorker(process: NodeJS.Process): Promise<number> {
   let orphaned = (): void => {};
   const arbiter = process.ppid; // before the plan, which only a live arbiter sends: it cannot be its successor's
   const channel = new Channel(process, () => orphaned());
-  const plan = await channel.plan();
+  const { native } = loadNative();
+  const plan = await channel.plan(native !== undefined && native.reportStacks(STACK_FD) === undefined);
   const { settings, slot, age } = plan;
-  loadNative().native?.dieWithParent(arbiter, Math.ceil(settings.gracefulTimeout) + ORPHAN_MARGIN_S);
+  native?.dieWithParent(arbiter, Math.ceil(settings.gracefulTimeout) + ORPHAN_MARGIN_S);
   const log = openServerLog(settings, { pid: process.pid, worker: slot, age });
   for (const signal of SIGNALS) {
     // A terminal, or a supervisor, sends them to the whole group: the arbiter decides what they do.

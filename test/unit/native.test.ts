@@ -7,12 +7,16 @@ import { createRequire } from 'node:module';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { loadNative, type Native, type Reaped } from '../../src/platform/native.ts';
 import { Notifier } from '../../src/platform/notify.ts';
+import { askForStack } from '../../src/platform/stack.ts';
 
-const SOURCE = fileURLToPath(new URL('../../src/platform/native/tsunicorn.c', import.meta.url));
+const SOURCES = ['tsunicorn.c', 'stack.c'].map((name) =>
+  fileURLToPath(new URL(`../../src/platform/native/${name}`, import.meta.url)),
+);
 const directory = mkdtempSync(join(tmpdir(), 'tsunicorn-native-'));
 const file = join(directory, 'tsunicorn.node');
 after(() => rmSync(directory, { recursive: true }));
@@ -23,7 +27,7 @@ function compile(): string | false {
   if (spawnSync('cc', ['--version']).error) return 'there is no C compiler (cc)';
   const include: string = createRequire(import.meta.url)('node-api-headers').include_dir;
   const flags = ['-O2', '-shared', '-fPIC', '-Wall', '-Wextra', '-Wpedantic', '-Wconversion', '-Werror'];
-  const { status, stderr } = spawnSync('cc', [...flags, '-I', include, SOURCE, '-o', file], { encoding: 'utf8' });
+  const { status, stderr } = spawnSync('cc', [...flags, '-I', include, ...SOURCES, '-o', file], { encoding: 'utf8' });
   assert.equal(status, 0, stderr);
   return false;
 }
@@ -135,4 +139,30 @@ test('notify: what cannot be sent has an errno', { skip }, () => {
   ] as const) {
     assert.equal(load().notify(path, message), errno, `${path} ${message.length}`);
   }
+});
+
+test('reportStacks: the innermost frames of a stuck process, as many as fit, in its own names', { skip }, async (t) => {
+  const script = `const m = { exports: {} }; process.dlopen(m, process.argv[1]);
+    console.log(m.exports.reportStacks(3) ?? 'on');
+    function wörk() { for (;;); }
+    function deeper(n) { return n === 0 ? wörk() : deeper(n - 1); }
+    setImmediate(() => deeper(100));`;
+  const child = spawn(process.execPath, ['-e', script, file], { stdio: ['ignore', 'pipe', 'inherit', 'pipe'] });
+  t.after(() => child.kill('SIGKILL'));
+  assert.equal(String(await once(child.stdout as NodeJS.ReadableStream, 'data')), 'on\n');
+  // It may not be in its loop yet.
+  let frames: string[] = [];
+  while (!frames[0]?.startsWith('at wörk ')) {
+    const stack = await askForStack(
+      { pid: child.pid ?? 0, signal: load().stackSignal, waitMs: 250 },
+      child.stdio[3] as Readable,
+    );
+    frames = stack?.split('\n') ?? [];
+  }
+  assert.equal(frames.length, 30);
+  for (const frame of frames.slice(1)) assert.match(frame, /^at deeper \(\[eval\]:4:\d+\)$/);
+});
+
+test('reportStacks: what is no descriptor is refused', { skip }, () => {
+  for (const fd of [-1, 'x', undefined]) assert.throws(() => load().reportStacks(fd as number), /descriptor/);
 });

@@ -6,17 +6,20 @@
  *   isChildSubreaper()                PR_GET_CHILD_SUBREAPER
  *   dieWithParent(parent, seconds)    PR_SET_PDEATHSIG, with time for a drain
  *   notify(path, message)             the datagram of sd_notify(3)
+ *   reportStacks(fd)                  where JavaScript is, when asked by a signal: stack.c
  *
- * Plain Node-API, version 8, without libuv and V8: one binary loads in Node.js 22, 24 and 26. Nothing beyond POSIX and
- * Linux, so it builds on glibc and on musl; a binary serves the libc that it was built on. `npm run build` compiles it:
+ * Plain Node-API, version 8, without libuv: one binary loads in Node.js 22, 24 and 26. Nothing beyond POSIX and Linux,
+ * so it builds on glibc and on musl; a binary serves the libc that it was built on. `npm run build` compiles it:
  *
- *   cc -O2 -shared -fPIC -I node_modules/node-api-headers/include tsunicorn.c -o tsunicorn.node
+ *   cc -O2 -shared -fPIC -I node_modules/node-api-headers/include *.c -o tsunicorn.node
  *
  * It runs in the main thread only, and holds no memory between two calls.
  */
 #define _GNU_SOURCE
 #define NAPI_VERSION 8
 #include <node_api.h>
+
+#include "stack.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -179,6 +182,8 @@ NAPI_MODULE_INIT() {
       {"isChildSubreaper", NULL, is_child_subreaper, NULL, NULL, NULL, napi_enumerable, NULL},
       {"dieWithParent", NULL, die_with_parent, NULL, NULL, NULL, napi_enumerable, NULL},
       {"notify", NULL, notify, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"reportStacks", NULL, report_stacks, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"stackSignal", NULL, NULL, NULL, NULL, stack_signal(env), napi_enumerable, NULL},
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;

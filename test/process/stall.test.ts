@@ -1,0 +1,80 @@
+/** A worker that is stuck is asked where, before it is killed. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { start } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
+
+const ENV = { TSUNICORN_TIMEOUT: '1', TSUNICORN_WORKERS: '1' };
+
+for (const [path, frame] of [
+  ['/spin?ms=60000', /^at basic \(file:\/\/.*\/basic\.js:\d+:\d+\)/],
+  ['/regex', /^at basic \(file:\/\/.*\/basic\.js:\d+:\d+\)/],
+] as const) {
+  test(`stuck in ${path}: file, line and function are in the log`, async (t) => {
+    const server = await (await start(t, { app: 'basic.js', env: ENV })).ready();
+    const stuck = server.get(path).catch((error: NodeJS.ErrnoException) => error.code);
+    const { stack } = await server.untilLogged('worker is killed: silent for 1 s');
+    assert.match(String(stack), frame);
+    assert.equal(await stuck, 'ECONNRESET');
+    await server.untilLogged('is ready', 2);
+    assert.equal(await server.stop(), 0);
+  });
+}
+
+test('stuck in native code: no stack, what the kernel says, and killed all the same', async (t) => {
+  const server = await (await start(t, { app: 'basic.js', env: ENV })).ready();
+  const stuck = server.get('/native').catch((error: NodeJS.ErrnoException) => error.code);
+  const { stack, process } = await server.untilLogged('worker is killed: silent for 1 s');
+  assert.deepEqual([stack, process], [undefined, 'running']);
+  assert.equal(await stuck, 'ECONNRESET');
+  await server.untilLogged('is ready', 2);
+  assert.equal(await server.stop(), 0);
+});
+
+test('stopped from outside: no stack, and the log says so', async (t) => {
+  const server = await (await start(t, { app: 'basic.js', env: ENV })).ready();
+  const [pid = 0] = server.workerPids();
+  process.kill(pid, 'SIGSTOP');
+  const line = await server.untilLogged('worker is killed: silent for 1 s');
+  assert.deepEqual([line.stack, line.process], [undefined, 'stopped by a signal']);
+  await server.untilLogged('is ready', 2);
+  assert.equal(await server.stop(), 0);
+});
+
+test('stuck while it loads', async (t) => {
+  const env = { TSUNICORN_BOOT_TIMEOUT: '1', TSUNICORN_CRASH_LIMIT: '1', TSUNICORN_WORKERS: '1' };
+  const server = await start(t, { app: 'broken/loops-at-import.js', env });
+  const { stack } = await server.untilLogged('worker is killed: not ready 1 s after its start');
+  assert.match(String(stack), /^at file:\/\/.*\/loops-at-import\.js:1:\d+/);
+  assert.equal((await server.exited).code, 3);
+});
+
+test('without the native part the worker is killed without a stack', async (t) => {
+  // What refuses to load is as good as not there.
+  const env = { ...ENV, NODE_OPTIONS: '--no-addons' };
+  const server = await (await start(t, { app: 'basic.js', env })).ready();
+  const stuck = server.get('/spin?ms=60000').catch((error: NodeJS.ErrnoException) => error.code);
+  const line = await server.untilLogged('worker is killed: silent for 1 s');
+  assert.deepEqual([line.stack, line.process], [undefined, 'running']);
+  assert.equal(await stuck, 'ECONNRESET');
+  assert.equal(await server.stop(), 0);
+});
+
+test('USR2: the report has the stack of a busy worker, and harms no idle one', async (t) => {
+  const env = { TSUNICORN_TIMEOUT: '30', TSUNICORN_WORKERS: '2' };
+  const server = await (await start(t, { app: 'basic.js', env })).ready();
+  const busy = server.get('/spin?ms=5000');
+  await waitFor("a report has the app's stack, and an idle worker", async () => {
+    const before = server.logged('status report').length;
+    server.signal('SIGUSR2');
+    const report = await server.untilLogged('status report', before + 1);
+    const workers = report.workers as { stack?: string; process?: string }[];
+    return (
+      workers.some(({ stack }) => /^at .*basic\.js/.test(stack ?? '')) &&
+      workers.some(({ stack, process }) => stack === undefined && process === 'sleeping')
+    );
+  });
+  assert.equal((await busy).status, 200);
+  assert.deepEqual(server.logged('worker ended'), []);
+  assert.equal(await server.stop(), 0);
+});
