@@ -28,6 +28,7 @@ export type WorkerSettings = Pick<
   | 'limitRequestFields'
   | 'limitRequestLine'
   | 'limitBodySize'
+  | 'maxEventLoopLag'
 >;
 
 /** Descriptors of a worker: 0 to 2, the IPC channel, the socket for its stack, and from here on listening sockets. */

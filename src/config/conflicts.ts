@@ -29,6 +29,9 @@ export function conflicts(values: Partial<Settings>): ConfigProblem[] {
   if (limitRequestLine > limitHeaderSize) {
     report('limitRequestLine', `must not be greater than ${other('limitHeaderSize')}, which includes it`);
   }
+  if (values.workerClass === 'sync' && (values.maxEventLoopLag ?? 0) > 0) {
+    report('maxEventLoopLag', `must be 0 with ${other('workerClass')}, where a request may keep the event loop busy`);
+  }
   const { bind, adminBind } = values;
   if (adminBind !== undefined && bind?.some((address) => overlap(address, adminBind))) {
     report('adminBind', `must not overlap with ${other('bind')}`);

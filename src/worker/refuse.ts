@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { http } from '../platform/node-http.ts';
 
 /** Why a request was turned away; the `reason` label of `tsunicorn_http_requests_rejected_total`. */
-export type Refusal = 'uri_too_long' | 'too_many_fields' | 'body_too_large' | 'timeout' | 'malformed';
+export type Refusal = 'uri_too_long' | 'too_many_fields' | 'body_too_large' | 'timeout' | 'malformed' | 'overload';
 
 export interface RequestLimits {
   readonly limitRequestLine: number;
@@ -40,6 +40,28 @@ export function watchBody(request: IncomingMessage, limit: number, exceeded: () 
     exceeded();
     return false;
   };
+}
+
+/** When to come back, in seconds: a worker that has shed load catches up within the second or has not yet. */
+const RETRY_AFTER = '1';
+
+/**
+ * Turns a request away that there is no time for. The connection stays: a new one would be more work for both sides.
+ * Only where a body is on its way, which nobody will read, it has to end.
+ */
+export function shed(request: IncomingMessage, response: ServerResponse): void {
+  const { rawHeaders } = request;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]?.toLowerCase();
+    if (name === 'content-length' || name === 'transfer-encoding') response.shouldKeepAlive = false;
+  }
+  const body = `503 ${http.STATUS_CODES[503]}\n`;
+  response.writeHead(503, {
+    'Content-Type': 'text/plain; charset=utf-8',
+    'Content-Length': body.length,
+    'Retry-After': RETRY_AFTER,
+  });
+  response.end(body);
 }
 
 /**

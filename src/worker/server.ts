@@ -3,7 +3,8 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { http } from '../platform/node-http.ts';
 import type { App, NodeHandler } from './app/app.ts';
-import { answerInstead, type Refusal, type RequestLimits, refusalOf, watchBody } from './refuse.ts';
+import type { Overload } from './overload.ts';
+import { answerInstead, type Refusal, type RequestLimits, refusalOf, shed, watchBody } from './refuse.ts';
 
 /** Times in seconds, 0 is off. */
 export interface ServerSettings extends RequestLimits {
@@ -32,11 +33,11 @@ const STATUS_OF: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-/** An http.Server that never listens: connections are handed to it by the acceptor. */
-export function createServer(app: App, settings: ServerSettings, events: ServerEvents): Server {
+/** An http.Server that never listens: connections are handed to it by the acceptor. `overload` may refuse requests. */
+export function createServer(app: App, settings: ServerSettings, events: ServerEvents, overload?: Overload): Server {
   const server = app.kind === 'server' ? app.server : http.createServer();
   const handle = app.kind === 'server' ? callListeners(server) : app.handle;
-  const dispatch = guarded(handle, settings, events);
+  const dispatch = guarded(handle, settings, events, overload);
 
   if (app.kind === 'handler') server.on('request', dispatch);
   else interceptRequests(server, dispatch);
@@ -54,12 +55,22 @@ export function createServer(app: App, settings: ServerSettings, events: ServerE
   return server;
 }
 
-function guarded(handle: NodeHandler, settings: ServerSettings, events: ServerEvents): NodeHandler {
+function guarded(
+  handle: NodeHandler,
+  settings: ServerSettings,
+  events: ServerEvents,
+  overload: Overload | undefined,
+): NodeHandler {
   const fail = (error: unknown, request: IncomingMessage, response: ServerResponse): void => {
     events.handlerFailed(error, request);
     answerInstead(response, 500);
   };
   return (request, response) => {
+    if (overload?.exceeded) {
+      events.refused('overload');
+      shed(request, response);
+      return;
+    }
     const refusal = refusalOf(request, settings);
     if (refusal) {
       events.refused(refusal.why);

@@ -15,8 +15,9 @@ import { loadApp } from './app/load.ts';
 import { Channel } from './channel.ts';
 import { CLIENT_CLOSED_REQUEST, Connections } from './connections.ts';
 import { forwardedClient } from './forwarded.ts';
+import { Overload } from './overload.ts';
 import { answerInstead } from './refuse.ts';
-import { createServer } from './server.ts';
+import { createServer, type ServerEvents } from './server.ts';
 import { Tally } from './tally.ts';
 
 /** A report a second, and at least three within the timeout after which silence counts as a stall. */
@@ -84,6 +85,7 @@ class Worker {
   readonly #accessLog: AccessLog | undefined;
   readonly #connections: Connections;
   readonly #acceptor: Acceptor;
+  readonly #overload: Overload | undefined;
   readonly #drained = Promise.withResolvers<void>();
   #draining = false;
   #status: number = EXIT_CODES.ok.status;
@@ -98,7 +100,8 @@ class Worker {
       const clientOf = forwardedClient(settings.forwardedAllowIps);
       this.#accessLog = new AccessLog(openDestination(settings.accessLog, 1), slot, clientOf, this.#ids);
     }
-    const server = createServer(app, settings, {
+    this.#overload = settings.maxEventLoopLag > 0 ? new Overload(settings.maxEventLoopLag * 1000) : undefined;
+    const events: ServerEvents = {
       refused: (why) => this.#tally.rejected(why),
       handlerFailed: (err, request) => {
         const { method, url } = request;
@@ -111,7 +114,8 @@ class Worker {
         this.#accessLog?.malformed(remote, status, code);
         log.logger.info({ remote, status, code }, 'refused a malformed or slow request');
       },
-    });
+    };
+    const server = createServer(app, settings, events, this.#overload);
     const isSync = settings.workerClass === 'sync';
     this.#connections = new Connections(server, !isSync && settings.keepalive > 0, {
       count: (open) => this.#acceptor.balance(open),
@@ -142,7 +146,9 @@ class Worker {
     this.#channel.send({ type: 'ready', app: this.#app.name });
     const beat = setInterval(() => this.#beat(), beatInterval(settings.timeout));
     const sweep = settings.requestTimeout > 0 ? this.#enforceRequestTimeout(settings.requestTimeout * 1000) : undefined;
+    const unwatch = this.#overload?.start();
     await this.#drained.promise;
+    unwatch?.();
     clearInterval(beat);
     clearInterval(sweep);
     this.#connections.dispose();

@@ -145,6 +145,7 @@ export const CASES: Record<keyof Settings, Case> = {
     bad: { '0.5': 'not a whole number of bytes', '0.3k': 'not a whole number of bytes', none: '' },
     accepts: SIZE(''),
   },
+  maxEventLoopLag: { ...seconds, good: { '0': 0, '0.2': 0.2 } },
   logLevel: {
     good: { trace: 'trace', WARNING: 'warn', critical: 'fatal', Error: 'error' },
     bad: { verbose: '', constructor: '' },

@@ -66,6 +66,7 @@ test('the defaults', () => {
     limitRequestFields: 100,
     limitRequestLine: 8190,
     limitBodySize: 0,
+    maxEventLoopLag: 0,
     logLevel: 'info',
     logFormat: 'json',
     errorLog: '-',

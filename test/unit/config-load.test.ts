@@ -192,6 +192,13 @@ test('settings that cannot hold together', () => {
         'TSUNICORN_LIMIT_REQUEST_LINE=8190: must not be greater than TSUNICORN_LIMIT_HEADER_SIZE (4KiB), which includes it',
       ],
     ],
+    [{ TSUNICORN_MAX_EVENT_LOOP_LAG: '0', TSUNICORN_WORKER_CLASS: 'sync' }, []],
+    [
+      { TSUNICORN_MAX_EVENT_LOOP_LAG: '1', TSUNICORN_WORKER_CLASS: 'sync' },
+      [
+        'TSUNICORN_MAX_EVENT_LOOP_LAG=1: must be 0 with TSUNICORN_WORKER_CLASS (sync), where a request may keep the event loop busy',
+      ],
+    ],
     [{ TSUNICORN_ADMIN_BIND: ':8000' }, admin('0.0.0.0:8000', '0.0.0.0:8000')],
     [{ TSUNICORN_ADMIN_BIND: 'localhost:8000' }, admin('localhost:8000', '0.0.0.0:8000')],
     [{ TSUNICORN_ADMIN_BIND: '[::1]:8000' }, []],

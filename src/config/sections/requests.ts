@@ -90,4 +90,11 @@ export const REQUESTS = {
     default: '0',
     text: 'The size of a request body; beyond it 413. `0` is no limit.',
   },
+  maxEventLoopLag: {
+    name: 'TSUNICORN_MAX_EVENT_LOOP_LAG',
+    section: 'Limits',
+    parser: seconds(),
+    default: '0',
+    text: 'The delay of its event loop, in seconds, above which a worker answers new requests with 503 and `Retry-After` until it has caught up. Readiness is not affected: what would otherwise come late is refused early. `0` is off.',
+  },
 } as const satisfies Table;

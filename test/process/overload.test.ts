@@ -1,0 +1,64 @@
+/** More work than a worker can do: some of it is refused early, and none comes late. */
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { test } from 'node:test';
+import { type Answer, established, request, start, type TestServer } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
+
+const CLIENTS = 40;
+
+/** Many at once, while the event loop is kept busy for a second. */
+async function flood(server: TestServer, options: http.RequestOptions & { body?: string } = {}): Promise<Answer[]> {
+  const busy = server.get('/spin?ms=1000');
+  await waitFor('it has arrived', () => established(server.port) > 0);
+  const one = () => request({ host: '127.0.0.1', port: server.port, path: '/spin?ms=10', ...options });
+  const answers = await Promise.all(Array.from({ length: CLIENTS }, one));
+  return [await busy, ...answers];
+}
+
+const count = (answers: readonly Answer[], status: number) => answers.filter((a) => a.status === status).length;
+
+test('above the limit new requests get 503 and Retry-After, are counted, and it recovers by itself', async (t) => {
+  const env = { TSUNICORN_WORKERS: '1', TSUNICORN_MAX_EVENT_LOOP_LAG: '0.2', TSUNICORN_ACCESS_LOG: 'off' };
+  const server = await (await start(t, { app: 'basic.js', env })).ready();
+  const answers = await flood(server);
+  const refused = answers.filter(({ status }) => status === 503);
+  assert.equal(count(answers, 200) + refused.length, CLIENTS + 1);
+  assert.ok(refused.length >= 10, `${refused.length} refused`);
+  for (const { headers, body } of refused) {
+    assert.equal(headers['retry-after'], '1');
+    assert.equal(body, '503 Service Unavailable\n');
+  }
+  assert.equal((await server.admin('/readyz')).status, 200);
+  await waitFor('it serves again', async () => (await server.get('/')).status === 200);
+  await waitFor(
+    'each refusal is counted',
+    async () => (await server.metric('tsunicorn_http_requests_rejected_total{reason="overload"}')) >= refused.length,
+  );
+  assert.equal(await server.stop(), 0);
+});
+
+test('a refused request leaves its connection open, unless a body is on its way', async (t) => {
+  const env = { TSUNICORN_WORKERS: '1', TSUNICORN_MAX_EVENT_LOOP_LAG: '0.1' };
+  const server = await (await start(t, { app: 'basic.js', env })).ready();
+  for (const [method, connection] of [
+    ['GET', 'keep-alive'],
+    ['POST', 'close'],
+  ] as const) {
+    const agent = new http.Agent({ keepAlive: true });
+    t.after(() => agent.destroy());
+    const headers = method === 'POST' ? { 'content-length': '5' } : {};
+    const answers = await flood(server, { agent, method, headers, ...(method === 'POST' && { body: 'hello' }) });
+    const refused = answers.filter(({ status }) => status === 503);
+    assert.ok(refused.length >= 10, `${refused.length} refused`);
+    for (const { headers } of refused) assert.equal(headers.connection, connection);
+  }
+  assert.equal(await server.stop(), 0);
+});
+
+test('without the setting all are served, however late', async (t) => {
+  const env = { TSUNICORN_WORKERS: '1', TSUNICORN_ACCESS_LOG: 'off' };
+  const server = await (await start(t, { app: 'basic.js', env })).ready();
+  assert.equal(count(await flood(server), 200), CLIENTS + 1);
+  assert.equal(await server.stop(), 0);
+});
