@@ -24,6 +24,7 @@ export type WorkerSettings = Pick<
   | 'errorLog'
   | 'accessLog'
   | 'forwardedAllowIps'
+  | 'appMetrics'
   | 'limitHeaderSize'
   | 'limitRequestFields'
   | 'limitRequestLine'
@@ -60,17 +61,70 @@ export type ToWorker =
   /** A descriptor of listener `key` comes with this message. `cover`: start to accept on it, for a neighbour. */
   | { readonly type: 'descriptor'; readonly key: string; readonly cover: boolean }
   | { readonly type: 'uncover'; readonly key: string }
-  | { readonly type: 'reopen logs' };
+  | { readonly type: 'reopen logs' }
+  /** Somebody wants to know: report now, with this number in the answers. */
+  | { readonly type: 'report'; readonly serial: number };
+
+/** Durations by bucket (`observe/buckets.ts`; the last is beyond all bounds) and their sum in seconds. */
+export interface Durations {
+  readonly buckets: readonly number[];
+  readonly seconds: number;
+}
+
+/** Requests of one method; `codes` by status code. */
+export interface MethodReport extends Durations {
+  readonly codes: Readonly<Record<string, number>>;
+}
+
+/** How a worker's process is at the moment. */
+export interface Vitals {
+  readonly rssBytes: number;
+  readonly heapUsedBytes: number;
+  readonly heapTotalBytes: number;
+  readonly externalBytes: number;
+  /** Delay of the event loop in seconds over the last seconds, for each of `LAG_QUANTILES`. */
+  readonly lag: readonly number[];
+  /** Share of that time in which the event loop was busy, 0 to 1. */
+  readonly utilization: number;
+}
 
 /** What a worker counted since its last report, and how it is now. */
-export interface WorkerReport {
-  /** Finished requests by `METHOD CODE`, since the last report. */
-  readonly requests: Readonly<Record<string, number>>;
+export interface WorkerReport extends Vitals {
+  /** Finished requests by method, since the last report. */
+  readonly requests: Readonly<Record<string, MethodReport>>;
   /** Requests turned away by tsunicorn itself by reason, since the last report. */
   readonly rejected: Readonly<Record<string, number>>;
+  /** Bytes of responses, since the last report. */
+  readonly sentBytes: number;
   readonly droppedLogLines: number;
+  /** CPU time in seconds, since the last report. */
+  readonly cpu: { readonly user: number; readonly system: number };
+  /** Garbage collections by kind, since the last report. */
+  readonly gc: Readonly<Record<string, Durations>>;
+  /** Requests finished since the start of this worker. */
+  readonly served: number;
   readonly inFlight: number;
   readonly connections: number;
+}
+
+/** A metric of the app's own: name, help, type, and how prom-client is to aggregate it. */
+export type AppFamily = readonly [name: string, help: string, type: string, aggregator: string];
+
+/** A series of such a metric: the family's index, what follows the name (`_bucket`), and labels as they are printed. */
+export type AppSample = readonly [family: number, suffix: string, labels: string];
+
+/**
+ * What changed in the app's registry since the last report of this worker. Families and series are sent once, and have
+ * their index in the order in which they came.
+ */
+export interface AppReport {
+  readonly families: readonly AppFamily[];
+  readonly series: readonly AppSample[];
+  /**
+   * Index and value in turn. Of what only grows the value is the increase, of all else the value itself: as text where
+   * JSON has no number for it, and null where the series is no longer there.
+   */
+  readonly values: readonly (number | string | null)[];
 }
 
 export type FromWorker =
@@ -78,6 +132,10 @@ export type FromWorker =
   | { readonly type: 'born'; readonly stacks: boolean }
   | { readonly type: 'ready'; readonly app: string }
   | { readonly type: 'beat'; readonly report: WorkerReport }
+  /** A report that is no sign of life: of a new worker, or what was asked for. `more`: an app report follows. */
+  | { readonly type: 'report'; readonly serial: number; readonly report: WorkerReport; readonly more: boolean }
+  /** `serial` is 0 where nobody asked. */
+  | { readonly type: 'app report'; readonly serial: number; readonly report: AppReport }
   /** Another descriptor of this listener, please: a worker that stops accepting for a while has to close its own. */
   | { readonly type: 'want descriptor'; readonly key: string }
   /** The worker got a SIGTERM of its own and would like to be replaced. */

@@ -6,7 +6,8 @@ import { http } from '../platform/node-http.ts';
 
 export interface AdminSource {
   readiness(): { ready: boolean; reason: string };
-  metrics(): Promise<{ contentType: string; text: string }>;
+  /** `accept`: the header of that name. */
+  metrics(accept: string | undefined): Promise<{ contentType: string; text: string }>;
 }
 
 const TEXT = 'text/plain; charset=utf-8';
@@ -60,7 +61,7 @@ async function answer(source: AdminSource, request: IncomingMessage, response: S
       return send(response, readiness.ready ? 200 : 503, JSON_TYPE, `${JSON.stringify(readiness)}\n`);
     }
     case '/metrics': {
-      const { contentType, text } = await source.metrics();
+      const { contentType, text } = await source.metrics(request.headers.accept);
       return send(response, 200, contentType, text);
     }
     default:

@@ -19,10 +19,10 @@ import { askForStack } from '../platform/stack.ts';
 import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';
 import type { Decision } from './decisions.ts';
-import { Ledger } from './ledger.ts';
 import { nodeFlags } from './node-flags.ts';
 import { writePidfile } from './pidfile.ts';
 import { Pool } from './pool.ts';
+import { Telemetry } from './telemetry.ts';
 import { type Exit, type StackSource, WorkerHandle } from './worker-handle.ts';
 
 /** The loop turns at least this often, so that a gap in its own time shows (see the pool's starvation rule). */
@@ -51,7 +51,7 @@ export class Arbiter {
   readonly #pool: Pool;
   readonly #listeners: Listeners;
   readonly #workers = new Map<number, WorkerHandle>();
-  readonly #ledger = new Ledger();
+  readonly #telemetry: Telemetry;
   readonly #identity: { uid?: number; gid?: number };
   readonly #workerEnv: NodeJS.ProcessEnv;
   readonly #notifier: Notifier;
@@ -70,6 +70,14 @@ export class Arbiter {
     // A worker that may pause has to leave its connections to the others, which only a shared socket can.
     const uncapped = settings.workerClass === 'async' && settings.workerConnections === 0;
     this.#listeners = new Listeners({ reusePort: settings.reusePort && uncapped, socketMode: settings.socketMode });
+    this.#telemetry = new Telemetry({
+      pool: this.#pool,
+      workers: this.#workers,
+      listeners: this.#listeners,
+      native: this.#native.native,
+      process,
+      log: logger,
+    });
     const { LISTEN_FDS: _fds, LISTEN_PID: _pid, LISTEN_FDNAMES: _names, ...env } = process.env;
     for (const name of NOTIFY_VARIABLES) delete env[name];
     this.#workerEnv = env;
@@ -118,7 +126,7 @@ export class Arbiter {
       loaded: this.#native,
       process: this.#options.process,
       isOurs: (pid) => [...this.#workers.values()].some((worker) => worker.pid === pid),
-      reaped: () => this.#ledger.orphanReaped(),
+      reaped: () => this.#telemetry.ledger.orphanReaped(),
       intervalMs: REAP_MS,
       log: this.#log,
     });
@@ -204,7 +212,7 @@ export class Arbiter {
 
   /** Where a worker is stuck can only be asked while it lives. */
   async #kill(worker: WorkerHandle, why: string, stuck: boolean): Promise<void> {
-    const inFlight = this.#ledger.inFlight(worker.slot);
+    const inFlight = this.#telemetry.ledger.latest(worker.age)?.inFlight ?? 0;
     const where = stuck ? await worker.whereabouts(LAST_WORDS_MS) : {};
     worker.stackAtDeath = where.stack;
     this.#log.warn({ ...subjectOf(worker), inFlight, ...where }, `worker is killed: ${why}`);
@@ -244,7 +252,8 @@ export class Arbiter {
   #onMessage(worker: WorkerHandle, message: FromWorker): void {
     const now = performance.now();
     const { age } = worker;
-    this.#pool.beat(age, now);
+    // The others say that the worker can answer, not that its time for a request is not over (class sync).
+    if (message.type !== 'report' && message.type !== 'app report') this.#pool.beat(age, now);
     switch (message.type) {
       case 'ready':
         this.#pool.ready(age, now);
@@ -252,7 +261,9 @@ export class Arbiter {
         if (message.app === WELCOME_APP && age === 1) this.#log.warn(NO_APP(this.#settings.chdir));
         return;
       case 'beat':
-        return this.#ledger.add(worker.slot, message.report);
+      case 'report':
+      case 'app report':
+        return this.#telemetry.received(worker, message);
       case 'asks to leave':
         if (!this.#pool.stopping) this.#log.info(subjectOf(worker), 'worker received SIGTERM and is to be replaced');
         return this.#pool.leave(age, 'reload');
@@ -275,11 +286,11 @@ export class Arbiter {
 
   #onExit(worker: WorkerHandle, exit: Exit): void {
     this.#workers.delete(worker.age);
-    this.#ledger.gone(worker.slot, this.#workers.values());
+    this.#telemetry.gone(worker);
     const how = exit.error?.message ?? exit.signal ?? `exit code ${exit.code}`;
     const why = worker.lastWords?.reason ?? how;
     const reason = this.#pool.exited(worker.age, { why, fatal: worker.lastWords?.fatal ?? false }, performance.now());
-    if (reason) this.#ledger.restarted(reason);
+    if (reason) this.#telemetry.ledger.restarted(reason);
     const expected = reason === undefined || reason === 'reload' || reason === 'resize';
     this.#log[expected ? 'info' : 'error']({ ...subjectOf(worker), ...(reason && { reason }) }, `worker ended: ${how}`);
   }
@@ -290,7 +301,8 @@ export class Arbiter {
       const handle = this.#workers.get(age);
       const seconds = Math.round((now - bornAt) / 1000);
       const where = await handle?.whereabouts(REPORT_MS);
-      return { worker: slot, age, pid: handle?.pid, state, seconds, ...this.#ledger.latest(slot), ...where };
+      const latest = this.#telemetry.ledger.latest(age);
+      return { worker: slot, age, pid: handle?.pid, state, seconds, ...latest, ...where };
     });
     const all = await Promise.all(workers);
     this.#log.info({ target: this.#pool.target, ...this.#pool.readiness(), workers: all }, 'status report');
@@ -299,7 +311,7 @@ export class Arbiter {
   #adminSource(): AdminSource {
     return {
       readiness: () => this.#pool.readiness(),
-      metrics: () => this.#ledger.scrape(this.#pool),
+      metrics: (accept) => this.#telemetry.metrics(accept),
     };
   }
 }

@@ -1,68 +1,93 @@
-/** The arbiter's books: what workers reported, kept beyond their end, and how that becomes metrics. */
-import type { WorkerReport } from '../messages.ts';
-import { Metrics } from '../observe/metrics.ts';
-import { version } from '../version.ts';
+/** The arbiter's books: what workers reported. Counts are kept beyond their end, what they were like is not. */
+import type { AppReport, WorkerReport } from '../messages.ts';
+import { Totals } from '../observe/aggregate.ts';
+import { AppSeries } from '../observe/app-series.ts';
+import { GC_BUCKETS, REQUEST_BUCKETS } from '../observe/buckets.ts';
+import { labelText } from '../observe/exposition.ts';
+import { knownLabels, METRICS, type MetricName } from '../observe/metrics.ts';
 import type { RestartReason } from './decisions.ts';
-import type { Pool } from './pool.ts';
 
-/** States as `tsunicorn_workers` has them; a worker that waits for its replacement is still ready. */
-const STATE = { booting: 'booting', ready: 'ready', leaving: 'ready', draining: 'draining' } as const;
+/** What a worker was like when it last reported. */
+export type Present = Pick<
+  WorkerReport,
+  | 'inFlight'
+  | 'connections'
+  | 'served'
+  | 'rssBytes'
+  | 'heapUsedBytes'
+  | 'heapTotalBytes'
+  | 'externalBytes'
+  | 'lag'
+  | 'utilization'
+>;
 
-type Present = Pick<WorkerReport, 'inFlight' | 'connections'>;
+export interface Subject {
+  readonly slot: number;
+  readonly age: number;
+}
 
 export class Ledger {
-  readonly #metrics = new Metrics();
-  /** By slot. While a worker takes over from another the later report stands. */
+  readonly totals = new Totals();
+  readonly app: AppSeries;
+  /** By age. */
   readonly #present = new Map<number, Present>();
 
-  constructor() {
-    this.#metrics.set('tsunicorn_build_info', { version: version(), node: process.version }, 1);
+  /** `clash` is called with the name of an app's metric that is left out, since tsunicorn has one by that name. */
+  constructor(clash: (name: string) => void) {
+    this.app = new AppSeries((name) => Object.hasOwn(METRICS, name), clash);
+    for (const [name, metric] of Object.entries(METRICS)) {
+      for (const labels of knownLabels(metric)) this.totals.add(name, labels, 0);
+    }
   }
 
-  add(slot: number, { requests, rejected, droppedLogLines, inFlight, connections }: WorkerReport): void {
-    for (const [key, count] of Object.entries(requests)) {
-      const [method = '', code = ''] = key.split(' ');
-      this.#metrics.add('tsunicorn_http_requests_total', { method, code }, count);
+  add({ slot, age }: Subject, report: WorkerReport): void {
+    const { requests, rejected, sentBytes, droppedLogLines, cpu, gc, ...present } = report;
+    for (const [method, { codes, ...durations }] of Object.entries(requests)) {
+      for (const [code, count] of Object.entries(codes)) {
+        this.#add('tsunicorn_http_requests_total', { method, code }, count);
+      }
+      const name: MetricName = 'tsunicorn_http_request_duration_seconds';
+      this.totals.observe(name, labelText({ method }), REQUEST_BUCKETS, durations);
     }
     for (const [reason, count] of Object.entries(rejected)) {
-      this.#metrics.add('tsunicorn_http_requests_rejected_total', { reason }, count);
+      this.#add('tsunicorn_http_requests_rejected_total', { reason }, count);
     }
-    this.#metrics.add('tsunicorn_log_lines_dropped_total', {}, droppedLogLines);
-    this.#present.set(slot, { inFlight, connections });
+    this.#add('tsunicorn_http_response_bytes_total', {}, sentBytes);
+    this.#add('tsunicorn_log_lines_dropped_total', {}, droppedLogLines);
+    const worker = { worker: slot };
+    this.#add('tsunicorn_worker_cpu_seconds_total', worker, cpu.user + cpu.system);
+    this.#add('process_cpu_user_seconds_total', worker, cpu.user);
+    this.#add('process_cpu_system_seconds_total', worker, cpu.system);
+    for (const [kind, durations] of Object.entries(gc)) {
+      const labels = labelText({ worker: slot, kind });
+      this.totals.observe('nodejs_gc_duration_seconds' satisfies MetricName, labels, GC_BUCKETS, durations);
+    }
+    this.#present.set(age, present);
   }
 
-  /** A worker of `slot` ended; what it had open is gone unless another works there. */
-  gone(slot: number, others: Iterable<{ readonly slot: number }>): void {
-    if (![...others].some((w) => w.slot === slot)) this.#present.delete(slot);
+  addApp({ age }: Subject, report: AppReport): void {
+    this.app.add(age, report);
+  }
+
+  gone({ age }: Subject): void {
+    this.#present.delete(age);
+    this.app.gone(age);
   }
 
   restarted(reason: RestartReason): void {
-    this.#metrics.add('tsunicorn_worker_restarts_total', { reason });
+    this.#add('tsunicorn_worker_restarts_total', { reason });
   }
 
   orphanReaped(): void {
-    this.#metrics.add('tsunicorn_orphans_reaped_total', {});
+    this.#add('tsunicorn_orphans_reaped_total', {});
   }
 
-  latest(slot: number): Present | undefined {
-    return this.#present.get(slot);
+  /** Undefined until a worker has reported. */
+  latest(age: number): Present | undefined {
+    return this.#present.get(age);
   }
 
-  inFlight(slot: number): number {
-    return this.#present.get(slot)?.inFlight ?? 0;
-  }
-
-  async scrape(pool: Pool): Promise<{ contentType: string; text: string }> {
-    const states = { desired: pool.target, booting: 0, ready: 0, draining: 0 };
-    for (const { state } of pool.workers) states[STATE[state]]++;
-    for (const [state, count] of Object.entries(states)) this.#metrics.set('tsunicorn_workers', { state }, count);
-    this.#metrics.set('tsunicorn_draining', {}, pool.stopping ? 1 : 0);
-    this.#metrics.reset('tsunicorn_http_requests_in_flight');
-    this.#metrics.reset('tsunicorn_connections');
-    for (const [worker, { inFlight, connections }] of this.#present) {
-      this.#metrics.set('tsunicorn_http_requests_in_flight', { worker }, inFlight);
-      this.#metrics.set('tsunicorn_connections', { worker }, connections);
-    }
-    return { contentType: this.#metrics.contentType, text: await this.#metrics.text() };
+  #add(name: MetricName, labels: Record<string, string | number>, by = 1): void {
+    this.totals.add(name, labelText(labels), by);
   }
 }

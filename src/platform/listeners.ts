@@ -87,6 +87,14 @@ export class Listeners {
     return this.#listeners.find((l) => l.key === key);
   }
 
+  /** All sockets by a name that is the same after a restart: the address, and the slot where that does not have it. */
+  get sockets(): { readonly label: string; readonly fd: number }[] {
+    return this.#listeners.map(({ url, slot, handle, file }) => {
+      const address = url.replace(/^http:\/\//, '');
+      return { label: slot === undefined || file ? address : `${address}/${slot}`, fd: handle.fd };
+    });
+  }
+
   /** One line an address, without repeats. */
   get urls(): string[] {
     return [...new Set(this.#listeners.map((l) => l.url))];

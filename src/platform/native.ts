@@ -32,6 +32,8 @@ export interface Native {
   reportStacks(fd: number): string | undefined;
   /** A real-time signal's number. It ends a process that has not called {@link reportStacks}. */
   readonly stackSignal: number;
+  /** Connections that wait on the listening unix socket with this inode; undefined where the kernel does not tell. */
+  unixAcceptQueue(inode: number): number | undefined;
 }
 
 /** `problem` says for people why it is not there: not built, or built for another machine. */

@@ -70,6 +70,8 @@ export class Connections {
   #closing: boolean;
   #inFlight = 0;
   #serial = 0;
+  /** Of connections that are closed or have left HTTP. */
+  #sentBytes = 0;
 
   /** `keepAlive` false: every response ends its connection from the start (worker class sync, no keep-alive). */
   constructor(server: Server, keepAlive: boolean, events: ConnectionEvents) {
@@ -87,6 +89,13 @@ export class Connections {
 
   get size(): number {
     return this.#open.size;
+  }
+
+  /** Bytes sent so far, heads and bodies, also of responses under way. */
+  get sentBytes(): number {
+    let bytes = this.#sentBytes;
+    for (const { socket, upgraded } of this.#open) if (!upgraded) bytes += sentOn(socket);
+    return bytes;
   }
 
   [Symbol.iterator](): IterableIterator<Connection> {
@@ -112,7 +121,10 @@ export class Connections {
   }
 
   markUpgraded(socket: TrackedSocket): void {
-    if (socket[CONNECTION]) socket[CONNECTION].upgraded = true;
+    const connection = socket[CONNECTION];
+    if (connection === undefined || connection.upgraded) return;
+    connection.upgraded = true;
+    this.#sentBytes += sentOn(socket);
   }
 
   /** The number of a request in this worker, also when its client is gone already. */
@@ -174,9 +186,15 @@ export class Connections {
 
   #remove(connection: Connection): void {
     this.#open.delete(connection);
+    if (!connection.upgraded) this.#sentBytes += sentOn(connection.socket);
     this.#inFlight -= connection.exchanges.length;
     const now = performance.now();
     for (const exchange of connection.exchanges.splice(0)) this.#events.finished(exchange, now, true);
     this.#events.count(this.#open.size);
   }
+}
+
+/** Bytes that went to the kernel. `bytesWritten` adds what waits, which may never be sent. */
+function sentOn(socket: Socket & { readonly _bytesDispatched?: number }): number {
+  return socket._bytesDispatched ?? socket.bytesWritten;
 }

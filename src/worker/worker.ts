@@ -12,17 +12,17 @@ import type { SocketHandle } from '../platform/socket-handle.ts';
 import { Acceptor } from './accept.ts';
 import type { App } from './app/app.ts';
 import { loadApp } from './app/load.ts';
+import { AppMetrics, loadedModules } from './app-metrics.ts';
 import { Channel } from './channel.ts';
 import { CLIENT_CLOSED_REQUEST, Connections } from './connections.ts';
 import { forwardedClient } from './forwarded.ts';
 import { Overload } from './overload.ts';
 import { answerInstead } from './refuse.ts';
+import { Reporter } from './reporter.ts';
 import { createServer, type ServerEvents } from './server.ts';
 import { Tally } from './tally.ts';
+import { Vitals } from './vitals.ts';
 
-/** A report a second, and at least three within the timeout after which silence counts as a stall. */
-const BEAT_MS = 1_000;
-const BEATS_PER_TIMEOUT = 3;
 /**
  * A keep-alive connection is not closed before it has been idle this long: its client may have sent the next request
  * already. nginx has `keepalive_min_timeout` for the same race.
@@ -86,6 +86,7 @@ class Worker {
   readonly #connections: Connections;
   readonly #acceptor: Acceptor;
   readonly #overload: Overload | undefined;
+  readonly #reporter: Reporter;
   readonly #drained = Promise.withResolvers<void>();
   #draining = false;
   #status: number = EXIT_CODES.ok.status;
@@ -122,7 +123,7 @@ class Worker {
       finished: (exchange, now, aborted) => {
         const sent = !aborted || exchange.response.headersSent;
         const status = sent ? exchange.response.statusCode : CLIENT_CLOSED_REQUEST;
-        this.#tally.request(exchange.method, status);
+        this.#tally.request(exchange.method, status, now - exchange.startedAt);
         this.#accessLog?.request(exchange, status, now);
       },
     });
@@ -132,6 +133,17 @@ class Worker {
       onConnection: (socket) => this.#connections.add(socket),
       wantDescriptor: (key) => channel.send({ type: 'want descriptor', key }),
     });
+    this.#reporter = new Reporter(
+      {
+        tally: this.#tally,
+        vitals: new Vitals(),
+        appMetrics: settings.appMetrics ? new AppMetrics(loadedModules(), () => performance.now()) : undefined,
+        connections: this.#connections,
+        takeDropped: () => log.destination.takeDropped() + (this.#accessLog?.takeDropped() ?? 0),
+      },
+      channel,
+      { timeout: settings.timeout, silentWhileBusy: isSync },
+    );
     // The 'upgrade' event comes before any byte of the new protocol; without listeners Node.js answers by itself.
     if (server.listenerCount('upgrade') > 0) {
       server.prependListener('upgrade', (_request, socket) => this.#connections.markUpgraded(socket as never));
@@ -144,16 +156,15 @@ class Worker {
     const { settings, listeners } = this.#plan;
     this.#acceptor.start(listeners);
     this.#channel.send({ type: 'ready', app: this.#app.name });
-    const beat = setInterval(() => this.#beat(), beatInterval(settings.timeout));
+    this.#reporter.start();
     const sweep = settings.requestTimeout > 0 ? this.#enforceRequestTimeout(settings.requestTimeout * 1000) : undefined;
     const unwatch = this.#overload?.start();
     await this.#drained.promise;
     unwatch?.();
-    clearInterval(beat);
     clearInterval(sweep);
     this.#connections.dispose();
     await this.#accessLog?.close();
-    await this.#channel.sendLast({ type: 'beat', report: this.#report() });
+    await this.#reporter.end();
     await this.#log.destination.close();
     return this.#status;
   }
@@ -202,26 +213,13 @@ class Worker {
       case 'reopen logs':
         this.#accessLog?.reopen();
         return this.#log.destination.reopen();
+      case 'report':
+        return this.#reporter.answer(message.serial);
       case 'boot':
         return; // came before this listener
       default:
         return message satisfies never;
     }
-  }
-
-  #beat(): void {
-    // Worker class sync: the timeout covers the request, so a worker that has one in hand says nothing.
-    if (this.#plan.settings.workerClass === 'sync' && this.#connections.inFlight > 0) return;
-    this.#channel.send({ type: 'beat', report: this.#report() });
-  }
-
-  #report() {
-    return {
-      ...this.#tally.take(),
-      droppedLogLines: this.#log.destination.takeDropped() + (this.#accessLog?.takeDropped() ?? 0),
-      inFlight: this.#connections.inFlight,
-      connections: this.#connections.size,
-    };
   }
 
   #enforceRequestTimeout(limitMs: number): NodeJS.Timeout {
@@ -239,8 +237,4 @@ class Worker {
       Math.min(1_000, limitMs / 4),
     );
   }
-}
-
-function beatInterval(timeout: number): number {
-  return timeout === 0 ? BEAT_MS : Math.min(BEAT_MS, (timeout * 1000) / BEATS_PER_TIMEOUT);
 }

@@ -58,6 +58,11 @@ export const CASES: Record<keyof Settings, Case> = {
     bad: { '2': '', y: '', constructor: '' },
     accepts: BOOLEAN,
   },
+  appMetrics: {
+    good: { true: true, TRUE: true, '1': true, yes: true, On: true, false: false, '0': false, no: false, OFF: false },
+    bad: { '2': '', y: '', constructor: '' },
+    accepts: BOOLEAN,
+  },
   workers: {
     good: { auto: 'auto', AUTO: 'auto', '1': 1, '12': 12 },
     bad: { '0': '', '-1': '', '1.5': '', many: '' },

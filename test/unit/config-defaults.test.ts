@@ -73,6 +73,7 @@ test('the defaults', () => {
     accessLog: '-',
     forwardedAllowIps: ['loopback'],
     adminBind: tcp('0.0.0.0', 9464),
+    appMetrics: true,
     pidfile: undefined,
     user: undefined,
     group: undefined,

@@ -13,7 +13,7 @@ test('the generated documents are fresh (npm run docs)', () => {
 });
 
 test('a document that is missing or different is stale', () => {
-  const documents = ['docs/configuration.md', 'docs/exit-codes.md', 'compose/tsunicorn.env'];
+  const documents = ['docs/configuration.md', 'docs/exit-codes.md', 'docs/metrics.md', 'compose/tsunicorn.env'];
   assert.deepEqual(staleDocuments(new URL('./', import.meta.url)), documents);
 });
 

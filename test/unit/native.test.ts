@@ -4,6 +4,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -13,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { loadNative, type Native, type Reaped } from '../../src/platform/native.ts';
 import { Notifier } from '../../src/platform/notify.ts';
 import { askForStack } from '../../src/platform/stack.ts';
+import { connectInTheMeantime, inodeOf } from './queue-kit.ts';
 
 const SOURCES = ['tsunicorn.c', 'stack.c'].map((name) =>
   fileURLToPath(new URL(`../../src/platform/native/${name}`, import.meta.url)),
@@ -165,4 +167,18 @@ test('reportStacks: the innermost frames of a stuck process, as many as fit, in 
 
 test('reportStacks: what is no descriptor is refused', { skip }, () => {
   for (const fd of [-1, 'x', undefined]) assert.throws(() => load().reportStacks(fd as number), /descriptor/);
+});
+
+test('unixAcceptQueue: connections that nobody has accepted', { skip }, async (t) => {
+  const native = load();
+  const path = join(directory, 'queue.sock');
+  const server = createServer().listen(path);
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const inode = inodeOf(server);
+  assert.equal(native.unixAcceptQueue(inode), 0);
+  connectInTheMeantime(path, 3);
+  assert.equal(native.unixAcceptQueue(inode), 3);
+  assert.equal(native.unixAcceptQueue(2 ** 32 - 1), undefined, 'no such socket');
+  for (const bad of [0, 'x', undefined]) assert.throws(() => native.unixAcceptQueue(bad as number));
 });

@@ -1,6 +1,6 @@
 /** The rows of the settings table about logs, proxies, the admin endpoint and the process itself. */
 import { adminAddress } from '../bind-address.ts';
-import { account, oneOf, path, pathNotOff, wordOr } from '../parsers.ts';
+import { account, boolean, oneOf, path, pathNotOff, wordOr } from '../parsers.ts';
 import type { Table } from '../table.ts';
 import { trustedPeers } from '../trusted-peers.ts';
 
@@ -48,6 +48,13 @@ export const OPERATION = {
     parser: adminAddress,
     default: '0.0.0.0:9464',
     text: 'The address of the admin endpoint with health and metrics. It has no access control: keep it away from the public network. With `off`, `tsunicorn healthcheck` has nothing to ask.',
+  },
+  appMetrics: {
+    name: 'TSUNICORN_APP_METRICS',
+    section: 'Admin',
+    parser: boolean,
+    default: 'true',
+    text: 'Whether `/metrics` also has what the app keeps in the default registry of its own `prom-client`, taken together over the workers.',
   },
   pidfile: {
     name: 'TSUNICORN_PIDFILE',

@@ -7,6 +7,7 @@
  *   dieWithParent(parent, seconds)    PR_SET_PDEATHSIG, with time for a drain
  *   notify(path, message)             the datagram of sd_notify(3)
  *   reportStacks(fd)                  where JavaScript is, when asked by a signal: stack.c
+ *   unixAcceptQueue(inode)            sock_diag(7), of a listening unix socket
  *
  * Plain Node-API, version 8, without libuv: one binary loads in Node.js 22, 24 and 26. Nothing beyond POSIX and Linux,
  * so it builds on glibc and on musl; a binary serves the libc that it was built on. `npm run build` compiles it:
@@ -33,6 +34,16 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* On musl systems the kernel's headers are a package of their own: without them the one function knows nothing. */
+#if __has_include(<linux/unix_diag.h>) && __has_include(<linux/netlink.h>)
+#define HAS_UNIX_DIAG 1
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#else
+#define HAS_UNIX_DIAG 0
+#endif
 
 /* A manager that does not read is waited for this long; the arbiter has other things to do. */
 #define NOTIFY_WAIT_USEC 250000
@@ -175,12 +186,77 @@ static napi_value notify(napi_env env, napi_callback_info info) {
   return integer(env, send_datagram(path, path_length, message, length));
 }
 
+#if HAS_UNIX_DIAG
+/* sock_diag(7): one question about one socket, one answer. False where there is no such socket, or no such kernel. */
+static bool unix_accept_queue_of(uint32_t inode, uint32_t *length) {
+  struct {
+    struct nlmsghdr head;
+    struct unix_diag_req request;
+  } question = {
+      .head = {.nlmsg_len = sizeof question, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST},
+      .request = {.sdiag_family = AF_UNIX,
+                  .udiag_states = ~0u,
+                  .udiag_ino = inode,
+                  .udiag_show = UDIAG_SHOW_RQLEN,
+                  .udiag_cookie = {~0u, ~0u}},
+  };
+  union {
+    struct nlmsghdr head;
+    char bytes[1024];
+  } answer;
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+  if (fd < 0) return false;
+  /* The kernel answers before send() returns, so there is nothing to wait for. */
+  ssize_t size = send(fd, &question, sizeof question, 0) < 0 ? -1 : recv(fd, &answer, sizeof answer, MSG_DONTWAIT);
+  close(fd);
+  if (size < 0 || !NLMSG_OK(&answer.head, (size_t)size)) return false;
+  if (answer.head.nlmsg_type != SOCK_DIAG_BY_FAMILY) return false;
+
+  /* Attributes follow the message, each with a head and padded to four bytes (netlink(7)). */
+  const char *at = (const char *)NLMSG_DATA(&answer.head) + sizeof(struct unix_diag_msg);
+  const char *end = answer.bytes + answer.head.nlmsg_len;
+  struct nlattr head;
+  struct unix_diag_rqlen queue;
+  while (at + sizeof head <= end) {
+    memcpy(&head, at, sizeof head);
+    if (head.nla_len < sizeof head || at + head.nla_len > end) return false;
+    if (head.nla_type == UNIX_DIAG_RQLEN && head.nla_len >= sizeof head + sizeof queue) {
+      memcpy(&queue, at + sizeof head, sizeof queue);
+      *length = queue.udiag_rqueue;
+      return true;
+    }
+    at += (head.nla_len + 3u) & ~3u;
+  }
+  return false;
+}
+#else
+static bool unix_accept_queue_of(uint32_t inode, uint32_t *length) {
+  (void)inode;
+  (void)length;
+  return false;
+}
+#endif
+
+static napi_value unix_accept_queue(napi_env env, napi_callback_info info) {
+  napi_value argument, result;
+  uint32_t inode, length;
+  if (!arguments(env, info, &argument, 1)) return NULL;
+  if (napi_get_value_uint32(env, argument, &inode) != napi_ok || inode == 0) {
+    napi_throw_range_error(env, NULL, "a positive integer is wanted");
+    return NULL;
+  }
+  if (!unix_accept_queue_of(inode, &length)) return NULL;
+  napi_create_uint32(env, length, &result);
+  return result;
+}
+
 NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"reapOrphan", NULL, reap_orphan, NULL, NULL, NULL, napi_enumerable, NULL},
       {"setChildSubreaper", NULL, set_child_subreaper, NULL, NULL, NULL, napi_enumerable, NULL},
       {"isChildSubreaper", NULL, is_child_subreaper, NULL, NULL, NULL, napi_enumerable, NULL},
       {"dieWithParent", NULL, die_with_parent, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"unixAcceptQueue", NULL, unix_accept_queue, NULL, NULL, NULL, napi_enumerable, NULL},
       {"notify", NULL, notify, NULL, NULL, NULL, napi_enumerable, NULL},
       {"reportStacks", NULL, report_stacks, NULL, NULL, NULL, napi_enumerable, NULL},
       {"stackSignal", NULL, NULL, NULL, NULL, stack_signal(env), napi_enumerable, NULL},

@@ -1,0 +1,123 @@
+/** From what workers report to what a scraper reads: ledger, collector and exposition in one place. */
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { FromWorker } from '../messages.ts';
+import { CONTENT_TYPES, expose, formatFor } from '../observe/exposition.ts';
+import { acceptQueues } from '../platform/accept-queues.ts';
+import type { Listeners } from '../platform/listeners.ts';
+import type { Native } from '../platform/native.ts';
+import { readUsage } from '../platform/usage.ts';
+import { Collector } from './collector.ts';
+import { Ledger, type Subject } from './ledger.ts';
+import type { Pool } from './pool.ts';
+import { families } from './scrape.ts';
+import type { WorkerHandle } from './worker-handle.ts';
+
+export interface TelemetryOptions {
+  readonly pool: Pool;
+  readonly workers: ReadonlyMap<number, WorkerHandle>;
+  readonly listeners: Listeners;
+  readonly native: Native | undefined;
+  readonly process: NodeJS.Process;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
+}
+
+export type Report = FromWorker & { readonly type: 'beat' | 'report' | 'app report' };
+
+export class Telemetry {
+  readonly ledger: Ledger;
+  readonly #options: TelemetryOptions;
+  readonly #collector = new Collector();
+  /** App reports may be long, and come from all workers at once: one a turn of the loop. */
+  readonly #backlog: (() => void)[] = [];
+  readonly #clashes = new Set<string>();
+  #fresh: string[] = [];
+
+  constructor(options: TelemetryOptions) {
+    this.#options = options;
+    this.ledger = new Ledger((name) => {
+      if (!this.#clashes.has(name)) this.#fresh.push(name);
+      this.#clashes.add(name);
+    });
+  }
+
+  received(worker: Subject, message: Report): void {
+    this.#collector.heard(worker.age);
+    switch (message.type) {
+      case 'beat':
+        return this.ledger.add(worker, message.report);
+      case 'report':
+        this.ledger.add(worker, message.report);
+        if (!message.more) this.#collector.answered(worker.age, message.serial);
+        return;
+      case 'app report':
+        return this.#later(() => {
+          this.ledger.addApp(worker, message.report);
+          this.#tellClashes();
+          this.#collector.answered(worker.age, message.serial);
+        });
+      default:
+        return message satisfies never;
+    }
+  }
+
+  /** The worker ended, and everything that it sent has been received. */
+  gone(worker: Subject): void {
+    this.#collector.gone(worker.age);
+    this.#later(() => this.ledger.gone(worker));
+  }
+
+  /** Fresh values of all workers that can give them within the collector's patience. */
+  async refresh(): Promise<void> {
+    const { pool, workers } = this.#options;
+    const answering = pool.workers.filter(({ state }) => state !== 'booting');
+    await this.#collector.collect(
+      answering.flatMap(({ age }) => {
+        const worker = workers.get(age);
+        return worker ? [{ age, ask: (serial: number) => worker.send({ type: 'report', serial }) }] : [];
+      }),
+    );
+  }
+
+  /** The answer to a scrape, in the form that `accept` asks for. */
+  async metrics(accept: string | undefined): Promise<{ contentType: string; text: string }> {
+    await this.refresh();
+    const { pool, listeners, native, process } = this.#options;
+    const format = formatFor(accept);
+    const scene = {
+      ledger: this.ledger,
+      pool,
+      usage: readUsage(),
+      queues: acceptQueues(listeners.sockets, { native }),
+      process,
+      now: performance.now(),
+      date: Date.now(),
+    };
+    let text = '';
+    for (const piece of expose(families(scene), format)) {
+      text += piece;
+      await turn();
+    }
+    return { contentType: CONTENT_TYPES[format], text };
+  }
+
+  #later(work: () => void): void {
+    if (this.#backlog.push(work) > 1) return;
+    const next = (): void => {
+      this.#backlog[0]?.();
+      this.#backlog.shift();
+      if (this.#backlog.length > 0) setImmediate(next);
+    };
+    setImmediate(next);
+  }
+
+  #tellClashes(): void {
+    const names = this.#fresh.splice(0);
+    if (names.length === 0) return;
+    // prom-client's collectDefaultMetrics() brings them, and every worker's are there already.
+    const usual = names.every((name) => /^(process|nodejs)_/.test(name));
+    const text = `the app's own metrics ${names.join(', ')} are left out of /metrics: tsunicorn has metrics of these names`;
+    if (usual) this.#options.log.info(`${text}, for each worker`);
+    else this.#options.log.warn(`${text}. Rename the app's`);
+  }
+}
