@@ -7,7 +7,7 @@ import { join } from 'node:path/posix';
 import type { Native } from './native.ts';
 
 /** Listening sockets come first in /proc/net/tcp: with 50,000 connections below them the rest is not worth reading. */
-const CHUNK = 64 * 1024;
+const CHUNK = 16 * 1024;
 const LISTEN = '0A';
 
 export interface QueueOptions {

@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Load } from '../support/load.ts';
+import { scrape, total, Watch } from '../support/scrapes.ts';
+import { isRunning, request, start, type TestServer } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
+
+const quiet = { TSUNICORN_ACCESS_LOG: 'off' };
+const ANSWERED = /^tsunicorn_http_requests_total\{method="GET",code="200"\}/;
+
+test('nothing is lost and nothing falls through reloads and another number of workers', async (t) => {
+  const server = await (await start(t, { app: 'metrics/app.mjs', env: quiet })).ready();
+  const watch = new Watch(server);
+  const load = new Load(t, { port: server.port, clients: 8, kind: 'short' });
+  for (const [signal, ready] of [
+    ['SIGHUP', 4],
+    ['SIGTTIN', 5],
+    ['SIGTTOU', 5],
+    ['SIGHUP', 7],
+  ] as const) {
+    const done = load.result.ok;
+    server.signal(signal);
+    await server.untilLogged('is ready', ready);
+    await waitFor('the load goes on', () => load.result.ok > done + 200);
+  }
+  await server.untilLogged('worker ended', 5);
+  const { ok, failures } = await load.stop();
+  assert.deepEqual(failures, {});
+  const last = await watch.stop();
+  assert.deepEqual(watch.falls, []);
+  assert.ok(watch.count > 10, String(watch.count));
+  assert.equal(total(last, ANSWERED), ok);
+  assert.equal(total(last, /^tsunicorn_http_request_duration_seconds_count/), ok);
+  assert.equal(total(last, /^shop_orders_total\{kind="usual"\}/), ok);
+  assert.equal(total(last, /^shop_latency_seconds_bucket\{le="1"\}/), ok);
+  assert.equal(total(last, /^tsunicorn_worker_restarts_total\{reason="reload"\}/), 4);
+  assert.equal(total(last, /^tsunicorn_worker_restarts_total\{reason="resize"\}/), 1);
+  assert.ok(total(last, /^tsunicorn_worker_cpu_seconds_total\{worker="2"\}/) > 0, 'the culled slot keeps what it used');
+  assert.equal(last.series['tsunicorn_connections{worker="2"}'], undefined);
+  assert.equal(await server.stop(), 0);
+});
+
+test('a SIGKILLed worker takes with it only what came after its last report', async (t) => {
+  const server = await (await start(t, { app: 'metrics/app.mjs', env: quiet })).ready();
+  const watch = new Watch(server);
+  for (let kill = 1; kill <= 3; kill++) {
+    const answers = await Promise.all(Array.from({ length: 50 }, () => server.get('/?kind=kept')));
+    assert.ok(answers.every(({ status }) => status === 200));
+    await waitFor('all are reported', async () => total(await scrape(server), ANSWERED) === 50 * kill);
+    const pids = server.workerPids();
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    await waitFor('they are gone', () => !pids.some(isRunning));
+    await server.untilLogged('is ready', 2 + 2 * kill);
+  }
+  const last = await watch.stop();
+  assert.deepEqual(watch.falls, []);
+  assert.equal(total(last, ANSWERED), 150);
+  assert.equal(total(last, /^shop_orders_total\{kind="kept"\}/), 150);
+  assert.equal(total(last, /^tsunicorn_worker_restarts_total\{reason="crash"\}/), 6);
+  assert.equal(await server.stop(), 0);
+});
+
+test('counts are reported without a scrape, also those of the app', async (t) => {
+  const server = await (await start(t, { app: 'metrics/app.mjs', env: { ...quiet, TSUNICORN_WORKERS: '1' } })).ready();
+  const [pid = 0] = server.workerPids();
+  for (let i = 0; i < 10; i++) await server.get('/');
+  await sleep(2_500); // two beats, and nobody asks: that nothing else happens is the point
+  process.kill(pid, 'SIGKILL');
+  await server.untilLogged('is ready', 2);
+  const after = await scrape(server);
+  assert.equal(total(after, ANSWERED), 10);
+  assert.equal(total(after, /^shop_orders_total/), 10);
+});
+
+test('a stopped worker delays one scrape by 250 ms and fails none', async (t) => {
+  const server = await (await start(t, { app: 'basic.js', env: quiet })).ready();
+  await waitFor('both have reported', async () => total(await scrape(server), /^tsunicorn_worker_resident/) > 80e6);
+  const [stopped = 0] = server.workerPids();
+  process.kill(stopped, 'SIGSTOP');
+  t.after(() => isRunning(stopped) && process.kill(stopped, 'SIGCONT'));
+  // It may have sent something just before.
+  const scrapes = [await scrape(server), await scrape(server), await scrape(server), await scrape(server)];
+  const delayed = scrapes.filter(({ ms }) => ms >= 250);
+  assert.ok(delayed.length >= 1 && delayed.length <= 2, JSON.stringify(scrapes.map(({ ms }) => ms)));
+  for (const each of scrapes) {
+    assert.ok(each.ms < 500, `${each.ms} ms`);
+    assert.ok(total(each, /^tsunicorn_worker_resident_memory_bytes\{worker="[01]"\}/) > 80e6, 'as it last was');
+  }
+  process.kill(stopped, 'SIGCONT');
+  assert.equal(await server.stop(), 0);
+});
+
+test("the app's own metrics, required late and with names of ours", async (t) => {
+  const server = await (await start(t, { app: 'metrics/app.cjs', env: quiet })).ready();
+  assert.doesNotMatch((await scrape(server)).text, /shop_/);
+  for (let i = 0; i < 20; i++) await server.get('/');
+  const { series, text } = await scrape(server);
+  assert.equal(series['shop_orders_total{team="shop"}'], 20);
+  assert.equal(text.match(/^# TYPE tsunicorn_connections /gm)?.length, 1);
+  assert.ok((series['tsunicorn_connections{worker="0"}'] ?? 99) < 20);
+  const [line, ...more] = server.logged('left out of /metrics');
+  assert.match(`${line?.level} ${line?.msg}`, /^warn .*tsunicorn_connections .*Rename the app's/);
+  assert.deepEqual(more, []);
+  assert.equal(await server.stop(), 0);
+});
+
+test("the app's own metrics, imported, by their aggregators", async (t) => {
+  const server = await (await start(t, { app: 'metrics/app.mjs', env: quiet })).ready();
+  const pids = server.workerPids();
+  const { series } = await scrape(server);
+  assert.equal(series.shop_workers, 2);
+  assert.equal(series.shop_largest_pid, Math.max(...pids));
+  assert.equal(series.nodejs_version_info, undefined);
+  assert.ok(
+    Object.keys(series).some((name) => name.startsWith('nodejs_version_info{')),
+    'aggregator first',
+  );
+  assert.equal(server.logged('left out of /metrics').length, 1);
+  assert.equal(server.logged('left out of /metrics')[0]?.level, 'info', 'collectDefaultMetrics() is nothing to mend');
+  assert.equal(await server.stop(), 0);
+});
+
+test('TSUNICORN_APP_METRICS=false leaves them out', async (t) => {
+  const env = { ...quiet, TSUNICORN_APP_METRICS: 'false' };
+  const server = await (await start(t, { app: 'metrics/app.mjs', env })).ready();
+  await server.get('/');
+  assert.doesNotMatch((await scrape(server)).text, /shop_/);
+  assert.equal(await server.stop(), 0);
+});
+
+test('OpenMetrics, where it is asked for', async (t) => {
+  const server = await (await start(t, { app: 'metrics/app.mjs', env: quiet })).ready();
+  await server.get('/');
+  const ask = (accept: string) =>
+    request({ host: '127.0.0.1', port: server.adminPort, path: '/metrics', headers: { accept } });
+  const open = await ask('application/openmetrics-text;version=1.0.0,text/plain;q=0.5');
+  assert.equal(open.headers['content-type'], 'application/openmetrics-text; version=1.0.0; charset=utf-8');
+  assert.match(open.body, /^# TYPE tsunicorn_http_requests counter\ntsunicorn_http_requests_total\{/m);
+  assert.match(open.body, /^# TYPE shop_orders counter\nshop_orders_total\{kind="usual"\} 1\n/m);
+  assert.ok(open.body.endsWith('\n# EOF\n'));
+  const text = await ask('*/*');
+  assert.equal(text.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
+  assert.match(text.body, /^# TYPE tsunicorn_http_requests_total counter$/m);
+  assert.match(text.body, /^# TYPE shop_orders_total counter$/m);
+});
+
+test('bytes are those that the clients got', async (t) => {
+  const server = await (await start(t, { app: 'basic.js', env: quiet })).ready();
+  let received = 0;
+  const kept = net.connect(server.port, '127.0.0.1').on('data', (chunk) => {
+    received += chunk.length;
+  });
+  t.after(() => kept.destroy());
+  kept.write('GET / HTTP/1.1\r\nHost: t\r\n\r\nGET /pid HTTP/1.1\r\nHost: t\r\n\r\n');
+  await waitFor('two answers', () => received > 200);
+  const raw = async () => {
+    const socket = net.connect(server.port, '127.0.0.1');
+    socket.end('GET /nowhere HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n');
+    for await (const chunk of socket) received += (chunk as Buffer).length;
+  };
+  for (let i = 0; i < 5; i++) await raw();
+  assert.equal(total(await scrape(server), /^tsunicorn_http_response_bytes_total/), received);
+  kept.destroy();
+  assert.equal(await server.stop(), 0);
+});
+
+/** Stops all workers and opens so many connections: nobody accepts them. */
+async function queueUp(t: { after(fn: () => unknown): void }, server: TestServer, where: net.NetConnectOpts[]) {
+  const pids = server.workerPids();
+  for (const pid of pids) process.kill(pid, 'SIGSTOP');
+  t.after(() => pids.filter(isRunning).map((pid) => process.kill(pid, 'SIGCONT')));
+  for (const to of where) {
+    const socket = net.connect(to).on('error', () => {}); // reset when its server ends
+    t.after(() => socket.destroy());
+    await new Promise((resolve) => socket.once('connect', resolve));
+  }
+}
+
+test('the accept queues of TCP and unix sockets', async (t) => {
+  const server = await start(t, { app: 'basic.js', env: quiet });
+  await server.ready();
+  await queueUp(
+    t,
+    server,
+    Array.from({ length: 7 }, () => ({ port: server.port, host: '127.0.0.1' })),
+  );
+  const tcp = await scrape(server);
+  assert.equal(
+    total(tcp, new RegExp(`^tsunicorn_accept_queue_length\\{listener="127.0.0.1:${server.port}/[01]"\\}`)),
+    7,
+  );
+
+  const directory = server.directory;
+  const bind = `unix:${join(directory, 'shared.sock')},unix:${join(directory, 's-{slot}.sock')}`;
+  const unix = await start(t, { app: 'basic.js', env: { ...quiet, TSUNICORN_BIND: bind } });
+  await unix.ready();
+  await queueUp(t, unix, [
+    ...Array.from({ length: 3 }, () => ({ path: join(directory, 'shared.sock') })),
+    ...Array.from({ length: 2 }, () => ({ path: join(directory, 's-1.sock') })),
+  ]);
+  const { series } = await scrape(unix);
+  const length = (name: string) => series[`tsunicorn_accept_queue_length{listener="unix:${join(directory, name)}"}`];
+  assert.deepEqual(['shared.sock', 's-0.sock', 's-1.sock'].map(length), [3, 0, 2]);
+});
+
+test('a scrape is no sign of life of a worker of class sync that has a request in hand', async (t) => {
+  const env = { ...quiet, TSUNICORN_WORKER_CLASS: 'sync', TSUNICORN_TIMEOUT: '1', TSUNICORN_WORKERS: '1' };
+  const server = await (await start(t, { app: 'basic.js', env })).ready();
+  const answer = server.get('/never').catch((error: NodeJS.ErrnoException) => error.code);
+  await waitFor('it is killed', async () => {
+    assert.ok((await scrape(server)).ms < 250, 'it answers');
+    return server.logged('worker is killed: silent for 1 s').length === 1;
+  });
+  assert.equal(await answer, 'ECONNRESET');
+  await server.untilLogged('is ready', 2);
+  assert.equal(await server.stop(), 0);
+});
