@@ -5,6 +5,7 @@ export interface Answer {
   readonly socket: net.Socket;
   readonly status: number;
   readonly head: string;
+  readonly body: string;
 }
 
 /** Connects, asks, and leaves the connection open. Rejects when there is no complete answer. */
@@ -21,8 +22,8 @@ export function ask(port: number, path = '/'): Promise<Answer> {
     const end = text.indexOf('\r\n\r\n');
     if (end < 0) return;
     const length = Number(/\r\ncontent-length: (\d+)/i.exec(text.slice(0, end))?.[1] ?? 0);
-    if (text.length >= end + 4 + length)
-      resolve({ socket, status: Number(text.slice(9, 12)), head: text.slice(0, end) });
+    if (text.length < end + 4 + length) return;
+    resolve({ socket, status: Number(text.slice(9, 12)), head: text.slice(0, end), body: text.slice(end + 4) });
   });
   return promise;
 }
@@ -36,4 +37,11 @@ export async function statusOf(port: number, path = '/'): Promise<number> {
   } catch {
     return 0;
   }
+}
+
+/** Asks once and gives the body. */
+export async function textOf(port: number, path: string): Promise<string> {
+  const { socket, body } = await ask(port, path);
+  socket.destroy();
+  return body;
 }

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ask, statusOf } from './client.ts';
 import type { Job } from './load.ts';
 import { cpuSeconds, residentMegabytes, treeOf } from './proc.ts';
+import { scrape } from './scrape.ts';
 import type { Server, Servers } from './servers.ts';
 
 export interface Row {
@@ -117,6 +118,7 @@ export const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
     const context = absolute('ms', { tsunicorn, bare });
     return [{ figure: 'spawn to first 200, above the bare server', unit: 'ms', values, target: 150, context }];
   },
+  scrape,
 };
 
 /** Microseconds of CPU time, of the whole process tree, for each request: one value a round. */

@@ -1,7 +1,11 @@
 /** Asks the workers for fresh values when somebody scrapes, and waits for stragglers only so long. */
+import { setImmediate as turn } from 'node:timers/promises';
 
 /** A worker that is stopped or stuck delays a scrape by no more than this (contract, section 8). */
 export const PATIENCE_MS = 250;
+
+/** So many are asked in a turn of the loop, that their answers do not all come in one. */
+const ASKED_AT_ONCE = 16;
 
 export interface Asked {
   readonly age: number;
@@ -44,9 +48,12 @@ export class Collector {
     const { promise, resolve } = Promise.withResolvers<void>();
     const ages = new Set(workers.map(({ age }) => age).filter((age) => !this.#silent.has(age)));
     this.#waiting.set(serial, { ages, done: resolve });
-    for (const worker of workers) worker.ask(serial);
     if (ages.size === 0) resolve();
     const timer = setTimeout(resolve, PATIENCE_MS);
+    for (const [i, worker] of workers.entries()) {
+      if (i > 0 && i % ASKED_AT_ONCE === 0) await turn();
+      worker.ask(serial);
+    }
     await promise;
     clearTimeout(timer);
     this.#waiting.delete(serial);

@@ -84,10 +84,12 @@ export class Telemetry {
     await this.refresh();
     const { pool, listeners, native, process } = this.#options;
     const format = formatFor(accept);
+    const usage = readUsage();
+    await turn();
     const scene = {
       ledger: this.ledger,
       pool,
-      usage: readUsage(),
+      usage,
       queues: acceptQueues(listeners.sockets, { native }),
       process,
       now: performance.now(),

@@ -23,7 +23,7 @@ export const OVER = {
 } as const;
 
 export interface Metric {
-  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly type: 'counter' | 'gauge' | 'histogram' | 'summary';
   readonly help: string;
   readonly labels: readonly string[];
   readonly over: keyof typeof OVER;
@@ -82,7 +82,7 @@ export const METRICS = {
     known: ['uri_too_long', 'too_many_fields', 'body_too_large', 'timeout', 'malformed', 'overload'],
   },
   tsunicorn_event_loop_lag_seconds: {
-    type: 'gauge',
+    type: 'summary',
     help: 'Delay of the event loop since the scrape before, over 5 to 15 s; quantile 1 is the longest.',
     labels: ['worker', 'quantile'],
     over: 'newest',
