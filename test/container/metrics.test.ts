@@ -41,7 +41,9 @@ suite('metrics', { skip: skipReason() }, () => {
     assert.equal(await prometheus.value('sum(tsunicorn_http_request_duration_seconds_count)'), sent);
 
     const counters = `{job="tsunicorn", __name__=~".+_(total|bucket|sum|count)", __name__!~"${MISNOMERS}"}`;
-    const names = (await prometheus.query(`group by (__name__) (${counters})`)).map(({ labels }) => String(labels.__name__));
+    const names = (await prometheus.query(`group by (__name__) (${counters})`)).map(({ labels }) =>
+      String(labels.__name__),
+    );
     assert.ok(names.length > 20, String(names));
     for (const name of names) {
       const resets = await prometheus.query(`resets(${name}{job="tsunicorn"}[1h]) > 0`);

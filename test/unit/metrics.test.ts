@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { knownLabels, METRICS, type Metric, OVER } from '../../src/observe/metrics.ts';
+import type { Refusal } from '../../src/worker/refuse.ts';
 
 /** Names and labels as the contract fixes them, sections 8 and 9. */
 const CONTRACT: Record<string, string[]> = {
@@ -33,6 +34,16 @@ const CONTRACT: Record<string, string[]> = {
   log_lines_dropped_total: [],
 };
 
+/** A name that is missing or too much does not compile. */
+const REFUSALS: Record<Refusal, true> = {
+  uri_too_long: true,
+  too_many_fields: true,
+  body_too_large: true,
+  timeout: true,
+  malformed: true,
+  overload: true,
+};
+
 const ROWS = Object.entries<Metric>(METRICS);
 
 describe('the table of metrics', () => {
@@ -59,6 +70,8 @@ describe('the table of metrics', () => {
     const known = (metric: Metric) => knownLabels(metric);
     assert.deepEqual(known(METRICS.tsunicorn_http_response_bytes_total), ['']);
     assert.deepEqual(known(METRICS.tsunicorn_worker_restarts_total).slice(0, 2), ['reason="crash"', 'reason="stall"']);
+    const refusals = Object.keys(REFUSALS).map((reason) => `reason="${reason}"`);
+    assert.deepEqual(known(METRICS.tsunicorn_http_requests_rejected_total), refusals);
     assert.deepEqual(known(METRICS.tsunicorn_cgroup_oom_kills_total), [], 'the kernel says what it is');
     assert.deepEqual(known(METRICS.tsunicorn_draining), []);
   });
