@@ -26,6 +26,18 @@ export interface Sizing {
   why: string;
   /** What is wrong with the limits or the settings and how to mend it. */
   warning: string | undefined;
+  /** What `why` says, for programs. */
+  inputs: SizingInputs;
+}
+
+export interface SizingInputs {
+  limits: Limits;
+  /** Workers that the CPUs ask for, and that fit the memory limit. */
+  byCpus: number;
+  byMemory: number | undefined;
+  /** Bounds in force. */
+  min: number;
+  max: number | undefined;
 }
 
 const MIB = 2 ** 20;
@@ -97,6 +109,7 @@ export function decideSizing(settings: SizingSettings, limits: Limits): Sizing {
     cpus,
     why: `${workers} worker${workers === 1 ? '' : 's'}: ${why.join('; ')}`,
     warning: warnings.length > 0 ? warnings.join(' ') : undefined,
+    inputs: { limits, byCpus, byMemory, min: settings.minWorkers, max },
   };
 }
 

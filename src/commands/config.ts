@@ -1,10 +1,10 @@
 /** `tsunicorn config`: every setting, its effective value and where it came from. */
 import { loadSettings } from '../config/load.ts';
-import { type Effective, type Form, renderConfig } from '../config/render.ts';
-import { SETTINGS } from '../config/settings.ts';
+import { type Form, renderConfig } from '../config/render.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { readLimits } from '../platform/limits.ts';
 import { decideSizing } from '../sizing.ts';
+import { effectiveSettings } from './effective.ts';
 import { environmentOf } from './environment.ts';
 
 const FORMS: Readonly<Record<string, Form>> = { '--json': 'json', '--markdown': 'markdown', '--env': 'env' };
@@ -17,11 +17,6 @@ export function config(process: NodeJS.Process, args: readonly string[]): number
   const loaded = loadSettings(environmentOf(process));
   const { settings } = loaded;
   const sizing = decideSizing(settings, readLimits());
-  const effective: Effective = {};
-  if (settings.workers === 'auto') effective.workers = { value: String(sizing.workers), origin: 'cgroup' };
-  if (settings.workerHeap === 'auto' && sizing.heapBytes !== undefined) {
-    effective.workerHeap = { value: SETTINGS.workerHeap.parser.format(sizing.heapBytes), origin: 'cgroup' };
-  }
-  process.stdout.write(renderConfig(loaded, effective, form));
+  process.stdout.write(renderConfig(loaded, effectiveSettings(settings, sizing), form));
   return EXIT_CODES.ok.status;
 }

@@ -23,14 +23,7 @@ export function renderConfig(loaded: LoadedSettings, effective: Effective, form:
 
 /** {@link renderConfig} for any table. */
 export function renderTable<T extends Table>(table: T, loaded: Loaded<T>, effective: Effective, form: Form): string {
-  const lines = Object.entries(table).map(([key, setting]): Line => {
-    const { kind, variable } = loaded.origins[key] ?? { kind: 'default' };
-    // An env file keeps "auto", to be decided again wherever it is used.
-    const auto = form === 'env' && kind === 'auto' ? 'auto' : undefined;
-    const sized = form === 'env' ? undefined : effective[key];
-    const value = sized?.value ?? auto ?? show(setting, loaded.settings[key]);
-    return { setting, value, origin: sized?.origin ?? kind, variable };
-  });
+  const lines = linesOf(table, loaded, effective, form);
   switch (form) {
     case 'text':
       return text(lines);
@@ -43,6 +36,17 @@ export function renderTable<T extends Table>(table: T, loaded: Loaded<T>, effect
     default:
       return form satisfies never;
   }
+}
+
+function linesOf<T extends Table>(table: T, loaded: Loaded<T>, effective: Effective, form: Form): Line[] {
+  return Object.entries(table).map(([key, setting]): Line => {
+    const { kind, variable } = loaded.origins[key] ?? { kind: 'default' };
+    // An env file keeps "auto", to be decided again wherever it is used.
+    const auto = form === 'env' && kind === 'auto' ? 'auto' : undefined;
+    const sized = form === 'env' ? undefined : effective[key];
+    const value = sized?.value ?? auto ?? show(setting, loaded.settings[key]);
+    return { setting, value, origin: sized?.origin ?? kind, variable };
+  });
 }
 
 /** The origin, with the variable where that is not the setting's own name. */
@@ -60,13 +64,29 @@ function text(lines: readonly Line[]): string {
   return cells.map(([a = '', b = '', c = '']) => `${a.padEnd(name)}  ${b.padEnd(value)}  ${c}\n`).join('');
 }
 
-/** Keyed by variable; `value` is null where nothing is set, `variable` is there where one was given. */
+/** `value` is null where nothing is set, `variable` is there where one was given. */
+export interface Described {
+  readonly value: string | null;
+  readonly origin: string;
+  readonly variable?: string;
+}
+
+/** Every setting by its variable, secrets redacted: what the JSON form has. */
+export function describeConfig(loaded: LoadedSettings, effective: Effective): Record<string, Described> {
+  return described(linesOf(SETTINGS, loaded, effective, 'json'));
+}
+
+function described(lines: readonly Line[]): Record<string, Described> {
+  return Object.fromEntries(
+    lines.map(({ setting, value, origin, variable }) => [
+      setting.name,
+      { value: value ?? null, origin, ...(variable !== undefined && { variable }) },
+    ]),
+  );
+}
+
 function json(lines: readonly Line[]): string {
-  const entries = lines.map(({ setting, value, origin, variable }) => [
-    setting.name,
-    { value: value ?? null, origin, variable },
-  ]);
-  return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`;
+  return `${JSON.stringify(described(lines), null, 2)}\n`;
 }
 
 function markdown(lines: readonly Line[]): string {
