@@ -1,12 +1,20 @@
-/** `npm run build`: src/ → dist/. Plain tsc, and cc for the native part; the binary gets its execute bit. */
+/**
+ * `npm run build`: src/ → dist/. Plain tsc, once for Node.js and once for the page in the browser, and cc for the native
+ * part; the binary gets its execute bit.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
 const NATIVE = 'src/platform/native';
 
 rmSync('dist', { recursive: true, force: true });
-execFileSync('tsc', ['-p', 'tsconfig.json'], { stdio: 'inherit' });
+for (const project of ['tsconfig.json', 'src/admin/page/tsconfig.json']) {
+  execFileSync('tsc', ['-p', project], { stdio: 'inherit' });
+}
+for (const file of ['page.html', 'page.css', 'icon.svg']) {
+  copyFileSync(`src/admin/page/${file}`, `dist/admin/page/${file}`);
+}
 chmodSync('dist/main.js', 0o755);
 const problem = buildNative('dist/platform/tsunicorn.node');
 if (problem)

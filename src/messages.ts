@@ -130,7 +130,8 @@ export interface AppReport {
 export type FromWorker =
   /** The channel is read: send the plan. `stacks`: the worker can be asked for its JavaScript stack. */
   | { readonly type: 'born'; readonly stacks: boolean }
-  | { readonly type: 'ready'; readonly app: string }
+  /** `heapLimitBytes`: V8's limit for the whole heap of this worker. */
+  | { readonly type: 'ready'; readonly app: string; readonly heapLimitBytes: number }
   | { readonly type: 'beat'; readonly report: WorkerReport }
   /** A report that is no sign of life: of a new worker, or what was asked for. `more`: an app report follows. */
   | { readonly type: 'report'; readonly serial: number; readonly report: WorkerReport; readonly more: boolean }
@@ -141,9 +142,14 @@ export type FromWorker =
   /** The worker got a SIGTERM of its own and would like to be replaced. */
   | { readonly type: 'asks to leave' }
   /** An uncaught exception: it drains by itself and ends; replace it now. */
-  | { readonly type: 'broken'; readonly reason: string }
+  | { readonly type: 'broken'; readonly reason: string; readonly stack: string | undefined }
   /** The app cannot be served. `fatal`: trying again cannot help. */
-  | { readonly type: 'boot failed'; readonly reason: string; readonly fatal: boolean };
+  | {
+      readonly type: 'boot failed';
+      readonly reason: string;
+      readonly stack: string | undefined;
+      readonly fatal: boolean;
+    };
 
 interface Envelope<M> {
   readonly tsunicorn: M;

@@ -1,13 +1,19 @@
-/** Health and metrics for orchestrators and Prometheus. Served by the arbiter, so a busy worker cannot delay it. */
+/**
+ * Health for orchestrators, metrics for Prometheus, the live page for people. Served by the arbiter, so a busy worker
+ * cannot delay it. Nothing here changes anything.
+ */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { type BindAddress, formatBindAddress } from '../config/bind-address.ts';
 import { HaltServer } from '../errors.ts';
 import { http } from '../platform/node-http.ts';
+import { PAGE_HEADERS, pageFile } from './page.ts';
+import type { Status } from './status.ts';
 
 export interface AdminSource {
   readiness(): { ready: boolean; reason: string };
   /** `accept`: the header of that name. */
   metrics(accept: string | undefined): Promise<{ contentType: string; text: string }>;
+  status(): Promise<Status>;
 }
 
 const TEXT = 'text/plain; charset=utf-8';
@@ -20,7 +26,10 @@ export async function serveAdmin(address: BindAddress, source: AdminSource): Pro
   const server = http.createServer(
     { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
     (request, response) => {
-      void answer(source, request, response);
+      answer(source, request, response).catch((error: Error) => {
+        // Out of descriptors, most likely: no reason to end a server that serves.
+        send(response, 500, TEXT, `${error.message}\n`);
+      });
     },
   );
   await listen(server, address);
@@ -49,7 +58,7 @@ function listen(server: Server, address: BindAddress): Promise<void> {
 }
 
 async function answer(source: AdminSource, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const path = (request.url ?? '/').split('?')[0];
+  const [path = '/'] = (request.url ?? '/').split('?');
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return send(response, 405, TEXT, 'only GET and HEAD\n', { Allow: 'GET, HEAD' });
   }
@@ -64,8 +73,13 @@ async function answer(source: AdminSource, request: IncomingMessage, response: S
       const { contentType, text } = await source.metrics(request.headers.accept);
       return send(response, 200, contentType, text);
     }
-    default:
-      return send(response, 404, TEXT, 'not found: /livez, /readyz and /metrics are here\n');
+    case '/status':
+      return send(response, 200, JSON_TYPE, `${JSON.stringify(await source.status())}\n`);
+    default: {
+      const page = await pageFile(path);
+      if (page) return send(response, 200, page.type, page.body, PAGE_HEADERS);
+      return send(response, 404, TEXT, 'not found: /, /status, /metrics, /readyz and /livez are here\n');
+    }
   }
 }
 
@@ -80,6 +94,7 @@ function send(
     'Content-Type': type,
     'Content-Length': Buffer.byteLength(body),
     'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
     ...headers,
   });
   response.end(body);

@@ -6,6 +6,7 @@ import { statSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import type { Logger } from 'pino';
 import { type AdminSource, serveAdmin } from '../admin/admin.ts';
+import type { SettingStatus } from '../admin/status.ts';
 import type { Settings } from '../config/settings.ts';
 import { HaltServer } from '../errors.ts';
 import { type FromWorker, WELCOME_APP } from '../messages.ts';
@@ -16,12 +17,15 @@ import { NOTIFY_VARIABLES, Notifier } from '../platform/notify.ts';
 import { startReaper } from '../platform/reaper.ts';
 import type { ArbiterSignal, Signals } from '../platform/signals.ts';
 import { askForStack } from '../platform/stack.ts';
+import { readUsage } from '../platform/usage.ts';
 import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';
 import type { Decision } from './decisions.ts';
+import { History } from './history.ts';
 import { nodeFlags } from './node-flags.ts';
 import { writePidfile } from './pidfile.ts';
 import { Pool } from './pool.ts';
+import { type StatusSources, statusOf } from './status.ts';
 import { Telemetry } from './telemetry.ts';
 import { type Exit, type StackSource, WorkerHandle } from './worker-handle.ts';
 
@@ -36,6 +40,8 @@ const REPORT_MS = 250;
 
 export interface ArbiterOptions {
   readonly settings: Settings;
+  /** Every setting as `tsunicorn config --json` shows it, for what sizing made of those that left it the choice. */
+  readonly describeSettings: (sizing: Sizing) => Readonly<Record<string, SettingStatus>>;
   readonly sizing: Sizing;
   readonly logger: Logger;
   /** Reopens the server log's file. */
@@ -52,6 +58,8 @@ export class Arbiter {
   readonly #listeners: Listeners;
   readonly #workers = new Map<number, WorkerHandle>();
   readonly #telemetry: Telemetry;
+  readonly #history = new History();
+  readonly #startedAt = performance.now();
   readonly #identity: { uid?: number; gid?: number };
   readonly #workerEnv: NodeJS.ProcessEnv;
   readonly #notifier: Notifier;
@@ -216,7 +224,7 @@ export class Arbiter {
     const where = stuck ? await worker.whereabouts(LAST_WORDS_MS) : {};
     worker.stackAtDeath = where.stack;
     this.#log.warn({ ...subjectOf(worker), inFlight, ...where }, `worker is killed: ${why}`);
-    worker.kill();
+    worker.kill(why);
   }
 
   async #spawn({ age, slot }: { readonly age: number; readonly slot: number }): Promise<void> {
@@ -257,6 +265,7 @@ export class Arbiter {
     switch (message.type) {
       case 'ready':
         this.#pool.ready(age, now);
+        worker.heapLimitBytes = message.heapLimitBytes;
         this.#log.info(subjectOf(worker), `worker is ready with ${message.app}`);
         if (message.app === WELCOME_APP && age === 1) this.#log.warn(NO_APP(this.#settings.chdir));
         return;
@@ -268,6 +277,7 @@ export class Arbiter {
         if (!this.#pool.stopping) this.#log.info(subjectOf(worker), 'worker received SIGTERM and is to be replaced');
         return this.#pool.leave(age, 'reload');
       case 'broken':
+        worker.lastWords = { ...message, fatal: false };
         return this.#pool.broke(age, now);
       case 'boot failed':
         worker.lastWords = message;
@@ -289,7 +299,10 @@ export class Arbiter {
     this.#telemetry.gone(worker);
     const how = exit.error?.message ?? exit.signal ?? `exit code ${exit.code}`;
     const why = worker.lastWords?.reason ?? how;
-    const reason = this.#pool.exited(worker.age, { why, fatal: worker.lastWords?.fatal ?? false }, performance.now());
+    const now = performance.now();
+    const bornAt = this.#pool.workers.find(({ age }) => age === worker.age)?.bornAt ?? now;
+    const reason = this.#pool.exited(worker.age, { why, fatal: worker.lastWords?.fatal ?? false }, now);
+    this.#history.ended(worker, { reason, how, seconds: (now - bornAt) / 1000, date: new Date() });
     if (reason) this.#telemetry.ledger.restarted(reason);
     const expected = reason === undefined || reason === 'reload' || reason === 'resize';
     this.#log[expected ? 'info' : 'error']({ ...subjectOf(worker), ...(reason && { reason }) }, `worker ended: ${how}`);
@@ -308,10 +321,30 @@ export class Arbiter {
     this.#log.info({ target: this.#pool.target, ...this.#pool.readiness(), workers: all }, 'status report');
   }
 
+  #statusSources(): StatusSources {
+    const { sizing, process, describeSettings } = this.#options;
+    return {
+      pool: this.#pool,
+      ledger: this.#telemetry.ledger,
+      history: this.#history,
+      sizing,
+      usage: readUsage(),
+      settings: describeSettings(sizing),
+      listeners: this.#listeners.urls,
+      processes: this.#workers,
+      pid: process.pid,
+      startedAt: this.#startedAt,
+    };
+  }
+
   #adminSource(): AdminSource {
     return {
       readiness: () => this.#pool.readiness(),
       metrics: (accept) => this.#telemetry.metrics(accept),
+      status: async () => {
+        await this.#telemetry.refresh();
+        return statusOf(this.#statusSources(), performance.now(), new Date());
+      },
     };
   }
 }

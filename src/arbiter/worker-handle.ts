@@ -47,6 +47,13 @@ export interface Exit {
   readonly error?: Error;
 }
 
+export interface LastWords {
+  readonly reason: string;
+  readonly stack: string | undefined;
+  /** Trying again cannot help. */
+  readonly fatal: boolean;
+}
+
 export interface WorkerEvents {
   message(worker: WorkerHandle, message: FromWorker): void;
   exit(worker: WorkerHandle, exit: Exit): void;
@@ -57,9 +64,13 @@ export class WorkerHandle {
   readonly age: number;
   readonly pid: number | undefined;
   /** What the worker said of its own failure before it ended. */
-  lastWords: { reason: string; fatal: boolean } | undefined;
+  lastWords: LastWords | undefined;
+  /** Why the arbiter killed it. */
+  killedFor: string | undefined;
   /** Where its JavaScript was when it was killed for being late. */
   stackAtDeath: string | undefined;
+  /** Known once it is ready. */
+  heapLimitBytes: number | undefined;
   readonly #child: ChildProcess;
   #stacks: StackSource | undefined;
 
@@ -124,7 +135,8 @@ export class WorkerHandle {
     return state === undefined ? {} : { process: state };
   }
 
-  kill(): void {
+  kill(why: string): void {
+    this.killedFor = why;
     this.#child.kill('SIGKILL');
   }
 }

@@ -29,17 +29,19 @@ export async function check(process: NodeJS.Process): Promise<number> {
         if (message.type === 'ready') app = message.app;
         else if (message.type === 'boot failed') from.lastWords = message;
       },
-      exit: ({ lastWords }, { code, signal, error }) => {
+      exit: ({ lastWords, killedFor }, { code, signal, error }) => {
         if (app !== undefined && code === EXIT_CODES.ok.status) return resolve(app);
         const how =
-          lastWords?.reason ?? error?.message ?? `it ended with ${signal ?? `exit code ${code}`} while loading`;
+          lastWords?.reason ??
+          killedFor ??
+          error?.message ??
+          `it ended with ${signal ?? `exit code ${code}`} while loading`;
         reject(new HaltServer(how, lastWords?.fatal ? 'app' : 'boot'));
       },
     },
   );
   const timeout = setTimeout(() => {
-    worker.lastWords = { reason: `not ready after ${settings.bootTimeout} s (TSUNICORN_BOOT_TIMEOUT)`, fatal: false };
-    worker.kill();
+    worker.kill(`not ready after ${settings.bootTimeout} s (TSUNICORN_BOOT_TIMEOUT)`);
   }, settings.bootTimeout * 1000);
   try {
     process.stdout.write(`ok: ${await promise} can be served\n`);

@@ -1,21 +1,25 @@
 /** `tsunicorn`: serves until it is told to stop. */
 import { Arbiter } from '../arbiter/arbiter.ts';
 import { loadSettings } from '../config/load.ts';
+import { describeConfig } from '../config/render.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { openServerLog } from '../observe/log.ts';
 import { readLimits } from '../platform/limits.ts';
 import type { Signals } from '../platform/signals.ts';
 import { decideSizing } from '../sizing.ts';
+import { effectiveSettings } from './effective.ts';
 import { environmentOf } from './environment.ts';
 
 /** Resolves with the exit status; the last line of the log says why. */
 export async function serve(process: NodeJS.Process, signals: Signals): Promise<number> {
-  const { settings } = loadSettings(environmentOf(process));
+  const loaded = loadSettings(environmentOf(process));
+  const { settings } = loaded;
   const log = openServerLog(settings, { pid: process.pid });
   const sizing = decideSizing(settings, readLimits());
   process.title = 'tsunicorn: arbiter';
   const arbiter = new Arbiter({
     settings,
+    describeSettings: (decided) => describeConfig(loaded, effectiveSettings(settings, decided)),
     sizing,
     logger: log.logger,
     reopenLog: () => log.destination.reopen(),

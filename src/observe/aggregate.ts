@@ -41,6 +41,11 @@ export class Histogram {
     this.#seconds += seconds;
   }
 
+  /** Counts by upper bound, each for itself; the last is beyond all bounds. */
+  get buckets(): readonly number[] {
+    return this.#buckets;
+  }
+
   /** Counts by upper bound, each with all below it, as Prometheus wants them. */
   *samples(labels: string): Generator<Sample> {
     const comma = labels === '' ? '' : ',';
@@ -73,6 +78,15 @@ export class Totals {
 
   get(name: string, labels: string): number {
     return this.#counters.get(name)?.get(labels) ?? 0;
+  }
+
+  /** A histogram's counts over all its labels. */
+  buckets(name: string, bounds: readonly number[]): number[] {
+    const sums = new Array<number>(bounds.length + 1).fill(0);
+    for (const { buckets } of this.#histograms.get(name)?.values() ?? []) {
+      for (const [i, count] of buckets.entries()) sums[i] = (sums[i] ?? 0) + count;
+    }
+    return sums;
   }
 
   *samples(name: string): Generator<Sample> {

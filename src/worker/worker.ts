@@ -51,7 +51,7 @@ export async function runWorker(process: NodeJS.Process): Promise<number> {
   if (typeof app === 'number') return app;
   if (!process.connected) return EXIT_CODES.failure.status; // the arbiter went while the app was loading
   if (plan.checkOnly) {
-    await channel.sendLast({ type: 'ready', app: app.name });
+    await channel.sendLast({ type: 'ready', app: app.name, heapLimitBytes: heapLimit() });
     return EXIT_CODES.ok.status;
   }
   const worker = new Worker(plan, app, channel, log);
@@ -70,7 +70,8 @@ async function boot({ settings }: WorkerPlan, channel: Channel, log: ServerLog):
     const reason = error instanceof Error ? error.message : String(error);
     log.logger.error({ err: fatal && error.cause ? error.cause : error }, `the app failed to load: ${reason}`);
     await log.destination.close();
-    await channel.sendLast({ type: 'boot failed', reason, fatal });
+    const { stack } = (fatal && error.cause instanceof Error ? error.cause : error) as { stack?: string };
+    await channel.sendLast({ type: 'boot failed', reason, stack, fatal });
     return fatal ? EXIT_CODES.app.status : EXIT_CODES.boot.status;
   }
 }
@@ -155,7 +156,7 @@ class Worker {
   async run(): Promise<number> {
     const { settings, listeners } = this.#plan;
     this.#acceptor.start(listeners);
-    this.#channel.send({ type: 'ready', app: this.#app.name });
+    this.#channel.send({ type: 'ready', app: this.#app.name, heapLimitBytes: heapLimit() });
     this.#reporter.start();
     const sweep = settings.requestTimeout > 0 ? this.#enforceRequestTimeout(settings.requestTimeout * 1000) : undefined;
     const unwatch = this.#overload?.start();
@@ -182,7 +183,8 @@ class Worker {
     if (process.listenerCount('uncaughtException') > 1) return; // the app deals with it itself
     logger.fatal({ err: error }, `${origin}: this worker finishes its other requests and is replaced`);
     this.#status = EXIT_CODES.failure.status;
-    this.#channel.send({ type: 'broken', reason: error instanceof Error ? error.message : String(error) });
+    const { message: reason, stack } = error instanceof Error ? error : { message: String(error), stack: undefined };
+    this.#channel.send({ type: 'broken', reason, stack });
     this.drain(true);
   }
 
@@ -237,4 +239,8 @@ class Worker {
       Math.min(1_000, limitMs / 4),
     );
   }
+}
+
+function heapLimit(): number {
+  return process.getBuiltinModule('node:v8').getHeapStatistics().heap_size_limit;
 }

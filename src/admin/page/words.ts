@@ -1,0 +1,46 @@
+/** What the page says in sentences. Pure. */
+import type { ExitStatus, SizingStatus, Status } from '../status.ts';
+import { bytes, number, plural } from './format.ts';
+
+/** Sentences that lead from the inputs to the decision. */
+export function sizingInWords({ sizing, settings }: Pick<Status, 'sizing' | 'settings'>): string[] {
+  const { workers, target, byCpus, byMemory, limits, heapBytes } = sizing;
+  const given = settings.TSUNICORN_WORKERS?.origin !== 'cgroup';
+  const decision = given
+    ? [`TSUNICORN_WORKERS asks for ${plural(workers, 'worker')}, whatever the limits are.`]
+    : [
+        `${plural(sizing.cpus, 'core')} may be used (${decidedBy(sizing)}), which ${sizing.cpus === 1 ? 'asks' : 'ask'} for ${plural(byCpus, 'worker')}.`,
+        byMemory === null
+          ? 'There is no memory limit to fit.'
+          : `The memory limit of ${bytes(limits.memoryBytes)} holds ${number(byMemory)}.`,
+        `There may be ${number(sizing.minWorkers)} or more${sizing.maxWorkers === null ? '' : `, and at most ${number(sizing.maxWorkers)}`}.`,
+        `So ${workers === 1 ? 'there is' : 'there are'} ${plural(workers, 'worker')}.`,
+      ];
+  const heap = heapBytes === null ? 'The heap limit is left to V8.' : `Each may have ${bytes(heapBytes)} of old space.`;
+  const signalled = target === workers ? [] : [`A signal has since made it ${plural(target, 'worker')}.`];
+  return [...decision, heap, ...signalled];
+}
+
+function decidedBy({ cpus, limits }: SizingStatus): string {
+  if (limits.quotaCores === cpus) return 'the CPU quota';
+  if (limits.cpusetCpus === cpus) return 'the cpuset';
+  if (limits.affinityCpus === cpus) return 'the affinity of the process';
+  return 'all that are online';
+}
+
+function exitInWords({ slot, reason, how }: ExitStatus): string {
+  return `The worker of slot ${slot} ended: ${reason === null ? '' : `${reason.replace('_', ' ')}, `}${how}`;
+}
+
+/** What somebody who cannot see the page wants to be told without asking. */
+export function changesInWords(before: Status, after: Status): string[] {
+  const news: string[] = [];
+  if (before.readiness.ready !== after.readiness.ready) {
+    news.push(`${after.readiness.ready ? 'Ready' : 'Not ready'}: ${after.readiness.reason}.`);
+  }
+  const known = new Set(before.exits.map(({ age }) => age));
+  const ended = after.exits.filter(({ age }) => !known.has(age));
+  const [first] = ended;
+  if (first) news.push(ended.length === 1 ? `${exitInWords(first)}.` : `${ended.length} workers ended.`);
+  return news;
+}
