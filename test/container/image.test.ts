@@ -117,6 +117,19 @@ suite('the image', { skip: skipReason() }, () => {
     });
   }
 
+  test('it has the live page', async (t) => {
+    const app = await Container.start(t, { args: [APP] });
+    await app.untilLogged('worker is ready');
+    const script = `for (const path of ['', 'page/main.js', 'page/page.css', 'status']) {
+      const { status, headers } = await fetch('http://127.0.0.1:9464/' + path);
+      console.log(status, headers.get('content-type').split(';')[0]);
+    }`;
+    assert.equal(
+      await app.exec('node', '--input-type=module', '-e', script),
+      '200 text/html\n200 text/javascript\n200 text/css\n200 application/json\n',
+    );
+  });
+
   for (const { cpus, workers } of [
     { cpus: '0.5', workers: 1 },
     { cpus: '1', workers: 1 },

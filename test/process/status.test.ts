@@ -1,5 +1,6 @@
 /** What the admin address answers besides health and metrics: /status and the files of the live page. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -211,6 +212,21 @@ test('the page and its files: types, policy, and nothing else', async (t) => {
   ]) {
     assert.equal((await server.admin(path)).status, 404, path);
   }
+});
+
+test('the npm package has the page, and not its sources', () => {
+  const packed = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'], {
+    cwd: new URL('../../', import.meta.url),
+    encoding: 'utf8',
+  });
+  const paths = (JSON.stringify(JSON.parse(packed)).match(/"path":"[^"]+"/g) ?? []).map((path) => path.slice(8, -1));
+  for (const name of ['page.html', 'page.css', 'icon.svg', 'main.js', 'chart.js']) {
+    assert.ok(paths.includes(`dist/admin/page/${name}`), name);
+  }
+  assert.deepEqual(
+    paths.filter((path) => path.endsWith('.png') || /^src|page\/.*\.ts$/.test(path)),
+    [],
+  );
 });
 
 test('the admin address is for reading alone', async (t) => {

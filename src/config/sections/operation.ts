@@ -47,7 +47,7 @@ export const OPERATION = {
     section: 'Admin',
     parser: adminAddress,
     default: '0.0.0.0:9464',
-    text: 'The address of the admin endpoint with health and metrics. It has no access control: keep it away from the public network. With `off`, `tsunicorn healthcheck` has nothing to ask.',
+    text: 'The address of the admin endpoint with health, metrics, status and the live page. It has no access control: keep it away from the public network. With `off`, `tsunicorn healthcheck` has nothing to ask.',
   },
   appMetrics: {
     name: 'TSUNICORN_APP_METRICS',
