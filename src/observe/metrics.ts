@@ -79,7 +79,7 @@ export const METRICS = {
     help: 'Requests that tsunicorn turned away itself, by reason.',
     labels: ['reason'],
     over: 'workers',
-    known: ['uri_too_long', 'too_many_fields', 'body_too_large', 'timeout', 'malformed', 'overload'],
+    known: ['uri_too_long', 'too_many_fields', 'body_too_large', 'timeout', 'malformed', 'overload', 'no_websocket'],
   },
   tsunicorn_event_loop_lag_seconds: {
     type: 'summary',

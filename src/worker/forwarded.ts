@@ -1,5 +1,5 @@
 /**
- * Who the client is, behind proxies: RFC 7239 `Forwarded` and the older `X-Forwarded-For`, believed only from trusted
+ * Who the client is and what it asked for, behind proxies: RFC 7239 `Forwarded` and the older `X-Forwarded-For`, believed only from trusted
  * peers. Read from the right: each proxy appends the address it saw, so the first address that is not a trusted proxy
  * is the client.
  */
@@ -13,6 +13,21 @@ interface ForwardingHeaders {
 /** The client's address for a connection from `remote` ('' is a unix socket) with these headers. */
 export type ForwardedClient = (remote: string, headers: ForwardingHeaders) => string;
 
+/** What a request's URL is made of beside its target, and who sent it. */
+interface Origin {
+  readonly client: string;
+  /** `http` or `https`, and a host with its port, where a trusted proxy told them. */
+  readonly scheme: string | undefined;
+  readonly host: string | undefined;
+}
+
+export interface OriginHeaders extends ForwardingHeaders {
+  readonly forwardedProto: string;
+  readonly forwardedHost: string;
+}
+
+export type ForwardedOrigin = (remote: string, headers: OriginHeaders) => Origin;
+
 const NAMED: Readonly<Record<string, readonly string[]>> = {
   loopback: ['127.0.0.0/8', '::1/128'],
   linklocal: ['169.254.0.0/16', 'fe80::/10'],
@@ -21,6 +36,31 @@ const NAMED: Readonly<Record<string, readonly string[]>> = {
 
 /** `allowed` as in `TSUNICORN_FORWARDED_ALLOW_IPS`, already validated. */
 export function forwardedClient(allowed: readonly string[]): ForwardedClient {
+  const trusted = trustIn(allowed);
+  return (remote, headers) => {
+    if ((headers.forwardedFor === '' && headers.forwarded === '') || !trusted(remote)) return remote;
+    return walk(remote, headers, trusted).client;
+  };
+}
+
+/** Scheme and host as the client used them: what the outermost trusted proxy said. */
+export function forwardedOrigin(allowed: readonly string[]): ForwardedOrigin {
+  const trusted = trustIn(allowed);
+  return (remote, headers) => {
+    if (!trusted(remote)) return { client: remote, scheme: undefined, host: undefined };
+    const { client, passed } = walk(remote, headers, trusted);
+    // As with the address: the newer header counts only where nobody uses the older ones.
+    const older = headers.forwardedProto !== '' || headers.forwardedHost !== '' || headers.forwardedFor !== '';
+    const elements = older ? [] : forwardedElements(headers.forwarded);
+    const element = elements[Math.max(0, elements.length - 1 - passed)] ?? '';
+    const scheme = older ? outermost(headers.forwardedProto, passed) : parameterOf(element, 'proto');
+    const host = older ? outermost(headers.forwardedHost, passed) : parameterOf(element, 'host');
+    return { client, scheme: /^https?$/i.test(scheme) ? scheme.toLowerCase() : undefined, host: host || undefined };
+  };
+}
+
+/** Whether what a peer with this address forwards is believed; '' is a unix socket. */
+function trustIn(allowed: readonly string[]): (address: string) => boolean {
   const everybody = allowed.includes('*');
   const list = new BlockList();
   for (const range of allowed.flatMap((entry) => NAMED[entry] ?? [entry])) {
@@ -30,21 +70,35 @@ export function forwardedClient(allowed: readonly string[]): ForwardedClient {
     if (prefix === undefined) list.addAddress(address, family);
     else list.addSubnet(address, Number(prefix), family);
   }
-  const trusted = (address: string): boolean =>
-    everybody || address === '' || list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  return (address) => everybody || address === '' || list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+}
 
-  return (remote, { forwardedFor, forwarded }) => {
-    if ((forwardedFor === '' && forwarded === '') || !trusted(remote)) return remote;
-    // A proxy that knows only the older header passes on what the client wrote into the newer one.
-    const hops = forwardedFor !== '' ? forwardedFor.split(',').map(bareAddress) : forwardedHops(forwarded);
-    let client = remote;
-    for (const hop of hops.reverse()) {
-      if (isIP(hop) === 0) break; // "unknown", an obfuscated name or rubbish: nothing behind it can be believed
-      client = hop;
-      if (!trusted(hop)) break;
-    }
-    return client;
-  };
+/** From the right to the first address that is no trusted proxy. `passed`: trusted proxies behind the peer on the way. */
+function walk(
+  remote: string,
+  { forwardedFor, forwarded }: ForwardingHeaders,
+  trusted: (address: string) => boolean,
+): { client: string; passed: number } {
+  // A proxy that knows only the older header passes on what the client wrote into the newer one.
+  const hops =
+    forwardedFor !== ''
+      ? forwardedFor.split(',').map(bareAddress)
+      : forwardedElements(forwarded).map((element) => bareAddress(parameterOf(element, 'for')));
+  let client = remote;
+  let passed = 0;
+  for (const hop of hops.reverse()) {
+    if (isIP(hop) === 0) break; // "unknown", an obfuscated name or rubbish: nothing behind it can be believed
+    client = hop;
+    if (!trusted(hop)) break;
+    passed++;
+  }
+  return { client, passed };
+}
+
+/** The value that the outermost trusted proxy added to a list; a shorter list was replaced on the way, and not added to. */
+function outermost(list: string, passed: number): string {
+  const values = list.split(',');
+  return values[Math.max(0, values.length - 1 - passed)]?.trim() ?? '';
 }
 
 /** Lists and parameters, split outside of quoted strings (RFC 9110, section 5.6.4). */
@@ -52,13 +106,17 @@ const QUOTED = /"(?:\\.|[^"\\])*"/g;
 const ELEMENTS = /(?:"(?:\\.|[^"\\])*"|[^,"])+/g;
 const PARAMETERS = /(?:"(?:\\.|[^"\\])*"|[^;"])+/g;
 
-/** The `for=` addresses of RFC 7239, section 4, left to right; an element without one stands as ''. */
-function forwardedHops(header: string): string[] {
+/** The elements of RFC 7239, section 4, left to right: one a proxy. */
+function forwardedElements(header: string): string[] {
   if (header.replace(QUOTED, '').includes('"')) return []; // an open quote: where elements end is anybody's guess
-  return (header.match(ELEMENTS) ?? []).map((element) => {
-    const parameter = element.match(PARAMETERS)?.find((p) => /^\s*for=/i.test(p));
-    return bareAddress(parameter?.replace(/^\s*for=/i, '').replaceAll('"', '') ?? '');
-  });
+  return header.match(ELEMENTS) ?? [];
+}
+
+/** The value of a parameter of an element, without quotes; '' where there is none. */
+function parameterOf(element: string, name: string): string {
+  const start = new RegExp(`^\\s*${name}=`, 'i');
+  const parameter = element.match(PARAMETERS)?.find((p) => start.test(p)) ?? '';
+  return parameter.replace(start, '').replaceAll('"', '').trim();
 }
 
 /** Without brackets and port: `[2001:db8::1]:4711` and `192.0.2.1:80`. */

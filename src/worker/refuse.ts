@@ -3,7 +3,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { http } from '../platform/node-http.ts';
 
 /** Why a request was turned away; the `reason` label of `tsunicorn_http_requests_rejected_total`. */
-export type Refusal = 'uri_too_long' | 'too_many_fields' | 'body_too_large' | 'timeout' | 'malformed' | 'overload';
+export type Refusal =
+  | 'uri_too_long'
+  | 'too_many_fields'
+  | 'body_too_large'
+  | 'timeout'
+  | 'malformed'
+  | 'overload'
+  | 'no_websocket';
 
 export interface RequestLimits {
   readonly limitRequestLine: number;
@@ -68,7 +75,11 @@ export function shed(request: IncomingMessage, response: ServerResponse): void {
  * Answers `status` and ends the connection. Where the response has begun it can only be cut off. What the app does with
  * the response afterwards is ignored: it must not throw ERR_HTTP_HEADERS_SENT in a handler that merely was too slow.
  */
-export function answerInstead(response: ServerResponse, status: number, headers: Record<string, string> = {}): void {
+export function answerInstead(
+  response: ServerResponse,
+  status: number,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   if (response.writableEnded) return; // complete, and on its way
   if (response.headersSent) {
     response.destroy();

@@ -3,8 +3,10 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { http } from '../platform/node-http.ts';
 import type { App, NodeHandler } from './app/app.ts';
+import { isThenable } from './app/form.ts';
 import type { Overload } from './overload.ts';
 import { answerInstead, type Refusal, type RequestLimits, refusalOf, shed, watchBody } from './refuse.ts';
+import { handshakeRefusal } from './upgrade.ts';
 
 /** Times in seconds, 0 is off. */
 export interface ServerSettings extends RequestLimits {
@@ -17,6 +19,10 @@ export interface ServerSettings extends RequestLimits {
 export interface ServerEvents {
   /** tsunicorn answered in the app's place. */
   refused(why: Refusal): void;
+  /** A connection is about to become a WebSocket, or whatever else the app's `upgrade` listener makes of it. */
+  upgraded(socket: Socket): void;
+  /** A WebSocket handshake came, and the app has no `upgrade` listener. */
+  handshakeRefused(): void;
   /** The handler threw or rejected. */
   handlerFailed(error: unknown, request: IncomingMessage): void;
   /** What came was not HTTP, or too slow, or too large; `status` was answered where that was possible. */
@@ -37,10 +43,10 @@ const STATUS_OF: Readonly<Record<string, number>> = {
 export function createServer(app: App, settings: ServerSettings, events: ServerEvents, overload?: Overload): Server {
   const server = app.kind === 'server' ? app.server : http.createServer();
   const handle = app.kind === 'server' ? callListeners(server) : app.handle;
-  const dispatch = guarded(handle, settings, events, overload);
+  const dispatch = guarded(handle, server, settings, events, overload);
 
   if (app.kind === 'handler') server.on('request', dispatch);
-  else interceptRequests(server, dispatch);
+  else intercept(server, dispatch, events);
 
   server.keepAliveTimeout = settings.keepalive * 1000;
   server.headersTimeout = settings.headerTimeout * 1000;
@@ -57,6 +63,7 @@ export function createServer(app: App, settings: ServerSettings, events: ServerE
 
 function guarded(
   handle: NodeHandler,
+  server: Server,
   settings: ServerSettings,
   events: ServerEvents,
   overload: Overload | undefined,
@@ -77,6 +84,12 @@ function guarded(
       answerInstead(response, refusal.status);
       return;
     }
+    const noUpgrade = handshakeRefusal(request, server);
+    if (noUpgrade) {
+      events.handshakeRefused();
+      answerInstead(response, noUpgrade.status, noUpgrade.headers);
+      return;
+    }
     if (settings.limitBodySize > 0) {
       watchBody(request, settings.limitBodySize, () => {
         events.refused('body_too_large');
@@ -92,10 +105,6 @@ function guarded(
   };
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
-}
-
 /** All 'request' listeners of a server, those that come later too; the last promise is the one to watch. */
 function callListeners(server: Server): NodeHandler {
   return (request, response) => {
@@ -105,10 +114,12 @@ function callListeners(server: Server): NodeHandler {
   };
 }
 
-/** Puts `dispatch` before the server's own listeners. */
-function interceptRequests(server: Server, dispatch: NodeHandler): void {
+/** Puts `dispatch` before the server's own listeners. Listens to nothing: a listener for 'upgrade' alone means yes. */
+function intercept(server: Server, dispatch: NodeHandler, events: ServerEvents): void {
   const emit = server.emit;
   server.emit = (event: string | symbol, ...args: unknown[]): boolean => {
+    // Comes before any byte of the new protocol.
+    if (event === 'upgrade') events.upgraded(args[1] as Socket);
     if (event !== 'request') return emit.call(server, event, ...args);
     dispatch(args[0] as IncomingMessage, args[1] as ServerResponse);
     return true;

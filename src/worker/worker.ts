@@ -64,7 +64,10 @@ export async function runWorker(process: NodeJS.Process): Promise<number> {
 /** The app, or the status to end with where there is none to serve. */
 async function boot({ settings }: WorkerPlan, channel: Channel, log: ServerLog): Promise<App | number> {
   try {
-    return await loadApp(settings.app, settings.chdir);
+    return await loadApp(settings.app, settings.chdir, {
+      forwardedAllowIps: settings.forwardedAllowIps,
+      waitingFor: () => {},
+    });
   } catch (error) {
     const fatal = error instanceof AppLoadError;
     const reason = error instanceof Error ? error.message : String(error);
@@ -90,6 +93,7 @@ class Worker {
   readonly #reporter: Reporter;
   readonly #drained = Promise.withResolvers<void>();
   #draining = false;
+  #toldOfUpgrade = false;
   #status: number = EXIT_CODES.ok.status;
 
   constructor(plan: WorkerPlan, app: App, channel: Channel, log: ServerLog) {
@@ -105,6 +109,13 @@ class Worker {
     this.#overload = settings.maxEventLoopLag > 0 ? new Overload(settings.maxEventLoopLag * 1000) : undefined;
     const events: ServerEvents = {
       refused: (why) => this.#tally.rejected(why),
+      upgraded: (socket) => this.#connections.markUpgraded(socket),
+      handshakeRefused: () => {
+        this.#tally.rejected('no_websocket');
+        if (this.#toldOfUpgrade) return;
+        this.#toldOfUpgrade = true;
+        log.logger.warn(NO_UPGRADE(app.name));
+      },
       handlerFailed: (err, request) => {
         const { method, url } = request;
         const id = this.#ids.of(this.#connections.serialOf(request), scan(request.rawHeaders));
@@ -145,10 +156,6 @@ class Worker {
       channel,
       { timeout: settings.timeout, silentWhileBusy: isSync },
     );
-    // The 'upgrade' event comes before any byte of the new protocol; without listeners Node.js answers by itself.
-    if (server.listenerCount('upgrade') > 0) {
-      server.prependListener('upgrade', (_request, socket) => this.#connections.markUpgraded(socket as never));
-    }
     channel.listen((message, handle) => this.#on(message, handle));
   }
 
@@ -244,3 +251,6 @@ class Worker {
 function heapLimit(): number {
   return process.getBuiltinModule('node:v8').getHeapStatistics().heap_size_limit;
 }
+
+const NO_UPGRADE = (app: string): string =>
+  `a WebSocket handshake was answered with 426, or 400 where it was malformed: ${app} has no upgrade listener. Export the http.Server that the listener is on, and not the handler (this is said once a worker)`;

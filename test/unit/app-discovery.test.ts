@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { join, relative } from 'node:path';
 import { describe, it } from 'node:test';
 import { WELCOME_APP } from '../../src/messages.ts';
-import { loadApp } from '../../src/worker/app/load.ts';
 import { discover, parseReference } from '../../src/worker/app/reference.ts';
-import { answerOf, plant, says } from './app-files.ts';
+import { answerOf, load, plant, says } from './app-files.ts';
 
 describe('where no app is named', () => {
   const found: [what: string, files: string[], main: string | undefined, file: string | undefined][] = [
@@ -55,12 +54,12 @@ describe('where no app is named', () => {
   });
 
   it('the app is loaded by the rules for exports', async () => {
-    const app = await loadApp(undefined, plant({ 'dist/app.mjs': `export const handler = ${says('a')}` }));
+    const app = await load(undefined, plant({ 'dist/app.mjs': `export const handler = ${says('a')}` }));
     assert.deepEqual([app.name, answerOf(app)], ['app.mjs:handler', 'a']);
   });
 
   it('and none is there, the welcome app is served', async () => {
-    const app = await loadApp(undefined, plant({}));
+    const app = await load(undefined, plant({}));
     assert.deepEqual([app.kind, app.name], ['handler', WELCOME_APP]);
   });
 });

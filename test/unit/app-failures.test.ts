@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AppLoadError } from '../../src/errors.ts';
-import { loadApp } from '../../src/worker/app/load.ts';
-import { type Files, plant, SERVER, says } from './app-files.ts';
+import { type Files, load, plant, SERVER, says } from './app-files.ts';
 
 /** The message of the AppLoadError; the directory stands as DIR in it. */
 type Failure = [what: string, files: Files, reference: string, message: RegExp];
@@ -144,7 +143,7 @@ describe('what is no app', () => {
   for (const [what, files, reference, message] of failures) {
     it(`is told at once: ${what}`, async () => {
       const directory = plant(files);
-      const loading = loadApp(reference === '(discovered)' ? undefined : reference, directory);
+      const loading = load(reference === '(discovered)' ? undefined : reference, directory);
       await assert.rejects(loading, (error) => {
         assert.ok(error instanceof AppLoadError, String(error));
         assert.equal(error.status, 4);
@@ -155,7 +154,7 @@ describe('what is no app', () => {
   }
 
   it('tells with its cause, for the stack', async () => {
-    const loading = loadApp('app.mjs', plant({ 'app.mjs': "import 'no-such-package'" }));
+    const loading = load('app.mjs', plant({ 'app.mjs': "import 'no-such-package'" }));
     await assert.rejects(
       loading,
       ({ cause }: Error) => (cause as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND',
@@ -192,7 +191,7 @@ describe('what the app throws passes through unchanged', () => {
     it(where, async () => {
       for (const [what, error] of thrown) {
         Object.assign(globalThis, { thrown: error });
-        const caught = await loadApp(`${file}${suffix}`, plant({ [file]: text })).then(
+        const caught = await load(`${file}${suffix}`, plant({ [file]: text })).then(
           () => 'nothing',
           (e: unknown) => ({ e }),
         );
@@ -208,7 +207,7 @@ describe('what the app throws passes through unchanged', () => {
       ['app.cjs', "JSON.parse('<html>')"],
       ['app.mjs', "new Function('(')"],
     ] as const) {
-      await assert.rejects(loadApp(file, plant({ [file]: text })), (error) => {
+      await assert.rejects(load(file, plant({ [file]: text })), (error) => {
         assert.ok(error instanceof SyntaxError, `${text}: ${String(error)}`);
         return true;
       });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after } from 'node:test';
 import type { App } from '../../src/worker/app/app.ts';
+import { loadApp } from '../../src/worker/app/load.ts';
 
 const temporary = realpathSync(mkdtempSync(join(tmpdir(), 'tsunicorn-app-')));
 after(() => rmSync(temporary, { recursive: true }));
@@ -34,3 +35,8 @@ export const says = (word: string): string => `(q, s) => s.end('${word}')`;
 
 /** In CommonJS. */
 export const SERVER = `require('node:http').createServer(${says('no')})`;
+
+/** As a worker loads it. `waited` collects what the boot waits for. */
+export function load(reference: string | undefined, directory: string, waited: string[] = []): Promise<App> {
+  return loadApp(reference, directory, { forwardedAllowIps: ['loopback'], waitingFor: (what) => waited.push(what) });
+}

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { loadApp } from '../../src/worker/app/load.ts';
-import { answerOf, plant, SERVER, says } from './app-files.ts';
+import { answerOf, load, plant, SERVER, says } from './app-files.ts';
 
 /** The text of app.mjs, app.cjs or app.ts, what stands behind the path in TSUNICORN_APP, the answer, the name for the log. */
 type Row = [what: string, file: string, text: string, suffix: string, answer: string, name?: string];
@@ -168,7 +167,7 @@ const rows: Row[] = [
 describe('an app', () => {
   for (const [what, file, text, suffix, answer, name] of rows) {
     it(`is found: ${what}`, async () => {
-      const app = await loadApp(`./${file}${suffix}`, plant({ [file]: text }));
+      const app = await load(`./${file}${suffix}`, plant({ [file]: text }));
       assert.equal(answerOf(app), answer);
       if (name !== undefined) assert.equal(app.name, name);
     });

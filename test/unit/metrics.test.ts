@@ -42,6 +42,7 @@ const REFUSALS: Record<Refusal, true> = {
   timeout: true,
   malformed: true,
   overload: true,
+  no_websocket: true,
 };
 
 const ROWS = Object.entries<Metric>(METRICS);

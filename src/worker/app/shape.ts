@@ -1,48 +1,49 @@
-/** Which of the forms of an app a value is, by what it can do and never by whose it is. */
-import type { Server } from 'node:http';
+/** Which of the forms of an app a value is. */
 import { AppLoadError } from '../../errors.ts';
-import type { App, NodeHandler } from './app.ts';
+import { fastify } from './adapters/fastify.ts';
+import { fetch } from './adapters/fetch.ts';
+import { handler } from './adapters/handler.ts';
+import { koa } from './adapters/koa.ts';
+import { nest } from './adapters/nest.ts';
+import { server } from './adapters/server.ts';
+import { type Form, isClass, type Serve } from './form.ts';
 
-export type Properties = Readonly<Record<string, unknown>>;
+/** What an object may have beside other things; the rest is made by a framework or by Node.js. */
+const INSTANCES: readonly Form[] = [server, fastify, nest, koa];
+/** The more a form asks for, the earlier it comes: many frameworks' apps are functions or have a `handle` too. */
+const FORMS: readonly Form[] = [...INSTANCES, fetch, handler];
 
-export function shape(value: unknown, label: string): App {
-  if (isServer(value)) {
-    if (!value.listening) return { kind: 'server', name: label, server: value };
-    throw new AppLoadError(`${label} is a server that listens already; export it without calling listen()`);
-  }
-  const handle = nodeHandlerOf(value);
-  if (handle) return { kind: 'handler', name: label, handle };
+/** How to serve `value`. Throws AppLoadError where it is no app. */
+export function shape(value: unknown, label: string): Serve {
+  const serve = firstOf(FORMS, value);
+  if (serve) return serve;
+  const cure = isClass(value)
+    ? ' Export an instance of it, or a function that makes one: TSUNICORN_APP=path:name()'
+    : '';
   throw new AppLoadError(
-    `${label} is ${describe(value)}, which is no app. An app is a (req, res) function, an Express or Connect app, an object with a handler, or an http.Server that is not listening`,
+    `${label} is ${describe(value)}, which is no app. An app is a (req, res) or a fetch(request) function, an object with fetch or handler, a framework's app (Express, Fastify, Koa, Nest, Hono, H3, Elysia), or an http.Server that is not listening.${cure}`,
   );
 }
 
-/** Recognised by what it can do: the app may bring a server class of its own. */
-function isServer(value: unknown): value is Server {
-  return (
-    isObjectLike(value) &&
-    typeof value.listen === 'function' &&
-    typeof value.emit === 'function' &&
-    'maxHeadersCount' in value
-  );
+export function isApp(value: unknown): boolean {
+  return firstOf(FORMS, value) !== undefined;
 }
 
-export function nodeHandlerOf(value: unknown): NodeHandler | undefined {
-  if (typeof value === 'function') {
-    const isClass = /^class\b/.test(Function.prototype.toString.call(value));
-    return isClass ? undefined : (value as NodeHandler);
+/** Something that is an app as a whole, whatever else it has. */
+export function isInstance(value: unknown): boolean {
+  return firstOf(INSTANCES, value) !== undefined;
+}
+
+function firstOf(forms: readonly Form[], value: unknown): Serve | undefined {
+  for (const form of forms) {
+    const serve = form(value);
+    if (serve) return serve;
   }
-  if (!isObjectLike(value)) return undefined;
-  const method = ['handler', 'handle'].find((name) => typeof value[name] === 'function');
-  return method === undefined ? undefined : (value[method] as NodeHandler).bind(value);
+  return undefined;
 }
 
 function describe(value: unknown): string {
   if (typeof value === 'function') return 'a class';
   if (value === null || typeof value !== 'object') return String(value);
   return `an object with ${Object.keys(value).join(', ') || 'nothing in it'}`;
-}
-
-export function isObjectLike(value: unknown): value is Properties {
-  return (typeof value === 'object' && value !== null) || typeof value === 'function';
 }

@@ -1,0 +1,125 @@
+/** The Request of a fetch handler, made of what node:http parsed. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FetchRequest } from '../app/app.ts';
+import type { ForwardedOrigin, OriginHeaders } from '../forwarded.ts';
+import { bodyOf } from './body.ts';
+
+/** Why `request.signal` is aborted, and what a body that did not come whole fails with. */
+export const abortReason = new DOMException('The client closed the connection', 'AbortError');
+
+/** A host and a port, and nothing that would be another part of the URL (RFC 3986, section 3.2). */
+const HOST = /^(?:(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})+|\[[\da-f:.]+\])(?::\d*)?$/i;
+/** HTTP/1.0 requests may come without a host. */
+const NO_HOST = 'localhost';
+
+interface Head extends OriginHeaders {
+  readonly headers: readonly [string, string][];
+  readonly host: string;
+}
+
+/** The declarations have these as plain properties, which neither a getter nor a method may override. */
+const NativeRequest: new (url: string, init: RequestInit) => Omit<Request, 'signal' | 'clone'> = Request;
+
+/**
+ * A genuine Request: `fetch(request)` and `new Request(request)` take it. Only the signal is made when it is asked for,
+ * since it costs twice as much as all the rest; so these two do not follow it unless it is handed to them.
+ */
+export class ServedRequest extends NativeRequest implements FetchRequest {
+  readonly #incoming: IncomingMessage;
+  readonly #outgoing: ServerResponse;
+  readonly #client: string;
+  #signal: AbortSignal | undefined;
+
+  /** Undefined where the request's target or host cannot be one: 400. */
+  static of(incoming: IncomingMessage, outgoing: ServerResponse, originOf: ForwardedOrigin): ServedRequest | undefined {
+    const head = headOf(incoming.rawHeaders);
+    const { client, scheme, host } = originOf(incoming.socket.remoteAddress ?? '', head);
+    const ownScheme = 'encrypted' in incoming.socket ? 'https' : 'http';
+    const url = urlOf(incoming.url ?? '', scheme ?? ownScheme, host ?? (head.host || NO_HOST));
+    if (url === undefined) return undefined;
+    const init: RequestInit = { method: incoming.method ?? 'GET', headers: head.headers as [string, string][] };
+    const body = bodyOf(incoming, outgoing, abortReason);
+    if (body) Object.assign(init, { body, duplex: 'half' });
+    return new ServedRequest(url, init, incoming, outgoing, client);
+  }
+
+  private constructor(
+    url: string,
+    init: RequestInit,
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+    client: string,
+  ) {
+    super(url, init);
+    this.#incoming = incoming;
+    this.#outgoing = outgoing;
+    this.#client = client;
+  }
+
+  get ip(): string | undefined {
+    return this.#client || undefined;
+  }
+
+  /** Where srvx, and with it H3, keeps what is underneath. */
+  get runtime(): { name: 'node'; node: { req: IncomingMessage; res: ServerResponse } } {
+    return { name: 'node', node: { req: this.#incoming, res: this.#outgoing } };
+  }
+
+  get signal(): AbortSignal {
+    this.#signal ??= closeSignal(this.#outgoing);
+    return this.#signal;
+  }
+
+  clone(): Request {
+    return Object.defineProperty(Request.prototype.clone.call(this), 'signal', { get: () => this.signal });
+  }
+}
+
+/** Aborted when the client goes away before the response is complete. */
+function closeSignal(outgoing: ServerResponse): AbortSignal {
+  const controller = new AbortController();
+  const abort = (): void => {
+    if (!outgoing.writableFinished) controller.abort(abortReason);
+  };
+  if (outgoing.destroyed) abort();
+  else outgoing.once('close', abort);
+  return controller.signal;
+}
+
+/** Undefined where it would not be a valid URL, or have another host than the one given. */
+function urlOf(target: string, scheme: string, host: string): string | undefined {
+  let url: string;
+  if (target === '*')
+    url = `${scheme}://${host}/*`; // OPTIONS for the whole server, which has no URL of its own
+  else if (target.startsWith('/')) url = `${scheme}://${host}${target}`;
+  // A client that takes us for its proxy; its target counts more than its Host (RFC 9112, section 3.2.2).
+  else if (/^https?:\/\//i.test(target) && !/^[^/]*\/\/[^/?#]*@/.test(target))
+    return URL.canParse(target) ? target : undefined;
+  else return undefined;
+  return HOST.test(host) && URL.canParse(url) ? url : undefined;
+}
+
+/** All headers, and those that the URL depends on, in one pass. */
+function headOf(rawHeaders: readonly string[]): Head {
+  const head = { headers: [] as [string, string][], host: '', ...NOTHING_FORWARDED };
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    const value = rawHeaders[i + 1] as string;
+    head.headers.push([name, value]);
+    const field = FIELDS[name.toLowerCase()];
+    if (field === undefined) continue;
+    if (field === 'host') head.host ||= value;
+    else head[field] += head[field] === '' ? value : `, ${value}`;
+  }
+  return head;
+}
+
+const NOTHING_FORWARDED: OriginHeaders = { forwardedFor: '', forwarded: '', forwardedProto: '', forwardedHost: '' };
+const FIELDS: Readonly<Record<string, 'host' | keyof OriginHeaders | undefined>> = {
+  __proto__: null as never,
+  host: 'host',
+  forwarded: 'forwarded',
+  'x-forwarded-for': 'forwardedFor',
+  'x-forwarded-proto': 'forwardedProto',
+  'x-forwarded-host': 'forwardedHost',
+};
