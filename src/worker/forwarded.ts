@@ -47,14 +47,16 @@ export function forwardedClient(allowed: readonly string[]): ForwardedClient {
 export function forwardedOrigin(allowed: readonly string[]): ForwardedOrigin {
   const trusted = trustIn(allowed);
   return (remote, headers) => {
-    if (!trusted(remote)) return { client: remote, scheme: undefined, host: undefined };
+    const { forwardedFor, forwarded, forwardedProto, forwardedHost } = headers;
+    const isForwarded = forwardedFor !== '' || forwarded !== '' || forwardedProto !== '' || forwardedHost !== '';
+    if (!isForwarded || !trusted(remote)) return { client: remote, scheme: undefined, host: undefined };
     const { client, passed } = walk(remote, headers, trusted);
     // As with the address: the newer header counts only where nobody uses the older ones.
-    const older = headers.forwardedProto !== '' || headers.forwardedHost !== '' || headers.forwardedFor !== '';
-    const elements = older ? [] : forwardedElements(headers.forwarded);
+    const older = forwardedProto !== '' || forwardedHost !== '' || forwardedFor !== '';
+    const elements = older ? [] : forwardedElements(forwarded);
     const element = elements[Math.max(0, elements.length - 1 - passed)] ?? '';
-    const scheme = older ? outermost(headers.forwardedProto, passed) : parameterOf(element, 'proto');
-    const host = older ? outermost(headers.forwardedHost, passed) : parameterOf(element, 'host');
+    const scheme = older ? outermost(forwardedProto, passed) : parameterOf(element, 'proto');
+    const host = older ? outermost(forwardedHost, passed) : parameterOf(element, 'host');
     return { client, scheme: /^https?$/i.test(scheme) ? scheme.toLowerCase() : undefined, host: host || undefined };
   };
 }

@@ -5,6 +5,7 @@ import { WELCOME_APP } from '../../messages.ts';
 import type { App } from './app.ts';
 import { type Module, pick } from './export.ts';
 import type { ServeContext } from './form.ts';
+import { importFailure } from './import-failure.ts';
 import { discover, parseReference } from './reference.ts';
 import { shape } from './shape.ts';
 
@@ -26,41 +27,12 @@ export async function loadApp(reference: string | undefined, directory: string, 
   return await shape(exported, label)({ ...options, label });
 }
 
-/** Codes of failures that come again however often it is tried. */
-const HOPELESS = [
-  'ERR_MODULE_NOT_FOUND',
-  'MODULE_NOT_FOUND',
-  'ERR_UNSUPPORTED_DIR_IMPORT',
-  'ERR_UNKNOWN_FILE_EXTENSION',
-  'ERR_PACKAGE_PATH_NOT_EXPORTED',
-  'ERR_IMPORT_ATTRIBUTE_MISSING',
-  'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING',
-];
-const TYPESCRIPT = ['ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX', 'ERR_INVALID_TYPESCRIPT_SYNTAX'];
-
 async function importModule(file: string): Promise<Module> {
   try {
     return await import(pathToFileURL(file).href);
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    if (TYPESCRIPT.includes(code)) {
-      throw new AppLoadError(
-        `${file}: Node.js runs TypeScript by leaving out the types, and this needs more than that: ${message}. Compile it first (tsc), or write it without enums, namespaces, parameter properties and decorators`,
-        { cause: error },
-      );
-    }
-    if (isCompileError(error) || HOPELESS.includes(code)) {
-      throw new AppLoadError(`${file} cannot be imported: ${message}`, { cause: error });
-    }
-    throw error;
+    throw importFailure(error, file);
   }
-}
-
-/** A SyntaxError of the loader, and not one that the app met while it ran, as JSON.parse() throws it. */
-function isCompileError(error: Error): boolean {
-  const firstFrame = /^ +at .*$/m.exec(error.stack ?? '')?.[0] ?? '';
-  return error instanceof SyntaxError && (firstFrame === '' || firstFrame.includes('node:internal/'));
 }
 
 async function callFactory(factory: unknown, label: string): Promise<unknown> {

@@ -44,13 +44,14 @@ export function parseReference(reference: string, directory: string): AppReferen
   }
   if (!EXTENSIONS.includes(extname(file))) {
     throw new AppLoadError(
-      `TSUNICORN_APP=${reference}: ${basename(file)} is not a module; it has to end in one of ${EXTENSIONS.join(' ')}`,
+      `TSUNICORN_APP=${reference}: ${basename(file)} is not a module; it has to end in one of ${EXTENSIONS.join(' ')}${/\.[jt]sx$/.test(file) ? ', and JSX has to be compiled first' : ''}`,
     );
   }
   return { file, exportName: name, isFactory: call !== undefined };
 }
 
-function findFile(path: string): string | undefined {
+/** The file that `path` means, with its ending or without, or the index of a directory. */
+export function findFile(path: string): string | undefined {
   const paths = [path, ...EXTENSIONS.map((e) => path + e), ...EXTENSIONS.map((e) => resolve(path, `index${e}`))];
   return paths.find((p) => existsSync(p) && statSync(p).isFile());
 }
