@@ -132,6 +132,8 @@ export type FromWorker =
   | { readonly type: 'born'; readonly stacks: boolean }
   /** `heapLimitBytes`: V8's limit for the whole heap of this worker. */
   | { readonly type: 'ready'; readonly app: string; readonly heapLimitBytes: number }
+  /** What the boot waits for from now on, for the case that it never comes. */
+  | { readonly type: 'waiting'; readonly for: string }
   | { readonly type: 'beat'; readonly report: WorkerReport }
   /** A report that is no sign of life: of a new worker, or what was asked for. `more`: an app report follows. */
   | { readonly type: 'report'; readonly serial: number; readonly report: WorkerReport; readonly more: boolean }

@@ -263,6 +263,8 @@ export class Arbiter {
     // The others say that the worker can answer, not that its time for a request is not over (class sync).
     if (message.type !== 'report' && message.type !== 'app report') this.#pool.beat(age, now);
     switch (message.type) {
+      case 'waiting':
+        return this.#pool.waits(age, message.for);
       case 'ready':
         this.#pool.ready(age, now);
         worker.heapLimitBytes = message.heapLimitBytes;

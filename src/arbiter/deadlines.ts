@@ -28,7 +28,7 @@ export class Deadlines {
   of(m: Member): Deadline {
     const { bootTimeout, timeout } = this.#settings;
     if (m.state === 'booting') {
-      return { at: m.bootBy, why: `not ready ${bootTimeout} s after its start`, reason: 'boot' };
+      return { at: m.bootBy, why: lateBoot(`${bootTimeout} s after its start`, m.waitingFor), reason: 'boot' };
     }
     const drained: Deadline = {
       at: m.killAt,
@@ -71,4 +71,9 @@ export class Deadlines {
       out.push({ do: 'kill', age: m.age, why: deadline.why, stuck });
     }
   }
+}
+
+/** For a boot that took too long; `tsunicorn check` says the same. */
+export function lateBoot(after: string, waitingFor: string | undefined): string {
+  return `not ready ${after}${waitingFor === undefined ? '' : `: ${waitingFor} has not settled`}`;
 }

@@ -7,6 +7,8 @@ export interface Member extends PoolWorker {
   reason: RestartReason | undefined;
   lastBeat: number;
   bootBy: number;
+  /** What its boot said it waits for. */
+  waitingFor: string | undefined;
   killAt: number;
   killed: boolean;
   killedFor: string | undefined;
@@ -55,6 +57,7 @@ export class Members {
       bootBy,
       killAt: Number.POSITIVE_INFINITY,
       killed: false,
+      waitingFor: undefined,
       killedFor: undefined,
     });
     out.push({ do: 'spawn', age, slot });

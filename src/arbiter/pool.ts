@@ -46,6 +46,12 @@ export class Pool {
     if (this.#stage.closing) this.#pending.push({ do: 'close connections', age });
   }
 
+  /** What the boot of this worker waits for from now on. */
+  waits(age: number, what: string): void {
+    const member = this.#members.get(age);
+    if (member) member.waitingFor = what;
+  }
+
   beat(age: number, now: number): void {
     const member = this.#members.get(age);
     if (member) member.lastBeat = now;

@@ -1,4 +1,5 @@
 /** `tsunicorn check`: loads the configuration and the app as a worker would, without binding anything. */
+import { lateBoot } from '../arbiter/deadlines.ts';
 import { nodeFlags } from '../arbiter/node-flags.ts';
 import { WorkerHandle } from '../arbiter/worker-handle.ts';
 import { loadSettings } from '../config/load.ts';
@@ -13,6 +14,7 @@ export async function check(process: NodeJS.Process): Promise<number> {
   const { heapBytes } = decideSizing(settings, readLimits());
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let app: string | undefined;
+  let waitingFor: string | undefined;
   const worker = new WorkerHandle(
     {
       slot: 0,
@@ -27,6 +29,7 @@ export async function check(process: NodeJS.Process): Promise<number> {
     {
       message: (from, message) => {
         if (message.type === 'ready') app = message.app;
+        else if (message.type === 'waiting') waitingFor = message.for;
         else if (message.type === 'boot failed') from.lastWords = message;
       },
       exit: ({ lastWords, killedFor }, { code, signal, error }) => {
@@ -41,7 +44,7 @@ export async function check(process: NodeJS.Process): Promise<number> {
     },
   );
   const timeout = setTimeout(() => {
-    worker.kill(`not ready after ${settings.bootTimeout} s (TSUNICORN_BOOT_TIMEOUT)`);
+    worker.kill(lateBoot(`after ${settings.bootTimeout} s (TSUNICORN_BOOT_TIMEOUT)`, waitingFor));
   }, settings.bootTimeout * 1000);
   try {
     process.stdout.write(`ok: ${await promise} can be served\n`);

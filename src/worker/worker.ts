@@ -66,7 +66,7 @@ async function boot({ settings }: WorkerPlan, channel: Channel, log: ServerLog):
   try {
     return await loadApp(settings.app, settings.chdir, {
       forwardedAllowIps: settings.forwardedAllowIps,
-      waitingFor: () => {},
+      waitingFor: (what) => channel.send({ type: 'waiting', for: what }),
     });
   } catch (error) {
     const fatal = error instanceof AppLoadError;

@@ -128,6 +128,22 @@ test('an upgrade listener that comes late is found, and its connections are no i
   assert.equal((await server.exited).code, 0);
 });
 
+for (const [app, message] of [
+  ['unsettled.js:never()', /the factory unsettled\.js:never\(\) has not settled/],
+  ['unsettled.js:promise', /the promise unsettled\.js:promise has not settled/],
+  ['unsettled-import.js', /the import of .*unsettled-import\.js has not settled/],
+] as const) {
+  test(`3: what never settles is named: ${app}`, async (t) => {
+    const env = { TSUNICORN_BOOT_TIMEOUT: '1.5', TSUNICORN_CRASH_LIMIT: '1', TSUNICORN_WORKERS: '1' };
+    const serving = await run(t, { app: `forms/${app}`, env });
+    assert.equal(serving.code, 3);
+    assert.match(serving.log.at(-1)?.msg ?? '', message);
+    const check = await run(t, { app: `forms/${app}`, env, args: ['check'] });
+    assert.equal(check.code, 3);
+    assert.match(check.stderr, message);
+  });
+}
+
 test('3: a factory that throws', async (t) => {
   const env = { TSUNICORN_CRASH_LIMIT: '1', TSUNICORN_WORKERS: '1' };
   const { code, log } = await run(t, { app: 'forms/unsettled.js:throws()', env });
