@@ -14,11 +14,13 @@ export type WorkerSettings = Pick<
   | 'workerClass'
   | 'workerConnections'
   | 'timeout'
+  | 'bootTimeout'
   | 'requestTimeout'
   | 'keepalive'
   | 'headerTimeout'
   | 'bodyTimeout'
   | 'gracefulTimeout'
+  | 'drainDelay'
   | 'logLevel'
   | 'logFormat'
   | 'errorLog'
@@ -48,6 +50,8 @@ export interface WorkerPlan {
   readonly age: number;
   readonly settings: WorkerSettings;
   readonly listeners: readonly InheritedListener[];
+  /** TCP ports that the server serves, the one that counts as its PORT first. */
+  readonly ports: readonly number[];
   /** `tsunicorn check`: load the app, report, end. */
   readonly checkOnly: boolean;
 }

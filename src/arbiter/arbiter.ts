@@ -243,6 +243,7 @@ export class Arbiter {
         age,
         settings: this.#settings,
         listeners: this.#listeners.of(slot),
+        ports: this.#listeners.ports,
         execArgv: nodeFlags(this.#settings, this.#options.sizing.heapBytes, this.#workerEnv.NODE_OPTIONS),
         env: this.#workerEnv,
         stacks: this.#stacks,

@@ -26,6 +26,8 @@ export interface SpawnOptions {
   readonly settings: WorkerSettings;
   /** Sockets to accept on, in the order of their descriptors in the worker. */
   readonly listeners: readonly { readonly key: string; readonly handle: SocketHandle }[];
+  /** TCP ports that are served; the first is the worker's PORT where the environment has none. */
+  readonly ports: readonly number[];
   /** Flags for `node`, before the entry file. */
   readonly execArgv: readonly string[];
   readonly env: NodeJS.ProcessEnv;
@@ -75,7 +77,7 @@ export class WorkerHandle {
   #stacks: StackSource | undefined;
 
   constructor(options: SpawnOptions, events: WorkerEvents) {
-    const { slot, age, settings, listeners } = options;
+    const { slot, age, settings, listeners, ports } = options;
     this.slot = slot;
     this.age = age;
     const plan: WorkerPlan = {
@@ -83,11 +85,12 @@ export class WorkerHandle {
       age,
       settings,
       listeners: listeners.map(({ key }, i) => ({ key, fd: FIRST_SOCKET_FD + i })),
+      ports,
       checkOnly: options.checkOnly ?? false,
     };
     this.#child = spawn(process.execPath, [...options.execArgv, ENTRY, 'worker'], {
       cwd: settings.chdir,
-      env: options.env,
+      env: { ...(ports[0] === undefined ? {} : { PORT: String(ports[0]) }), ...options.env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe', ...listeners.map((l) => l.handle.fd)],
       ...(options.uid === undefined ? {} : { uid: options.uid }),
       ...(options.gid === undefined ? {} : { gid: options.gid }),

@@ -21,6 +21,7 @@ export async function check(process: NodeJS.Process): Promise<number> {
       age: 1,
       settings,
       listeners: [],
+      ports: settings.bind.flatMap((address) => (address.kind === 'tcp' ? [address.port] : [])),
       execArgv: nodeFlags(settings, heapBytes, process.env.NODE_OPTIONS),
       env: process.env,
       checkOnly: true,

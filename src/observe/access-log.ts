@@ -78,6 +78,12 @@ export class AccessLog {
     await this.#destination.close();
   }
 
+  /** For a process that exits now. */
+  flushSync(): void {
+    this.#write();
+    this.#destination.flushSync();
+  }
+
   takeDropped(): number {
     return this.#destination.takeDropped();
   }

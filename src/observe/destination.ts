@@ -23,6 +23,8 @@ export interface LogDestination {
   reopen(): void;
   /** Waits until everything is written, for a while, and then lets go of what a reader never took. */
   close(): Promise<void>;
+  /** For a process that exits now: what can be written without waiting is. */
+  flushSync(): void;
   /** Lines dropped since the last call. */
   takeDropped(): number;
 }
@@ -60,6 +62,13 @@ export function openDestination(target: string, fd: 1 | 2): LogDestination {
       await Promise.race([written, sleep(LAST_FLUSH_MS)]);
       // pino's exit hook would go on trying to write, for ever where the disk is full.
       stream.destroy();
+    },
+    flushSync: () => {
+      try {
+        stream.flushSync();
+      } catch {
+        // nobody reads, or nobody is there to tell
+      }
     },
     takeDropped: () => {
       const n = dropped;

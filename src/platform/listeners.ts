@@ -100,6 +100,11 @@ export class Listeners {
     return [...new Set(this.#listeners.map((l) => l.url))];
   }
 
+  /** The TCP ports, without repeats. */
+  get ports(): number[] {
+    return [...new Set(this.#listeners.flatMap(({ handle }) => portOf(handle) ?? []))];
+  }
+
   /**
    * Lets go of every descriptor. libuv removes the file of a unix socket as it closes it; where another server has put
    * its own there since, that one stays, and ours goes with this process. Idempotent.
@@ -136,9 +141,7 @@ export class Listeners {
     // With SO_REUSEPORT a second server of the same user could join the port unseen. A socket without the option is
     // refused as it should be, and tells which port 0 became.
     const probe = bound(address, () => bindTcp(ip, address.port, family, 0));
-    const at: { port?: number } = {};
-    probe.handle.getsockname?.(at);
-    const settled = { ...address, port: at.port ?? address.port };
+    const settled = { ...address, port: portOf(probe.handle) ?? address.port };
     if (!this.#options.reusePort) {
       return { index, perSlot: false, open: async () => ({ ...probe, url: urlOf(settled) }) };
     }
@@ -240,6 +243,13 @@ function answers(path: string): Promise<boolean> {
 function fileIdentity(path: string): string | undefined {
   const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   return stat && `${stat.dev} ${stat.ino} ${stat.birthtimeNs}`;
+}
+
+/** undefined for a unix socket. */
+function portOf(handle: SocketHandle): number | undefined {
+  const at: { port?: number } = {};
+  handle.getsockname?.(at);
+  return at.port;
 }
 
 function urlOf(address: BindAddress): string {

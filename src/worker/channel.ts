@@ -16,6 +16,25 @@ export class Channel {
       if (message) this.#listener(message, handle as SocketHandle | undefined);
     });
     process.once('disconnect', gone);
+    // The app shares the channel: for it to leave would look as if the arbiter were gone.
+    process.disconnect = () => {};
+  }
+
+  /** Resolves when nothing but this channel keeps the process alive. `done` ends the watch. */
+  alone(): { promise: Promise<void>; done: () => void } {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { channel } = this.#process;
+    const done = (): void => {
+      this.#process.off('beforeExit', left);
+      channel?.ref();
+    };
+    const left = (): void => {
+      done(); // the process stays, for what is to be said at the end
+      resolve();
+    };
+    this.#process.once('beforeExit', left);
+    channel?.unref();
+    return { promise, done };
   }
 
   /** Says that this process reads, and waits for its plan. `stacks`: it can be asked for its JavaScript stack. */

@@ -47,7 +47,9 @@ export class Reporter {
   start(): void {
     const { timeout } = this.#rhythm;
     const interval = timeout === 0 ? BEAT_MS : Math.min(BEAT_MS, (timeout * 1000) / BEATS_PER_TIMEOUT);
-    this.#timer = setInterval(() => this.#beat(), interval);
+    this.#timer = setInterval(() => {
+      if (!this.#rhythm.silentWhileBusy || this.#sources.connections.inFlight === 0) this.beat();
+    }, interval);
     this.answer(0);
   }
 
@@ -71,9 +73,14 @@ export class Reporter {
     vitals.dispose();
   }
 
-  #beat(): void {
-    const { appMetrics, connections } = this.#sources;
-    if (this.#rhythm.silentWhileBusy && connections.inFlight > 0) return;
+  /** From now on its beats do not keep the process alive. */
+  unref(): void {
+    this.#timer?.unref();
+  }
+
+  /** A sign of life, with what was counted since the last one. */
+  beat(): void {
+    const { appMetrics } = this.#sources;
     this.#sink.send({ type: 'beat', report: this.#report(false) });
     if (appMetrics?.found) void this.#beatForApp(appMetrics);
   }

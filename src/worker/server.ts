@@ -30,7 +30,7 @@ export interface ServerEvents {
 }
 
 /** How often Node.js looks for requests that exceed their timeouts; its own default of 30 s is too coarse for 10 s. */
-const CHECK_INTERVAL_MS = 1_000;
+export const CHECK_INTERVAL_MS = 1_000;
 
 /** Statuses for what the parser reports; everything else is 400. */
 const STATUS_OF: Readonly<Record<string, number>> = {
@@ -56,8 +56,8 @@ export function createServer(app: App, settings: ServerSettings, events: ServerE
   // Documented as options of createServer() alone, but the app may have made the server already.
   Object.assign(server, { maxHeaderSize: settings.limitHeaderSize, connectionsCheckingInterval: CHECK_INTERVAL_MS });
   if (server.listenerCount('clientError') === 0) server.on('clientError', answerMalformed(events));
-  // Starts the checks of headersTimeout and requestTimeout, and tells apps that wait for it.
-  server.emit('listening');
+  // Starts the checks of headersTimeout and requestTimeout. The app's own server has had it already (Capture).
+  if (!server.listening) server.emit('listening');
   return server;
 }
 

@@ -1,5 +1,5 @@
 /** The inside of a worker: boot → ready → heartbeat → drain → end. */
-import { AppLoadError, EXIT_CODES } from '../errors.ts';
+import { EXIT_CODES } from '../errors.ts';
 import { STACK_FD, type ToWorker, type WorkerPlan } from '../messages.ts';
 import { AccessLog } from '../observe/access-log.ts';
 import { openDestination } from '../observe/destination.ts';
@@ -10,25 +10,23 @@ import { loadNative } from '../platform/native.ts';
 import { SIGNALS } from '../platform/signals.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
 import { Acceptor } from './accept.ts';
-import type { App } from './app/app.ts';
-import { loadApp } from './app/load.ts';
 import { AppMetrics, loadedModules } from './app-metrics.ts';
+import { type Booted, boot } from './boot.ts';
 import { Channel } from './channel.ts';
 import { CLIENT_CLOSED_REQUEST, Connections } from './connections.ts';
+import { drain } from './drain.ts';
+import { Ending } from './ending.ts';
 import { forwardedClient } from './forwarded.ts';
 import { Overload } from './overload.ts';
 import { answerInstead } from './refuse.ts';
 import { Reporter } from './reporter.ts';
 import { createServer, type ServerEvents } from './server.ts';
 import { Tally } from './tally.ts';
+import { type OnOwnAccord, prepareForPrograms, type Unmodified } from './unmodified/unmodified.ts';
 import { Vitals } from './vitals.ts';
 
-/**
- * A keep-alive connection is not closed before it has been idle this long: its client may have sent the next request
- * already. nginx has `keepalive_min_timeout` for the same race.
- */
-const IDLE_QUIET_MS = 1_000;
-const DRAIN_CHECK_MS = 50;
+/** Of the time for a drain: what the app's signal handlers do has the rest. */
+const HANDLERS_AT = 0.5;
 /** When the arbiter has vanished: what a drain may take beyond the graceful timeout before the kernel ends it. */
 const ORPHAN_MARGIN_S = 5;
 
@@ -42,46 +40,33 @@ export async function runWorker(process: NodeJS.Process): Promise<number> {
   const { settings, slot, age } = plan;
   native?.dieWithParent(arbiter, Math.ceil(settings.gracefulTimeout) + ORPHAN_MARGIN_S);
   const log = openServerLog(settings, { pid: process.pid, worker: slot, age });
-  for (const signal of SIGNALS) {
-    // A terminal, or a supervisor, sends them to the whole group: the arbiter decides what they do.
-    if (signal !== 'SIGTERM') process.on(signal, () => {});
-  }
-
-  const app = await boot(plan, channel, log);
-  if (typeof app === 'number') return app;
-  if (!process.connected) return EXIT_CODES.failure.status; // the arbiter went while the app was loading
-  if (plan.checkOnly) {
-    await channel.sendLast({ type: 'ready', app: app.name, heapLimitBytes: heapLimit() });
-    return EXIT_CODES.ok.status;
-  }
-  const worker = new Worker(plan, app, channel, log);
-  orphaned = () => worker.drain(false);
-  process.on('SIGTERM', () => channel.send({ type: 'asks to leave' }));
-  process.on('uncaughtException', (error, origin) => worker.uncaught(error, origin));
-  return await worker.run();
-}
-
-/** The app, or the status to end with where there is none to serve. */
-async function boot({ settings }: WorkerPlan, channel: Channel, log: ServerLog): Promise<App | number> {
+  // Held signals come first: the others have no effect, unless the app gives them one.
+  const unmodified = prepareForPrograms(process, {
+    ports: plan.ports,
+    checkOnly: plan.checkOnly,
+    warn: (message) => slot === 0 && log.logger.warn(message), // once is enough
+  });
+  for (const signal of SIGNALS) if (process.listenerCount(signal) === 0) process.on(signal, () => {});
   try {
-    return await loadApp(settings.app, settings.chdir, {
-      forwardedAllowIps: settings.forwardedAllowIps,
-      waitingFor: (what) => channel.send({ type: 'waiting', for: what }),
-    });
-  } catch (error) {
-    const fatal = error instanceof AppLoadError;
-    const reason = error instanceof Error ? error.message : String(error);
-    log.logger.error({ err: fatal && error.cause ? error.cause : error }, `the app failed to load: ${reason}`);
-    await log.destination.close();
-    const { stack } = (fatal && error.cause instanceof Error ? error.cause : error) as { stack?: string };
-    await channel.sendLast({ type: 'boot failed', reason, stack, fatal });
-    return fatal ? EXIT_CODES.app.status : EXIT_CODES.boot.status;
+    const booted = await boot(plan, channel, log, unmodified);
+    if (typeof booted === 'number') return booted;
+    if (!process.connected) return EXIT_CODES.failure.status; // the arbiter went while the app was loading
+    if (plan.checkOnly) {
+      await channel.sendLast({ type: 'ready', app: booted.app.name, heapLimitBytes: heapLimit() });
+      return EXIT_CODES.ok.status;
+    }
+    const worker = new Worker(plan, booted, channel, log, unmodified);
+    orphaned = () => worker.drain(false);
+    unmodified.tell(worker);
+    return await worker.run();
+  } finally {
+    unmodified.door.restore();
   }
 }
 
-class Worker {
+class Worker implements OnOwnAccord {
   readonly #plan: WorkerPlan;
-  readonly #app: App;
+  readonly #name: string;
   readonly #channel: Channel;
   readonly #log: ServerLog;
   readonly #ids = new RequestIds();
@@ -91,15 +76,17 @@ class Worker {
   readonly #acceptor: Acceptor;
   readonly #overload: Overload | undefined;
   readonly #reporter: Reporter;
+  readonly #ending: Ending;
   readonly #drained = Promise.withResolvers<void>();
   #draining = false;
   #toldOfUpgrade = false;
   #status: number = EXIT_CODES.ok.status;
 
-  constructor(plan: WorkerPlan, app: App, channel: Channel, log: ServerLog) {
+  constructor(plan: WorkerPlan, { app, hooks }: Booted, channel: Channel, log: ServerLog, unmodified: Unmodified) {
     const { settings, slot } = plan;
     this.#plan = plan;
-    this.#app = app;
+    this.#name = app.name;
+    this.#ending = new Ending(hooks, unmodified, channel, log.logger);
     this.#channel = channel;
     this.#log = log;
     if (settings.accessLog !== 'off') {
@@ -156,6 +143,7 @@ class Worker {
       channel,
       { timeout: settings.timeout, silentWhileBusy: isSync },
     );
+    unmodified.capture.servedBy(server);
     channel.listen((message, handle) => this.#on(message, handle));
   }
 
@@ -163,49 +151,67 @@ class Worker {
   async run(): Promise<number> {
     const { settings, listeners } = this.#plan;
     this.#acceptor.start(listeners);
-    this.#channel.send({ type: 'ready', app: this.#app.name, heapLimitBytes: heapLimit() });
+    this.#channel.send({ type: 'ready', app: this.#name, heapLimitBytes: heapLimit() });
     this.#reporter.start();
     const sweep = settings.requestTimeout > 0 ? this.#enforceRequestTimeout(settings.requestTimeout * 1000) : undefined;
     const unwatch = this.#overload?.start();
     await this.#drained.promise;
     unwatch?.();
     clearInterval(sweep);
+    this.#reporter.unref(); // it goes on while the app ends, and does not count as work of the app
+    const status = await this.#ending.finish();
     this.#connections.dispose();
     await this.#accessLog?.close();
     await this.#reporter.end();
     await this.#log.destination.close();
-    return this.#status;
+    return this.#status || status;
   }
 
   /** Stops accepting, finishes what is in hand. `quick`: idle connections are closed without waiting a moment. */
   drain(quick: boolean): void {
     if (this.#draining) return;
     this.#draining = true;
-    void this.#finish(quick ? 0 : IDLE_QUIET_MS);
+    void this.#drain(quick);
   }
 
   /** An exception that nobody caught: the state of this process cannot be trusted, the other requests may end. */
-  uncaught(error: Error, origin: string): void {
-    const { logger } = this.#log;
-    if (process.listenerCount('uncaughtException') > 1) return; // the app deals with it itself
-    logger.fatal({ err: error }, `${origin}: this worker finishes its other requests and is replaced`);
+  threw(error: unknown, origin: string): void {
+    this.#log.logger.fatal({ err: error }, `${origin}: this worker finishes its other requests and is replaced`);
+    if (error instanceof Error) this.#break(error.message, error.stack);
+    else this.#break(String(error));
+  }
+
+  exits(status: number, stack: string): 'now' | 'later' {
+    if (this.#draining) return 'later';
+    const { inFlight } = this.#connections;
+    this.#log.logger.fatal({ stack, inFlight }, `the app called process.exit(${status}): this worker ends at once`);
+    this.#accessLog?.flushSync();
+    this.#reporter.beat();
+    this.#log.destination.flushSync();
+    return 'now';
+  }
+
+  closesServer(): void {
+    if (this.#draining) return; // so it is meant to
+    this.#log.logger.fatal('the app closed its server: this worker finishes its requests and is replaced');
+    this.#break('the app closed its server');
+  }
+
+  terminated(): void {
+    this.#channel.send({ type: 'asks to leave' });
+  }
+
+  #break(reason: string, stack?: string): void {
     this.#status = EXIT_CODES.failure.status;
-    const { message: reason, stack } = error instanceof Error ? error : { message: String(error), stack: undefined };
     this.#channel.send({ type: 'broken', reason, stack });
     this.drain(true);
   }
 
-  async #finish(quietMs: number): Promise<void> {
-    this.#connections.closeAfterResponse();
-    await this.#acceptor.end();
-    const timer = setInterval(check.bind(undefined, this), DRAIN_CHECK_MS);
-    check(this);
-    function check(worker: Worker): void {
-      worker.#connections.closeIdle(quietMs, performance.now());
-      if (worker.#connections.size > 0 || worker.#acceptor.held > 0) return;
-      clearInterval(timer);
-      worker.#drained.resolve();
-    }
+  async #drain(quick: boolean): Promise<void> {
+    const { gracefulTimeout, drainDelay } = this.#plan.settings;
+    const patience = (gracefulTimeout - drainDelay) * 1000 * HANDLERS_AT;
+    await drain({ connections: this.#connections, acceptor: this.#acceptor, ending: this.#ending, quick, patience });
+    this.#drained.resolve();
   }
 
   #on(message: ToWorker, handle: SocketHandle | undefined): void {
@@ -248,9 +254,9 @@ class Worker {
   }
 }
 
+const NO_UPGRADE = (app: string): string =>
+  `a WebSocket handshake was answered with 426, or 400 where it was malformed: ${app} has no upgrade listener. Export the http.Server that the listener is on, and not the handler (this is said once a worker)`;
+
 function heapLimit(): number {
   return process.getBuiltinModule('node:v8').getHeapStatistics().heap_size_limit;
 }
-
-const NO_UPGRADE = (app: string): string =>
-  `a WebSocket handshake was answered with 426, or 400 where it was malformed: ${app} has no upgrade listener. Export the http.Server that the listener is on, and not the handler (this is said once a worker)`;

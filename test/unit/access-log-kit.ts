@@ -24,6 +24,8 @@ export class Blocks implements LogDestination {
     this.calls.push('write');
   }
 
+  flushSync(): void {}
+
   reopen(): void {
     this.calls.push('reopen');
   }

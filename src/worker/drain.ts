@@ -1,0 +1,42 @@
+/** How a worker stops: what it has accepted is answered, then the app ends (docs/design.md, "Drain"). */
+import type { Acceptor } from './accept.ts';
+import type { Connections } from './connections.ts';
+import type { Ending } from './ending.ts';
+
+/**
+ * A keep-alive connection is not closed before it has been idle this long: its client may have sent the next request
+ * already. nginx has `keepalive_min_timeout` for the same race.
+ */
+const IDLE_QUIET_MS = 1_000;
+const CHECK_MS = 50;
+
+export interface DrainOptions {
+  readonly connections: Connections;
+  readonly acceptor: Acceptor;
+  readonly ending: Ending;
+  /** Idle connections are closed, and the app is told, without waiting a moment. */
+  readonly quick: boolean;
+  /** Milliseconds after which the app's signal handlers run though there are requests: a response may have no end. */
+  readonly patience: number;
+}
+
+/** Resolves when no connection is left. */
+export async function drain({ connections, acceptor, ending, quick, patience }: DrainOptions): Promise<void> {
+  const handlersAt = quick ? 0 : performance.now() + patience;
+  connections.closeAfterResponse();
+  ending.begin();
+  await acceptor.end();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setInterval(check, CHECK_MS);
+  check();
+  await promise;
+  clearInterval(timer);
+
+  function check(): void {
+    const now = performance.now();
+    connections.closeIdle(quick ? 0 : IDLE_QUIET_MS, now);
+    const hasRequests = acceptor.held > 0 || [...connections].some(({ upgraded }) => !upgraded);
+    if (!hasRequests || now >= handlersAt) ending.runHandlers();
+    if (connections.size === 0 && acceptor.held === 0) resolve();
+  }
+}
