@@ -2,7 +2,7 @@
  * The arbiter's loop: handle what was signalled and reported → ask the pool what is due → do it → sleep until the next
  * deadline. It binds, spawns, watches and reports; it never touches a request.
  */
-import { statSync } from 'node:fs';
+
 import { isatty } from 'node:tty';
 import type { Logger } from 'pino';
 import { type AdminSource, serveAdmin } from '../admin/admin.ts';
@@ -13,6 +13,7 @@ import { type FromWorker, WELCOME_APP } from '../messages.ts';
 import { identityOf } from '../platform/identity.ts';
 import { inheritedSockets, Listeners } from '../platform/listeners.ts';
 import { loadNative } from '../platform/native.ts';
+import { statSync } from '../platform/node-fs.ts';
 import { NOTIFY_VARIABLES, Notifier } from '../platform/notify.ts';
 import { startReaper } from '../platform/reaper.ts';
 import type { ArbiterSignal, Signals } from '../platform/signals.ts';

@@ -1,6 +1,7 @@
 /** `TSUNICORN_PIDFILE`: the arbiter's pid for init scripts. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+
 import { HaltServer } from '../errors.ts';
+import { readFileSync, rmSync, writeFileSync } from '../platform/node-fs.ts';
 
 /** Writes the file; refuses to take it from a live process. Returns what removes it again. */
 export function writePidfile(path: string, pid: number): () => void {

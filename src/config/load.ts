@@ -1,7 +1,8 @@
 /** environment → settings: everything is read and checked at once, and every problem is reported. */
-import { readFileSync } from 'node:fs';
+
 import { resolve } from 'node:path';
 import { ConfigError, type ConfigProblem } from '../errors.ts';
+import { readFileSync } from '../platform/node-fs.ts';
 import { conflicts } from './conflicts.ts';
 import { SETTINGS, type Settings } from './settings.ts';
 import {

@@ -1,10 +1,12 @@
 /**
- * The access log in JSON. The line is put together by hand and written in blocks: through a general logger it costs as
- * much CPU as a "hello world" itself (docs/decisions/0004-access-log.md).
+ * The access log in JSON. A line is put together byte by byte and written in blocks: through a general logger it costs
+ * as much CPU as a "hello world" itself (docs/decisions/0004-access-log.md).
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { IsoClock } from './clock.ts';
 import type { LogDestination } from './destination.ts';
-import type { RequestIds } from './request-id.ts';
+import { LineWriter } from './line-writer.ts';
+import { givenId, type RequestIds } from './request-id.ts';
 import { type SeenHeaders, scan } from './seen-headers.ts';
 
 /** What a line is made of. */
@@ -24,6 +26,8 @@ export interface LoggedConnection {
   readonly socket: { readonly bytesWritten: number; readonly _bytesDispatched?: number };
   /** Bytes sent up to the end of the last response that was logged. */
   sent: number;
+  /** What every line of this connection has in the same place; made with the first. */
+  peerPart?: Uint8Array;
 }
 
 /** The client's address for a peer and what it forwarded. */
@@ -32,40 +36,93 @@ export type ClientOf = (remote: string, seen: SeenHeaders) => string;
 /** A line waits at most this long in memory. */
 const FLUSH_AFTER_MS = 100;
 
+const ascii = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));
+
+/** What stands between the values; the quotes of a value belong to its neighbours. */
+const BEFORE = {
+  time: ascii('{"time":"'),
+  path: ascii('","path":"'),
+  query: ascii('","query":"'),
+  protocol: ascii('","protocol":"HTTP/'),
+  status: ascii('","status":'),
+  bytes: ascii(',"bytes":'),
+  duration: ascii(',"duration_ms":'),
+  referer: ascii(',"referer":"'),
+  userAgent: ascii('","user_agent":"'),
+  requestId: ascii('","request_id":"'),
+  error: ascii(',"error":"'),
+} as const;
+const DECIMAL_POINT = ascii('.');
+
 export class AccessLog {
   readonly #destination: LogDestination;
   readonly #clientOf: ClientOf;
-  readonly #ids: RequestIds;
-  readonly #tail: string;
+  readonly #idPrefix: Uint8Array;
+  readonly #end: Uint8Array;
   readonly #clock = new IsoClock();
-  #block: Buffer;
-  #used = 0;
+  readonly #line: LineWriter;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(destination: LogDestination, slot: number, clientOf: ClientOf, ids: RequestIds) {
     this.#destination = destination;
     this.#clientOf = clientOf;
-    this.#ids = ids;
-    this.#tail = `,"worker":${slot}}\n`;
-    this.#block = Buffer.allocUnsafeSlow(destination.blockSize);
+    this.#idPrefix = ascii(ids.prefix);
+    this.#end = ascii(`","worker":${slot}}\n`);
+    this.#line = new LineWriter(destination);
   }
 
   /** `status` is what the client got; `now` and the exchange's start are of performance.now(). */
   request(exchange: LoggedExchange, status: number, now: number): void {
     const { request, method, url, connection } = exchange;
     const seen = scan(request.rawHeaders);
-    // The method is one of the parser's own, and addresses are addresses: what a client chose is quoted.
+    const line = this.#line;
+    const { remote } = connection;
+    const client = this.#clientOf(remote, seen);
+    line.constant(BEFORE.time);
+    line.constant(this.#clock.now());
+    line.constant(client === remote ? peerPartOf(connection) : peerPart(remote, client));
+    line.text(method, jsonEscape);
+    line.constant(BEFORE.path);
     const question = url.indexOf('?');
-    const path = question < 0 ? url : url.slice(0, question);
-    const query = question < 0 ? '' : url.slice(question + 1);
-    this.#append(
-      `${this.#head(connection.remote, this.#clientOf(connection.remote, seen))},"method":"${method}","path":${quote(path)},"query":${quote(query)},"protocol":"HTTP/${request.httpVersion}","status":${status},"bytes":${bodyBytes(exchange)},"duration_ms":${milliseconds(now - exchange.startedAt)},"referer":${quote(seen.referer)},"user_agent":${quote(seen.userAgent)},"request_id":${quote(this.#ids.of(exchange.serial, seen))}${this.#tail}`,
-    );
+    if (question < 0) line.text(url, jsonEscape);
+    else line.part(url, jsonEscape, 0, question);
+    line.constant(BEFORE.query);
+    if (question >= 0) line.part(url, jsonEscape, question + 1, url.length);
+    line.constant(BEFORE.protocol);
+    line.text(request.httpVersion, jsonEscape);
+    line.constant(BEFORE.status);
+    line.integer(status);
+    line.constant(BEFORE.bytes);
+    line.integer(bodyBytes(exchange));
+    line.constant(BEFORE.duration);
+    const microseconds = Math.max(0, Math.round((now - exchange.startedAt) * 1000));
+    line.integer(Math.floor(microseconds / 1000));
+    line.constant(DECIMAL_POINT);
+    line.threeDigits(microseconds % 1000);
+    line.constant(BEFORE.referer);
+    line.text(seen.referer, jsonEscape);
+    line.constant(BEFORE.userAgent);
+    line.text(seen.userAgent, jsonEscape);
+    line.constant(BEFORE.requestId);
+    const id = givenId(seen);
+    if (id !== '') line.text(id, jsonEscape);
+    else {
+      line.constant(this.#idPrefix);
+      line.hexadecimal(exchange.serial);
+    }
+    this.#finish();
   }
 
   /** A request that could not even be parsed: `error` is the parser's code. */
   malformed(remote: string, status: number, error: string): void {
-    this.#append(`${this.#head(remote, remote)},"status":${status},"error":${quote(error)}${this.#tail}`);
+    const line = this.#line;
+    line.constant(BEFORE.time);
+    line.constant(this.#clock.now());
+    line.constant(ascii(`","remote":"${remote}","client":"${remote}","status":`));
+    line.integer(status);
+    line.constant(BEFORE.error);
+    line.text(error, jsonEscape);
+    this.#finish();
   }
 
   reopen(): void {
@@ -88,46 +145,34 @@ export class AccessLog {
     return this.#destination.takeDropped();
   }
 
-  #head(remote: string, client: string): string {
-    return `{"time":"${this.#clock.now()}","remote":"${remote}","client":"${client}"`;
-  }
-
-  /** `line` is ASCII, so its length is its size. Into bytes at once: text that waits is work for the collector. */
-  #append(line: string): void {
-    // Whole lines only, and never more than the block that other writers of the same pipe leave in one piece.
-    if (this.#used + line.length > this.#block.length) this.#write();
-    if (line.length > this.#block.length) return this.#destination.write(Buffer.from(line, 'latin1'));
-    this.#used += this.#block.write(line, this.#used, 'latin1');
+  #finish(): void {
+    this.#line.constant(this.#end);
+    this.#line.end();
     this.#timer ??= setTimeout(() => this.#write(), FLUSH_AFTER_MS).unref();
   }
 
   #write(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#used === 0) return;
-    this.#destination.write(this.#block.subarray(0, this.#used));
-    this.#block = Buffer.allocUnsafeSlow(this.#block.length);
-    this.#used = 0;
+    this.#line.flush();
   }
 }
 
-/** What has to be escaped in a line of printable ASCII; everything else is the slow path. */
-const UNSAFE = /[^ !#-[\]-~]/;
-
-/** A JSON string in ASCII: no request can end the line or the string, and its length is its size in bytes. */
-export function quote(text: string): string {
-  if (text === '') return '""';
-  if (!UNSAFE.test(text)) return `"${text}"`;
-  return JSON.stringify(text).replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+/** Addresses come from the kernel or were parsed as such: there is nothing in them to escape. */
+function peerPart(remote: string, client: string): Uint8Array {
+  return ascii(`","remote":"${remote}","client":"${client}","method":"`);
 }
 
-/** Three digits each: 000 to 999. */
-const THOUSANDTHS = Array.from({ length: 1000 }, (_, i) => String(i).padStart(3, '0'));
+function peerPartOf(connection: LoggedConnection): Uint8Array {
+  connection.peerPart ??= peerPart(connection.remote, connection.remote);
+  return connection.peerPart;
+}
 
-/** A JSON number with three decimals. Of two whole numbers: to print a fraction costs several times as much. */
-function milliseconds(duration: number): string {
-  const microseconds = Math.max(0, Math.round(duration * 1000));
-  return `${Math.floor(microseconds / 1000)}.${THOUSANDTHS[microseconds % 1000]}`;
+/** In ASCII, so that no request can end the line or the string, whatever a reader takes for a line end. */
+export function jsonEscape(unit: number): string {
+  if (unit === 0x22) return '\\"';
+  if (unit === 0x5c) return '\\\\';
+  return `\\u${unit.toString(16).padStart(4, '0')}`;
 }
 
 /** Bytes of the body as sent, with the framing of a chunked one. */
@@ -137,21 +182,4 @@ function bodyBytes({ connection, response }: LoggedExchange): number {
   // `bytesWritten` also looks through what waits to be sent, which at the end of a response is nothing.
   connection.sent = connection.socket._bytesDispatched ?? connection.socket.bytesWritten;
   return Math.max(0, connection.sent - before - head);
-}
-
-/** ISO 8601 in milliseconds; the text is made once a second and its last digits put in. */
-class IsoClock {
-  #second = -1;
-  #prefix = '';
-
-  now(): string {
-    const ms = Date.now();
-    const second = Math.floor(ms / 1000);
-    if (second !== this.#second) {
-      this.#second = second;
-      this.#prefix = new Date(second * 1000).toISOString().slice(0, 20);
-    }
-    const rest = ms - second * 1000;
-    return `${this.#prefix}${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}Z`;
-  }
 }

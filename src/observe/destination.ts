@@ -1,16 +1,15 @@
 /** Where log lines go: a descriptor or a file, written without ever making a request wait. */
-import { fstatSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { destination as sonicBoom } from 'pino';
+import { openSink, type Sink } from './sink.ts';
 
-/** Writes of at most PIPE_BUF bytes do not interleave with other writers of a pipe (pipe(7)). */
-const PIPE_BUF = 4096;
-/** Large enough that the cost of a write(2) in another thread does not count: four times sonic-boom's own block. */
-const FILE_WRITE = 64 * 1024;
 /** What a reader that has stopped may cost in memory before lines are dropped. */
 const MAX_BUFFERED = 4 * 1024 * 1024;
 /** How long an ending process waits for a slow reader. */
 const LAST_FLUSH_MS = 2_000;
+/** For EAGAIN: another process has made stdout or stderr non-blocking, and nothing tells when there is room. */
+const RETRY_MS = 10;
+/** Blocks that are kept to be filled again: one is written, one waits. */
+const MAX_SPARES = 2;
 
 const NEWLINE = 0x0a;
 
@@ -19,6 +18,8 @@ export interface LogDestination {
   readonly blockSize: number;
   /** Keeps `bytes` until they are written: they must not change. */
   write(bytes: Buffer): void;
+  /** A block of `size` bytes whose content was written; undefined where there is none. */
+  spare(size: number): Buffer | undefined;
   /** Reopens a file that was moved away (logrotate); nothing for stdout and stderr. */
   reopen(): void;
   /** Waits until everything is written, for a while, and then lets go of what a reader never took. */
@@ -31,49 +32,136 @@ export interface LogDestination {
 
 /** `target` is a path, `-` the descriptor `fd`. Throws where the file cannot be opened. */
 export function openDestination(target: string, fd: 1 | 2): LogDestination {
-  const isFile = target !== '-' || fstatSync(fd).isFile();
-  const blockSize = isFile ? FILE_WRITE : PIPE_BUF;
-  const stream = sonicBoom({
-    dest: target === '-' ? fd : target,
-    sync: false,
-    // 1 and not 0: with 0 sonic-boom's flush() does not wait for the write under way.
-    minLength: 1,
-    maxLength: MAX_BUFFERED,
-    maxWrite: blockSize,
-    append: true,
-    contentMode: 'buffer',
-  });
-  let dropped = 0;
-  stream.on('drop', (bytes: Buffer) => {
-    for (const byte of bytes) if (byte === NEWLINE) dropped++;
-  });
-  // EPIPE, ENOSPC: serving goes on without the line; there is no better place to complain.
-  stream.on('error', () => {
-    dropped++;
-  });
-  return {
-    blockSize,
-    write: (bytes) => void stream.write(bytes as unknown as string), // its types know text alone
-    reopen: () => {
-      if (target !== '-') stream.reopen();
-    },
-    close: async () => {
-      const written = new Promise<void>((resolve) => stream.flush(() => resolve()));
-      await Promise.race([written, sleep(LAST_FLUSH_MS)]);
-      // pino's exit hook would go on trying to write, for ever where the disk is full.
-      stream.destroy();
-    },
-    flushSync: () => {
-      try {
-        stream.flushSync();
-      } catch {
-        // nobody reads, or nobody is there to tell
+  return new Destination(() => openSink(target, fd), target !== '-');
+}
+
+class Destination implements LogDestination {
+  readonly #open: () => Sink;
+  readonly #canReopen: boolean;
+  #sink: Sink;
+  /** Replaced by a reopen while a block was on its way into it. */
+  #old: Sink | undefined;
+  readonly #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  /** What the sink has not taken yet of the block that is on its way; undefined while nothing is. */
+  #rest: Buffer | undefined;
+  #block: Buffer | undefined;
+  readonly #spares: Buffer[] = [];
+  #written: (() => void) | undefined;
+  #closed = false;
+  #dropped = 0;
+
+  constructor(open: () => Sink, canReopen: boolean) {
+    this.#open = open;
+    this.#canReopen = canReopen;
+    this.#sink = open();
+  }
+
+  get blockSize(): number {
+    return this.#sink.blockSize;
+  }
+
+  write(bytes: Buffer): void {
+    if (this.#closed || this.#waitingBytes + bytes.length > MAX_BUFFERED) return this.#drop(bytes);
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+    if (this.#rest === undefined) this.#next();
+  }
+
+  spare(size: number): Buffer | undefined {
+    const spare = this.#spares.pop();
+    return spare?.length === size ? spare : undefined;
+  }
+
+  reopen(): void {
+    if (!this.#canReopen || this.#closed) return;
+    let sink: Sink;
+    try {
+      sink = this.#open();
+    } catch {
+      return; // the directory is gone or full of other rights: the old file is better than none
+    }
+    if (this.#rest === undefined) this.#sink.close();
+    else this.#old ??= this.#sink;
+    this.#sink = sink;
+  }
+
+  async close(): Promise<void> {
+    if (this.#rest !== undefined) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#written = resolve;
+      const timeout = new AbortController();
+      await Promise.race([promise, sleep(LAST_FLUSH_MS, undefined, { signal: timeout.signal }).catch(() => {})]);
+      timeout.abort();
+    }
+    this.#closed = true;
+    for (const bytes of this.#waiting.splice(0)) this.#drop(bytes);
+    this.#sink.close();
+  }
+
+  flushSync(): void {
+    if (this.#closed) return;
+    try {
+      for (const bytes of this.#waiting.splice(0)) {
+        for (let at = 0; at < bytes.length; ) at += this.#sink.writeSync(bytes.subarray(at));
       }
-    },
-    takeDropped: () => {
-      const n = dropped;
-      dropped = 0;
-      return n;
-    },
+    } catch {
+      // EAGAIN: nobody reads; anything else: nobody to tell
+    }
+  }
+
+  takeDropped(): number {
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    return dropped;
+  }
+
+  #next(): void {
+    const block = this.#take();
+    this.#block = block;
+    this.#rest = block;
+    if (block) this.#sink.write(block, this.#onWritten);
+    else this.#written?.();
+  }
+
+  /** The next block; lines that were written one by one while another was on its way become one. */
+  #take(): Buffer | undefined {
+    const first = this.#waiting.shift();
+    if (first === undefined) return undefined;
+    const parts = [first];
+    let length = first.length;
+    for (let next = this.#waiting[0]; next && length + next.length <= this.blockSize; next = this.#waiting[0]) {
+      parts.push(next);
+      length += next.length;
+      this.#waiting.shift();
+    }
+    this.#waitingBytes -= length;
+    return parts.length === 1 ? first : Buffer.concat(parts, length);
+  }
+
+  readonly #onWritten = (error: NodeJS.ErrnoException | null, written: number): void => {
+    const rest = this.#rest;
+    if (rest === undefined || this.#closed) return;
+    const sink = this.#old ?? this.#sink;
+    if (error?.code === 'EAGAIN') return void setTimeout(() => sink.write(rest, this.#onWritten), RETRY_MS).unref();
+    // EPIPE, ENOSPC: serving goes on without the lines; there is no better place to complain.
+    if (error) this.#drop(rest);
+    else if (written < rest.length) {
+      this.#rest = rest.subarray(written);
+      return sink.write(this.#rest, this.#onWritten);
+    }
+    this.#old?.close();
+    this.#old = undefined;
+    if (this.#block && this.#spares.length < MAX_SPARES) this.#keep(this.#block);
+    this.#next();
   };
+
+  /** The memory behind a block; spare() knows by its size whether it is one, and no part of Node.js' buffer pool. */
+  #keep({ buffer }: Buffer): void {
+    if (buffer.byteLength > this.blockSize) this.#spares.push(Buffer.from(buffer));
+  }
+
+  #drop(bytes: Buffer): void {
+    for (const byte of bytes) if (byte === NEWLINE) this.#dropped++;
+  }
 }

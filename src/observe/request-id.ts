@@ -10,18 +10,26 @@ const MAX_LENGTH = 128;
  */
 const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})([\da-f]{32})-(?!0{16})[\da-f]{16}-[\da-f]{2}(-|$)/;
 
+/** The trace id of a valid `traceparent`; '' where there is none. */
+export function traceIdOf({ traceparent }: SeenHeaders): string {
+  return traceparent === '' ? '' : (TRACEPARENT.exec(traceparent)?.[1] ?? '');
+}
+
+/** `X-Request-Id`, else the trace id; '' where the request came with neither. */
+export function givenId(seen: SeenHeaders): string {
+  return seen.requestId !== '' ? seen.requestId.slice(0, MAX_LENGTH) : traceIdOf(seen);
+}
+
 export class RequestIds {
   /**
    * Own ids are a random prefix a worker and a number: unique, and much cheaper than random bytes a request. They are no
    * secret, and `node:crypto` alone takes 3 MB a worker.
    */
-  readonly #prefix = hexDigits(6) + hexDigits(6);
+  readonly prefix = hexDigits(6) + hexDigits(6);
 
-  /** `X-Request-Id`, else the trace id of `traceparent`, else one made of `serial`, the number of the request. */
+  /** The id that the request came with, else one made of `serial`, the number of the request. */
   of(serial: number, seen: SeenHeaders): string {
-    if (seen.requestId !== '') return seen.requestId.slice(0, MAX_LENGTH);
-    const trace = seen.traceparent === '' ? undefined : TRACEPARENT.exec(seen.traceparent)?.[1];
-    return trace ?? `${this.#prefix}${serial.toString(16).padStart(8, '0')}`;
+    return givenId(seen) || `${this.prefix}${serial.toString(16).padStart(8, '0')}`;
   }
 }
 

@@ -1,6 +1,7 @@
 /** `TSUNICORN_USER` and `TSUNICORN_GROUP`: whom the workers run as, by name or number (passwd(5), group(5)). */
-import { readFileSync } from 'node:fs';
+
 import { ConfigError } from '../errors.ts';
+import { readFileSync } from './node-fs.ts';
 
 /** Throws ConfigError for a name that the machine does not know. */
 export function identityOf(user: string | undefined, group: string | undefined): { uid?: number; gid?: number } {

@@ -6,12 +6,13 @@
  * no accept queue dies with a worker.
  */
 import { lookup } from 'node:dns/promises';
-import { existsSync, lstatSync, type Stats, unlinkSync } from 'node:fs';
+import type { Stats } from 'node:fs';
 import net from 'node:net';
 import { dirname } from 'node:path';
 import type { BindAddress } from '../config/bind-address.ts';
 import { formatBindAddress } from '../config/bind-address.ts';
 import { HaltServer } from '../errors.ts';
+import { existsSync, lstatSync, unlinkSync } from './node-fs.ts';
 import { BindError, bindTcp, bindUnix, openDescriptor, REUSE_PORT, type SocketHandle } from './socket-handle.ts';
 
 export interface ListenerOptions {

@@ -2,9 +2,11 @@
  * Tells a service manager how it goes: systemd with `Type=notify` or `Type=notify-reload`, Podman with `--sdnotify`.
  * The protocol is sd_notify(3), the watchdog sd_watchdog_enabled(3). Without NOTIFY_SOCKET nothing happens.
  */
-import { getSystemErrorName } from 'node:util';
 import type { Logger } from 'pino';
 import type { LoadedNative } from './native.ts';
+
+// As ./node-fs.ts does: the facade of node:util loads 2 MB.
+const { getSystemErrorName } = process.getBuiltinModule('node:util');
 
 /** Meant for the arbiter alone: a worker that inherited them would be taken for it, or warned about. */
 export const NOTIFY_VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'] as const;

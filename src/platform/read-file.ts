@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path/posix';
+import { readFileSync } from './node-fs.ts';
 
 /** Reads an absolute path below some root; undefined when it cannot be read, for whatever reason. Never throws. */
 export type ReadFile = (path: string) => string | undefined;

@@ -2,10 +2,11 @@
  * Reaps orphans: processes that apps left behind and the kernel handed to this process, because it is PID 1 of a
  * container or a child subreaper (prctl(2)). Node.js waits only for what it spawned itself, so they would stay zombies.
  */
-import { readdirSync } from 'node:fs';
+
 import { join } from 'node:path/posix';
 import type { Logger } from 'pino';
 import type { LoadedNative, Reaped } from './native.ts';
+import { readdirSync } from './node-fs.ts';
 import { fileReader } from './read-file.ts';
 
 export interface ReaperOptions {

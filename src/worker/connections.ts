@@ -27,6 +27,8 @@ export interface Connection {
   readonly exchanges: Exchange[];
   /** Bytes sent up to the end of the last response that was logged. */
   sent: number;
+  /** The access log's. */
+  peerPart?: Uint8Array;
   idleSince: number;
   /** Bytes received when it became idle: more than that means that a request is on its way. */
   receivedWhenIdle: number;

@@ -24,7 +24,11 @@ export class Blocks implements LogDestination {
     this.calls.push('write');
   }
 
-  flushSync(): void {}
+  spare(): undefined {}
+
+  flushSync(): void {
+    this.calls.push('flushSync');
+  }
 
   reopen(): void {
     this.calls.push('reopen');

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
-import { quote } from '../../src/observe/access-log.ts';
+import { jsonEscape } from '../../src/observe/access-log.ts';
+import { LineWriter } from '../../src/observe/line-writer.ts';
 import type { SeenHeaders } from '../../src/observe/seen-headers.ts';
 import { exchange, type Given, linesOf, recordOf } from './access-log-kit.ts';
 
@@ -180,18 +181,21 @@ describe('a hostile request', () => {
   }
 });
 
-describe('quote', () => {
-  it('gives back the text through JSON, in printable ASCII, for every code unit', () => {
-    for (let unit = 0; unit <= 0xffff; unit++) {
-      const text = `${String.fromCharCode(unit)}.`;
-      const quoted = quote(text);
-      assert.match(quoted, /^[ -~]+$/);
-      assert.equal(JSON.parse(quoted), text);
+describe('jsonEscape', () => {
+  it('gives back the text through JSON, in printable ASCII, for every code unit, in short texts and long ones', async () => {
+    for (const filler of ['', 'some more text than is copied in a loop']) {
+      for (let unit = 0; unit <= 0xffff; unit++) {
+        const text = `${String.fromCharCode(unit)}.${filler}`;
+        out.text(text, jsonEscape);
+        out.end();
+        out.flush();
+        const written = block.splice(0).join('');
+        assert.match(written, /^[ -~]+$/);
+        assert.equal(JSON.parse(`"${written}"`), text);
+      }
     }
   });
 
-  it('leaves plain text as it is', () => {
-    assert.equal(quote(''), '""');
-    assert.equal(quote("/a b!#[]~'?"), `"/a b!#[]~'?"`);
-  });
+  const block: Buffer[] = [];
+  const out = new LineWriter({ blockSize: 4096, spare: () => undefined, write: (bytes) => void block.push(bytes) });
 });

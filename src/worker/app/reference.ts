@@ -1,7 +1,8 @@
 /** Which file `TSUNICORN_APP` means, or which one is there by convention. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+
 import { basename, extname, resolve } from 'node:path';
 import { AppLoadError } from '../../errors.ts';
+import { existsSync, readFileSync, statSync } from '../../platform/node-fs.ts';
 
 const EXTENSIONS = ['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts'];
 const CANDIDATES = ['dist/app', 'dist/server', 'dist/index', 'app', 'server', 'index'];
