@@ -25,6 +25,7 @@ export type WorkerSettings = Pick<
   | 'logFormat'
   | 'errorLog'
   | 'accessLog'
+  | 'accessLogFormat'
   | 'forwardedAllowIps'
   | 'appMetrics'
   | 'limitHeaderSize'

@@ -30,3 +30,29 @@ export class IsoClock {
     this.#text[SECOND_LENGTH + 2] = ZERO + (rest % 10);
   }
 }
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+const two = (value: number): string => String(value).padStart(2, '0');
+
+/** `[24/Nov/2026:14:20:00 +0000]`, in the time zone of the process, as the Common Log Format has it. */
+export class CommonLogClock {
+  #text: Uint8Array = new Uint8Array(0);
+  #second = -1;
+
+  now(): Uint8Array {
+    const second = Math.floor(Date.now() / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#text = new Uint8Array(Buffer.from(commonLogTime(new Date(second * 1000)), 'latin1'));
+    }
+    return this.#text;
+  }
+}
+
+function commonLogTime(date: Date): string {
+  const east = -date.getTimezoneOffset();
+  const zone = `${east < 0 ? '-' : '+'}${two(Math.floor(Math.abs(east) / 60))}${two(Math.abs(east) % 60)}`;
+  const day = `${two(date.getDate())}/${MONTHS[date.getMonth()]}/${date.getFullYear()}`;
+  return `[${day}:${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${zone}]`;
+}

@@ -39,11 +39,23 @@ const STATUS_OF: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-/** An http.Server that never listens: connections are handed to it by the acceptor. `overload` may refuse requests. */
-export function createServer(app: App, settings: ServerSettings, events: ServerEvents, overload?: Overload): Server {
+export interface ServerExtras {
+  /** May refuse requests. */
+  readonly overload?: Overload | undefined;
+  /** Wraps the app's handler. */
+  readonly around?: (handle: NodeHandler) => NodeHandler;
+}
+
+/** An http.Server that never listens: connections are handed to it by the acceptor. */
+export function createServer(
+  app: App,
+  settings: ServerSettings,
+  events: ServerEvents,
+  { overload, around = (handle) => handle }: ServerExtras = {},
+): Server {
   const server = app.kind === 'server' ? app.server : http.createServer();
   const handle = app.kind === 'server' ? callListeners(server) : app.handle;
-  const dispatch = guarded(handle, server, settings, events, overload);
+  const dispatch = guarded(around(handle), server, settings, events, overload);
 
   if (app.kind === 'handler') server.on('request', dispatch);
   else intercept(server, dispatch, events);

@@ -1,11 +1,16 @@
 /** The inside of a worker: boot → ready → heartbeat → drain → end. */
+
+import type { IncomingMessage } from 'node:http';
+import type { RequestContext } from '../context-hook.ts';
 import { EXIT_CODES } from '../errors.ts';
 import { STACK_FD, type ToWorker, type WorkerPlan } from '../messages.ts';
 import { AccessLog } from '../observe/access-log.ts';
 import { openDestination } from '../observe/destination.ts';
+import { jsonLines } from '../observe/json-line.ts';
 import { openServerLog, type ServerLog } from '../observe/log.ts';
-import { RequestIds } from '../observe/request-id.ts';
+import { RequestIds, traceIdOf } from '../observe/request-id.ts';
 import { scan } from '../observe/seen-headers.ts';
+import { textLines } from '../observe/text-line.ts';
 import { loadNative } from '../platform/native.ts';
 import { SIGNALS } from '../platform/signals.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
@@ -20,6 +25,7 @@ import { forwardedClient } from './forwarded.ts';
 import { Overload } from './overload.ts';
 import { answerInstead } from './refuse.ts';
 import { Reporter } from './reporter.ts';
+import { RequestContexts } from './request-contexts.ts';
 import { createServer, type ServerEvents } from './server.ts';
 import { Tally } from './tally.ts';
 import { type OnOwnAccord, prepareForPrograms, type Unmodified } from './unmodified/unmodified.ts';
@@ -48,6 +54,8 @@ export async function runWorker(process: NodeJS.Process): Promise<number> {
   });
   for (const signal of SIGNALS) if (process.listenerCount(signal) === 0) process.on(signal, () => {});
   try {
+    const contexts = new RequestContexts();
+    contexts.offer();
     const booted = await boot(plan, channel, log, unmodified);
     if (typeof booted === 'number') return booted;
     if (!process.connected) return EXIT_CODES.failure.status; // the arbiter went while the app was loading
@@ -55,13 +63,19 @@ export async function runWorker(process: NodeJS.Process): Promise<number> {
       await channel.sendLast({ type: 'ready', app: booted.app.name, heapLimitBytes: heapLimit() });
       return EXIT_CODES.ok.status;
     }
-    const worker = new Worker(plan, booted, channel, log, unmodified);
+    const worker = new Worker(plan, booted, channel, log, { unmodified, contexts });
     orphaned = () => worker.drain(false);
     unmodified.tell(worker);
     return await worker.run();
   } finally {
     unmodified.door.restore();
   }
+}
+
+/** What is laid around the app before it is loaded. */
+interface Surroundings {
+  readonly unmodified: Unmodified;
+  readonly contexts: RequestContexts;
 }
 
 class Worker implements OnOwnAccord {
@@ -82,18 +96,18 @@ class Worker implements OnOwnAccord {
   #toldOfUpgrade = false;
   #status: number = EXIT_CODES.ok.status;
 
-  constructor(plan: WorkerPlan, { app, hooks }: Booted, channel: Channel, log: ServerLog, unmodified: Unmodified) {
-    const { settings, slot } = plan;
+  constructor(plan: WorkerPlan, { app, hooks }: Booted, channel: Channel, log: ServerLog, around: Surroundings) {
+    const { settings } = plan;
+    const { unmodified, contexts } = around;
     this.#plan = plan;
     this.#name = app.name;
     this.#ending = new Ending(hooks, unmodified, channel, log.logger);
     this.#channel = channel;
     this.#log = log;
-    if (settings.accessLog !== 'off') {
-      const clientOf = forwardedClient(settings.forwardedAllowIps);
-      this.#accessLog = new AccessLog(openDestination(settings.accessLog, 1), slot, clientOf, this.#ids);
-    }
     this.#overload = settings.maxEventLoopLag > 0 ? new Overload(settings.maxEventLoopLag * 1000) : undefined;
+    if (settings.accessLog !== 'off') this.#accessLog = openAccessLog(plan, this.#ids);
+    process.once('exit', () => this.#accessLog?.flushSync());
+    const contextOf = (request: IncomingMessage): RequestContext => this.#contextOf(request);
     const events: ServerEvents = {
       refused: (why) => this.#tally.rejected(why),
       upgraded: (socket) => this.#connections.markUpgraded(socket),
@@ -105,8 +119,7 @@ class Worker implements OnOwnAccord {
       },
       handlerFailed: (err, request) => {
         const { method, url } = request;
-        const id = this.#ids.of(this.#connections.serialOf(request), scan(request.rawHeaders));
-        log.logger.error({ err, request_id: id, method, url }, 'the request handler failed');
+        log.logger.error({ err, ...contextOf(request), method, url }, 'the request handler failed');
       },
       malformed: (socket, status, code) => {
         const remote = socket.remoteAddress ?? '';
@@ -115,7 +128,10 @@ class Worker implements OnOwnAccord {
         log.logger.info({ remote, status, code }, 'refused a malformed or slow request');
       },
     };
-    const server = createServer(app, settings, events, this.#overload);
+    const server = createServer(app, settings, events, {
+      overload: this.#overload,
+      around: (handle) => contexts.around(handle, contextOf),
+    });
     const isSync = settings.workerClass === 'sync';
     this.#connections = new Connections(server, !isSync && settings.keepalive > 0, {
       count: (open) => this.#acceptor.balance(open),
@@ -237,6 +253,13 @@ class Worker implements OnOwnAccord {
     }
   }
 
+  #contextOf(request: IncomingMessage): RequestContext {
+    const seen = scan(request.rawHeaders);
+    const trace = traceIdOf(seen);
+    const id = this.#ids.of(this.#connections.serialOf(request), seen);
+    return { request_id: id, ...(trace !== '' && { trace_id: trace }) };
+  }
+
   #enforceRequestTimeout(limitMs: number): NodeJS.Timeout {
     return setInterval(
       () => {
@@ -259,4 +282,10 @@ const NO_UPGRADE = (app: string): string =>
 
 function heapLimit(): number {
   return process.getBuiltinModule('node:v8').getHeapStatistics().heap_size_limit;
+}
+
+function openAccessLog({ settings, slot }: WorkerPlan, ids: RequestIds): AccessLog {
+  const { accessLog, accessLogFormat: format, forwardedAllowIps } = settings;
+  const lines = format.kind === 'json' ? jsonLines(slot, ids) : textLines(format.pieces, process);
+  return new AccessLog(openDestination(accessLog, 1), lines, forwardedClient(forwardedAllowIps));
 }

@@ -1,7 +1,9 @@
 /** An access log whose lines are kept, and what they are made of. */
 import assert from 'node:assert/strict';
-import { AccessLog, type ClientOf, type LoggedExchange } from '../../src/observe/access-log.ts';
+import { AccessLog, type ClientOf } from '../../src/observe/access-log.ts';
 import type { LogDestination } from '../../src/observe/destination.ts';
+import { jsonLines } from '../../src/observe/json-line.ts';
+import type { LineFormat, LoggedExchange } from '../../src/observe/log-entry.ts';
 import { RequestIds } from '../../src/observe/request-id.ts';
 
 /** Keeps the blocks that were written. */
@@ -69,9 +71,15 @@ export function exchange(given: Given = {}): LoggedExchange {
 
 export const nobody: ClientOf = (remote) => remote;
 
-export async function linesOf(use: (log: AccessLog) => void, clientOf = nobody, slot = 2): Promise<string[]> {
+export const json = (slot = 0): LineFormat => jsonLines(slot, new RequestIds());
+
+export async function linesOf(
+  use: (log: AccessLog) => void,
+  clientOf = nobody,
+  format: LineFormat = json(2),
+): Promise<string[]> {
   const out = new Blocks();
-  const log = new AccessLog(out, slot, clientOf, new RequestIds());
+  const log = new AccessLog(out, format, clientOf);
   use(log);
   await log.close();
   const text = out.blocks.join('');

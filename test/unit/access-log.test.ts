@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
-import { jsonEscape } from '../../src/observe/access-log.ts';
+import { jsonEscape } from '../../src/observe/json-line.ts';
 import { LineWriter } from '../../src/observe/line-writer.ts';
 import type { SeenHeaders } from '../../src/observe/seen-headers.ts';
 import { exchange, type Given, linesOf, recordOf } from './access-log-kit.ts';

@@ -9,6 +9,13 @@ const SIZE = (min: string) => `a size${min && ` of at least ${min}`}, such as 64
 const BOOLEAN = 'true, false, 1, 0, yes, no, on or off';
 const CONTROL = 'it has a control character';
 
+const ATOM_LIST = 'there are h l u t r s m U q H B b f a T D M L p, {header}i, {header}o and {variable}e';
+const PERCENT = 'a % begins an atom such as %(s)s, or stands as %% for itself';
+const COMMON_PIECES = [
+  ...[{ atom: 'h' }, { literal: ' ' }, { atom: 'l' }, { literal: ' ' }, { atom: 'u' }, { literal: ' ' }, { atom: 't' }],
+  ...[{ literal: ' "' }, { atom: 'r' }, { literal: '" ' }, { atom: 's' }, { literal: ' ' }, { atom: 'b' }],
+];
+
 const MIB = 1024 ** 2;
 
 const seconds: Case = {
@@ -166,6 +173,54 @@ export const CASES: Record<keyof Settings, Case> = {
     good: { '-': '-', off: 'off', OFF: 'off', '/var/log/a.log': '/var/log/a.log' },
     bad: { 'a\u007f': CONTROL },
     accepts: '-, off or a path',
+  },
+  accessLogFormat: {
+    good: {
+      json: { text: 'json', kind: 'json' },
+      JSON: { text: 'json', kind: 'json' },
+      '%(s)s': { text: '%(s)s', kind: 'text', pieces: [{ atom: 's' }] },
+      '100%% [%(m)s]\t%({X-Id}i)s%({A}e)s': {
+        text: '100%% [%(m)s]\t%({X-Id}i)s%({A}e)s',
+        kind: 'text',
+        pieces: [
+          { literal: '100' },
+          { literal: '%' },
+          { literal: ' [' },
+          { atom: 'm' },
+          { literal: ']\t' },
+          { atom: 'i', name: 'X-Id' },
+          { atom: 'e', name: 'A' },
+        ],
+      },
+      common: { text: 'common', kind: 'text', pieces: COMMON_PIECES },
+      Combined: {
+        text: 'combined',
+        kind: 'text',
+        pieces: [
+          ...COMMON_PIECES,
+          { literal: ' "' },
+          { atom: 'f' },
+          { literal: '" "' },
+          { atom: 'a' },
+          { literal: '"' },
+        ],
+      },
+    },
+    bad: {
+      jason: 'it has no atom',
+      constructor: 'it has no atom',
+      '%%': 'it has no atom',
+      '%(z)s': `%(z)s is no atom; ${ATOM_LIST}`,
+      '%(s)s %(status)s': `%(status)s is no atom; ${ATOM_LIST}`,
+      '%({a b}i)s': `%({a b}i)s is no atom; ${ATOM_LIST}`,
+      '%({a}x)s': `%({a}x)s is no atom; ${ATOM_LIST}`,
+      '%()s': `%()s is no atom; ${ATOM_LIST}`,
+      '%(h)s 50%': `%: ${PERCENT}`,
+      '%(h)s %(D)d and more': `%(D)d and mo: ${PERCENT}`,
+      '%(h': `%(h: ${PERCENT}`,
+      '%(h)s\n%(s)s': CONTROL,
+    },
+    accepts: 'json, common, combined, or a format with atoms such as %(h)s',
   },
   pidfile: { good: { 'run/x.pid': '/srv/app/run/x.pid' }, bad: { 'a\nb': CONTROL }, accepts: 'a path' },
   user: { ...account, accepts: 'the name or the number of a user' },

@@ -71,6 +71,7 @@ test('the defaults', () => {
     logFormat: 'json',
     errorLog: '-',
     accessLog: '-',
+    accessLogFormat: { text: 'json', kind: 'json' },
     forwardedAllowIps: ['loopback'],
     adminBind: tcp('0.0.0.0', 9464),
     appMetrics: true,

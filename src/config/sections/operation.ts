@@ -1,4 +1,5 @@
 /** The rows of the settings table about logs, proxies, the admin endpoint and the process itself. */
+import { accessLogFormat } from '../access-log-format.ts';
 import { adminAddress } from '../bind-address.ts';
 import { account, boolean, oneOf, path, pathNotOff, wordOr } from '../parsers.ts';
 import type { Table } from '../table.ts';
@@ -33,6 +34,13 @@ export const OPERATION = {
     parser: wordOr(['-', 'off'], path),
     default: '-',
     text: 'Where the access log goes, one line a request: `-` is stdout. A file is opened again on SIGUSR1.',
+  },
+  accessLogFormat: {
+    name: 'TSUNICORN_ACCESS_LOG_FORMAT',
+    section: 'Logging',
+    parser: accessLogFormat,
+    default: 'json',
+    text: "The lines of the access log: `json`, `common` or `combined` as in other web servers, or a format of one's own with Gunicorn's atoms: `%(h)s` client, `%(r)s` request line, `%(s)s` status and so on, see [logs](logs.md).",
   },
   forwardedAllowIps: {
     name: 'TSUNICORN_FORWARDED_ALLOW_IPS',

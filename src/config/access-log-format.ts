@@ -1,0 +1,71 @@
+/** `TSUNICORN_ACCESS_LOG_FORMAT`: taken apart here, once; workers get the pieces. */
+import { BadValue, type Parser } from './table.ts';
+
+/** Gunicorn's atoms of one letter; its documentation has them under `access_log_format`. */
+// biome-ignore format: one line
+export const ATOMS = ['h', 'l', 'u', 't', 'r', 's', 'm', 'U', 'q', 'H', 'B', 'b', 'f', 'a', 'T', 'D', 'M', 'L', 'p'] as const;
+export type Atom = (typeof ATOMS)[number];
+
+/** `i` is a header of the request, `o` one of the response, `e` a variable of the environment. */
+export type NamedAtom = 'i' | 'o' | 'e';
+
+export type LogPiece =
+  | { readonly literal: string }
+  | { readonly atom: Atom }
+  | { readonly atom: NamedAtom; readonly name: string };
+
+/** Plain JSON, so that it crosses the channel to a worker. `text` is what was given. */
+export type AccessLogFormat =
+  | { readonly text: string; readonly kind: 'json' }
+  | { readonly text: string; readonly kind: 'text'; readonly pieces: readonly LogPiece[] };
+
+/** Names for formats: the Common Log Format, and what Apache and nginx call "combined", Gunicorn's default. */
+const COMMON = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s';
+const NAMED: Readonly<Record<string, string>> = { common: COMMON, combined: `${COMMON} "%(f)s" "%(a)s"` };
+
+/** Up to the next piece, an escaped percent sign, or an atom. */
+const PIECE = /([^%]+)|(%%)|%\(([^)]*)\)s/y;
+/** Names of headers are tokens (RFC 9110, section 5.6.2), names of variables whatever has no `=`. */
+const NAMED_ATOM = /^\{([^{}=\s]+)\}([ioe])$/;
+
+export const accessLogFormat: Parser<AccessLogFormat> = {
+  accepts: 'json, common, combined, or a format with atoms such as %(h)s',
+  parse(text) {
+    const word = text.toLowerCase();
+    if (word === 'json') return { text: word, kind: 'json' };
+    const isNamed = Object.hasOwn(NAMED, word);
+    return { text: isNamed ? word : text, kind: 'text', pieces: piecesOf(NAMED[word] ?? text) };
+  },
+  format: ({ text }) => text,
+};
+
+function piecesOf(format: string): LogPiece[] {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a tab is fine, a line end would tear lines
+  if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(format)) throw new BadValue('it has a control character');
+  const pieces: LogPiece[] = [];
+  let hasAtom = false;
+  PIECE.lastIndex = 0;
+  while (PIECE.lastIndex < format.length) {
+    const at = PIECE.lastIndex;
+    const match = PIECE.exec(format);
+    if (!match) {
+      throw new BadValue(`${format.slice(at, at + 12)}: a % begins an atom such as %(s)s, or stands as %% for itself`);
+    }
+    const [, literal, percent, atom] = match;
+    if (atom === undefined) pieces.push({ literal: literal ?? (percent === undefined ? '' : '%') });
+    else {
+      pieces.push(atomOf(atom));
+      hasAtom = true;
+    }
+  }
+  if (!hasAtom) throw new BadValue('it has no atom');
+  return pieces;
+}
+
+function atomOf(text: string): LogPiece {
+  const atom = ATOMS.find((one) => one === text);
+  if (atom !== undefined) return { atom };
+  const [, name, kind] = NAMED_ATOM.exec(text) ?? [];
+  if (name !== undefined && kind !== undefined) return { atom: kind as NamedAtom, name };
+  throw new BadValue(`%(${text})s is no atom; there are ${ATOMS.join(' ')}, {header}i, {header}o and {variable}e`);
+}
