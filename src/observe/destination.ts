@@ -1,5 +1,6 @@
 /** Where log lines go: a descriptor or a file, written without ever making a request wait. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { HaltServer } from '../errors.ts';
 import { openSink, type Sink } from './sink.ts';
 
 /** What a reader that has stopped may cost in memory before lines are dropped. */
@@ -30,9 +31,13 @@ export interface LogDestination {
   takeDropped(): number;
 }
 
-/** `target` is a path, `-` the descriptor `fd`. Throws where the file cannot be opened. */
+/** `target` is a path, `-` the descriptor `fd`. Throws HaltServer where the file cannot be opened. */
 export function openDestination(target: string, fd: 1 | 2): LogDestination {
-  return new Destination(() => openSink(target, fd), target !== '-');
+  try {
+    return new Destination(() => openSink(target, fd), target !== '-');
+  } catch (error) {
+    throw new HaltServer(`the log cannot be opened: ${(error as Error).message}`, 'config', { cause: error });
+  }
 }
 
 class Destination implements LogDestination {

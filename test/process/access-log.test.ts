@@ -39,6 +39,16 @@ test('a format with an unknown atom is a configuration error that names it', asy
   assert.match(stderr, /^TSUNICORN_ACCESS_LOG_FORMAT=.*%\(status\)s is no atom/m);
 });
 
+test('a log file that cannot be opened ends the start, and says which', async (t) => {
+  const path = '/nowhere/a.log';
+  const arbiter = await run(t, { app: 'basic.js', env: { TSUNICORN_ERROR_LOG: path } });
+  assert.equal(arbiter.code, 78);
+  assert.match(arbiter.stderr, /the log cannot be opened: ENOENT.*\/nowhere\/a\.log/);
+  const worker = await run(t, { app: 'basic.js', env: { TSUNICORN_ACCESS_LOG: path, TSUNICORN_CRASH_LIMIT: '1' } });
+  assert.equal(worker.code, 3);
+  assert.match(worker.stderr, /the log cannot be opened: ENOENT.*\/nowhere\/a\.log/);
+});
+
 for (const where of ['a pipe', 'a file']) {
   test(`is complete at the end, in ${where}, over a reload`, async (t) => {
     const env = where === 'a file' ? { TSUNICORN_ACCESS_LOG: 'access.log' } : {};
