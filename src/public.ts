@@ -3,7 +3,7 @@ import { contextHook, type RequestContext } from './context-hook.ts';
 
 export type { RequestContext } from './context-hook.ts';
 export { version } from './version.ts';
-export type { FetchHandler, FetchInfo, FetchRequest, NodeHandler, NodeHandler } from './worker/app/app.ts';
+export type { FetchHandler, FetchInfo, FetchRequest, NodeHandler } from './worker/app/app.ts';
 
 // Workers carry contexts only for apps that import this.
 contextHook()?.enable();

@@ -145,7 +145,9 @@ function requestHeader(rawHeaders: readonly string[], lower: string): string {
  * every common format, so a space in it would move the fields after it.
  */
 function user(line: LineWriter, rawHeaders: readonly string[]): void {
-  const [, credentials = ''] = /^basic +([A-Za-z\d+/]+={0,2})$/i.exec(requestHeader(rawHeaders, 'authorization')) ?? [];
+  const header = requestHeader(rawHeaders, 'authorization');
+  if (header === '') return line.constant(NOTHING);
+  const [, credentials = ''] = /^basic +([A-Za-z\d+/]+={0,2})$/i.exec(header) ?? [];
   const [name = ''] = Buffer.from(credentials, 'base64').toString('latin1').split(':', 1);
   if (name === '') return line.constant(NOTHING);
   for (const [i, part] of name.split(' ').entries()) {
