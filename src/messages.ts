@@ -135,8 +135,8 @@ export interface AppReport {
 export type FromWorker =
   /** The channel is read: send the plan. `stacks`: the worker can be asked for its JavaScript stack. */
   | { readonly type: 'born'; readonly stacks: boolean }
-  /** `heapLimitBytes`: V8's limit for the whole heap of this worker. */
-  | { readonly type: 'ready'; readonly app: string; readonly heapLimitBytes: number }
+  /** `heapSizeLimitBytes`: V8's limit for the whole heap of this worker. */
+  | { readonly type: 'ready'; readonly app: string; readonly heapSizeLimitBytes: number }
   /** What the boot waits for from now on, for the case that it never comes. */
   | { readonly type: 'waiting'; readonly for: string }
   | { readonly type: 'beat'; readonly report: WorkerReport }

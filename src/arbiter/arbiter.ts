@@ -269,7 +269,7 @@ export class Arbiter {
         return this.#pool.waits(age, message.for);
       case 'ready':
         this.#pool.ready(age, now);
-        worker.heapLimitBytes = message.heapLimitBytes;
+        worker.heapSizeLimitBytes = message.heapSizeLimitBytes;
         this.#log.info(subjectOf(worker), `worker is ready with ${message.app}`);
         if (message.app === WELCOME_APP && age === 1) this.#log.warn(NO_APP(this.#settings.chdir));
         return;

@@ -28,7 +28,7 @@ export interface StatusSources {
 
 export interface WorkerProcess {
   readonly pid: number | undefined;
-  readonly heapLimitBytes: number | undefined;
+  readonly heapSizeLimitBytes: number | undefined;
 }
 
 /** The quantile of the event loop's lag that is told; the metrics have others. */
@@ -72,7 +72,7 @@ function workerStatus({ slot, age, state, bornAt }: PoolWorker, sources: StatusS
     eventLoopUtilization: report?.utilization ?? null,
     residentBytes: report?.rssBytes ?? null,
     heapUsedBytes: report?.heapUsedBytes ?? null,
-    heapLimitBytes: process?.heapLimitBytes ?? null,
+    heapLimitBytes: process?.heapSizeLimitBytes ?? null,
     restarts: history.restarts(slot),
   };
 }

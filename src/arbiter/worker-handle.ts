@@ -72,7 +72,7 @@ export class WorkerHandle {
   /** Where its JavaScript was when it was killed for being late. */
   stackAtDeath: string | undefined;
   /** Known once it is ready. */
-  heapLimitBytes: number | undefined;
+  heapSizeLimitBytes: number | undefined;
   readonly #child: ChildProcess;
   #stacks: StackSource | undefined;
 

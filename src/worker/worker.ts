@@ -60,7 +60,7 @@ export async function runWorker(process: NodeJS.Process): Promise<number> {
     if (typeof booted === 'number') return booted;
     if (!process.connected) return EXIT_CODES.failure.status; // the arbiter went while the app was loading
     if (plan.checkOnly) {
-      await channel.sendLast({ type: 'ready', app: booted.app.name, heapLimitBytes: heapLimit() });
+      await channel.sendLast({ type: 'ready', app: booted.app.name, heapSizeLimitBytes: heapLimit() });
       return EXIT_CODES.ok.status;
     }
     const worker = new Worker(plan, booted, channel, log, { unmodified, contexts });
@@ -167,7 +167,7 @@ class Worker implements OnOwnAccord {
   async run(): Promise<number> {
     const { settings, listeners } = this.#plan;
     this.#acceptor.start(listeners);
-    this.#channel.send({ type: 'ready', app: this.#name, heapLimitBytes: heapLimit() });
+    this.#channel.send({ type: 'ready', app: this.#name, heapSizeLimitBytes: heapLimit() });
     this.#reporter.start();
     const sweep = settings.requestTimeout > 0 ? this.#enforceRequestTimeout(settings.requestTimeout * 1000) : undefined;
     const unwatch = this.#overload?.start();

@@ -232,16 +232,20 @@ describe('the live page', { skip }, () => {
 
   it('says when the server does not answer, and when it does again', async (t) => {
     const server = await serve(t);
-    const { page } = await open(t, browser, server.adminPort);
+    const { page } = await open(t, browser, server.adminPort, { viewport: { width: 360, height: 740 } });
+    await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
     server.signal('SIGSTOP');
-    await page.getByText('The server has not answered since').waitFor();
+    const bar = page.getByText('The server has not answered since');
+    await bar.waitFor();
+    const { y = -1 } = (await bar.boundingBox()) ?? {};
+    assert.ok(y >= 0 && y < 740, `it is seen from the end of the page too: ${y}`);
     assert.equal(await page.getByRole('status').textContent(), 'The server does not answer.');
     server.signal('SIGCONT');
     await page.locator('#silence').waitFor({ state: 'hidden' });
     assert.equal(await page.getByRole('status').textContent(), 'The server answers again.');
 
     assert.equal(await server.stop(), 0);
-    await page.getByText('The server has not answered since').waitFor();
+    await bar.waitFor();
     const next = await start(t, {
       app: 'basic.js',
       env: { ...quiet, TSUNICORN_ADMIN_BIND: `127.0.0.1:${server.adminPort}` },

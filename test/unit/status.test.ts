@@ -123,7 +123,7 @@ describe('/status', () => {
       { slot: 0, age: 1 },
       { ...QUIET, inFlight: 2, connections: 9, served: 700, utilization: 0.25, rssBytes: 80, lag: [1, 2, 3, 4] },
     );
-    const processes = new Map([[1, { pid: 101, heapLimitBytes: 224 * MIB }]]);
+    const processes = new Map([[1, { pid: 101, heapSizeLimitBytes: 224 * MIB }]]);
     const { workers } = statusOf(world({ pool, ledger, processes }), 5_000, DATE);
     assert.deepEqual(
       workers.map(({ slot, age, state, seconds }) => [slot, age, state, seconds]),
