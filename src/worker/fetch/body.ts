@@ -25,6 +25,8 @@ class BodySource {
   readonly #outgoing: ServerResponse;
   readonly #abortReason: DOMException;
   #started = false;
+  /** Stops listening; what comes then is dropped. */
+  #leave = (): void => {};
 
   constructor(incoming: IncomingMessage, outgoing: ServerResponse, abortReason: DOMException) {
     this.#incoming = incoming;
@@ -40,7 +42,8 @@ class BodySource {
   /** Nobody wants the rest. Read on all the same: the next request on the connection comes behind it. */
   cancel(): void {
     this.#started = true;
-    this.#incoming.removeAllListeners('data').resume();
+    this.#leave();
+    this.#incoming.resume();
   }
 
   #start(controller: ReadableStreamDefaultController<Uint8Array>): void {
@@ -53,20 +56,26 @@ class BodySource {
       controller.enqueue(chunk);
       if ((controller.desiredSize ?? 0) <= -MAX_WAITING_CHUNKS) incoming.pause();
     };
-    const settle = (end: () => void) => (): void => {
-      incoming.off('data', onData).off('end', onEnd).off('close', onClose);
-      outgoing.off('finish', onFinish);
-      end();
+    const onEnd = (): void => {
+      this.#leave();
+      controller.close();
     };
-    const onEnd = settle(() => controller.close());
-    const onClose = settle(() => controller.error(this.#abortReason));
+    const onClose = (): void => {
+      this.#leave();
+      controller.error(this.#abortReason);
+    };
     // The response is complete and the body is not: what is left of it is in the way of the next request.
-    const onFinish = settle(() => {
+    const onFinish = (): void => {
+      this.#leave();
       controller.error(new TypeError('The response is complete, so the rest of the request is not read'));
       incoming.resume();
-    });
-    incoming.on('data', onData).once('end', onEnd).once('close', onClose);
+    };
+    this.#leave = () => {
+      incoming.off('data', onData).off('end', onEnd).off('close', onClose);
+      outgoing.off('finish', onFinish);
+    };
+    incoming.on('data', onData).on('end', onEnd).on('close', onClose);
     incoming.once('error', () => {}); // 'close' follows
-    outgoing.once('finish', onFinish);
+    outgoing.on('finish', onFinish);
   }
 }
