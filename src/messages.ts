@@ -14,7 +14,6 @@ export type WorkerSettings = Pick<
   | 'workerClass'
   | 'workerConnections'
   | 'timeout'
-  | 'bootTimeout'
   | 'requestTimeout'
   | 'keepalive'
   | 'headerTimeout'

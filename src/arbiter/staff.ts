@@ -39,7 +39,8 @@ export class Staff {
     const here = new Set(
       this.#members
         .alive('booting', 'ready', 'leaving')
-        .filter((m) => !m.killed)
+        // One that is killed for not getting ready is still to be heard of: the next one waits for that, and its turn.
+        .filter((m) => !m.killed || (m.state === 'booting' && m.reason === 'boot'))
         .map((m) => m.slot),
     );
     for (let slot = 0; slot < this.target; slot++) if (!here.has(slot)) this.#spawn(slot, now, out);

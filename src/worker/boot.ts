@@ -19,8 +19,6 @@ export interface Booted {
 const LONGEST_IMPORT_AFTER_LISTEN_MS = 1_000;
 /** A module that does not seem to become an app is worth a line before the boot timeout. */
 const HINT_AFTER_MS = 2_000;
-/** Of the boot timeout: before the arbiter ends this worker without knowing why. */
-const GIVE_UP_AT = 0.9;
 
 /** What a shell says of a process that SIGTERM has ended: 128 + 15. */
 const TERMINATED = 143;
@@ -64,7 +62,7 @@ export async function boot(
         await sleep(LONGEST_IMPORT_AFTER_LISTEN_MS, undefined, { ref: false });
       }
     },
-    listensInstead: (problem) => untilItListens(problem, settings.bootTimeout, channel, log, unmodified),
+    listensInstead: (problem) => untilItListens(problem, channel, log, unmodified),
   };
   const options = { forwardedAllowIps: settings.forwardedAllowIps, waitingFor, program };
   try {
@@ -85,28 +83,21 @@ export async function boot(
 /** Waits for the program to listen, as long as anything in it can still do so. */
 async function untilItListens(
   problem: AppLoadError,
-  bootTimeout: number,
   channel: Channel,
   log: ServerLog,
   { capture }: Unmodified,
 ): Promise<void> {
-  const { promise: tooLate, reject } = Promise.withResolvers<never>();
   const hint = setTimeout(() => {
     log.logger.warn(`waiting for the app to call listen(), until TSUNICORN_BOOT_TIMEOUT: ${problem.message}`);
   }, HINT_AFTER_MS).unref();
-  const end = setTimeout(
-    () => reject(new Error(`the app has not called listen() within ${bootTimeout} s, and ${problem.message}`)),
-    bootTimeout * 1000 * GIVE_UP_AT - performance.now(), // since the start of this process
-  ).unref();
   const alone = channel.alone();
   const nobodyCan = alone.promise.then(() => {
     throw new AppLoadError(`${problem.message}. Nor does it call listen()`, { cause: problem.cause });
   });
   try {
-    await Promise.race([capture.listening(), nobodyCan, tooLate]);
+    await Promise.race([capture.listening(), nobodyCan]);
   } finally {
     alone.done();
     clearTimeout(hint);
-    clearTimeout(end);
   }
 }

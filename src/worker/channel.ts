@@ -16,8 +16,17 @@ export class Channel {
       if (message) this.#listener(message, handle as SocketHandle | undefined);
     });
     process.once('disconnect', gone);
-    // The app shares the channel: for it to leave would look as if the arbiter were gone.
-    process.disconnect = () => {};
+    process.disconnect = () => void process.nextTick(() => this.#disconnected());
+  }
+
+  /**
+   * The app shares the channel: for it to leave would look as if the arbiter were gone, so it stays. Node.js calls the
+   * same function when the arbiter really is gone, and lets go of the channel right after.
+   */
+  #disconnected(): void {
+    if (this.#process.channel) return;
+    Object.assign(this.#process, { connected: false });
+    this.#process.emit('disconnect');
   }
 
   /** Resolves when nothing but this channel keeps the process alive. `done` ends the watch. */

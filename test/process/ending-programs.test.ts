@@ -190,14 +190,17 @@ test('hooks of a CommonJS module; check runs none', async (t) => {
 });
 
 test('3: onStartup that throws, and one that hangs', async (t) => {
-  const env = { ...one, TSUNICORN_CRASH_LIMIT: '1', TSUNICORN_BOOT_TIMEOUT: '1' };
+  const env = { ...one, TSUNICORN_CRASH_LIMIT: '1' };
   const fails = await start(t, { app: 'programs/hooks.js', env: { ...env, HOOK: 'startup fails' } });
   assert.equal((await fails.exited).code, 3);
   assert.match(fails.log.at(-1)?.msg ?? '', /no database/);
   assert.match(JSON.stringify(fails.logged('the app failed to load')[0]?.err), /onStartup.*hooks\.js:\d+/);
-  const hangs = await start(t, { app: 'programs/hooks.js', env: { ...env, HOOK: 'startup hangs' } });
+  const hangs = await start(t, {
+    app: 'programs/hooks.js',
+    env: { ...env, HOOK: 'startup hangs', TSUNICORN_BOOT_TIMEOUT: '3' },
+  });
   assert.equal((await hangs.exited).code, 3);
-  assert.match(hangs.log.at(-1)?.msg ?? '', /not ready 1 s after its start/);
+  assert.match(hangs.log.at(-1)?.msg ?? '', /not ready 3 s after its start: onStartup\(\) has not settled/);
 });
 
 test('onShutdown that throws is logged, one that hangs is ended by the graceful timeout', async (t) => {

@@ -32,7 +32,7 @@ export async function loadApp(reference: string | undefined, directory: string, 
     const app = await exportedApp(module, found, options);
     if (!(app instanceof AppLoadError)) return app;
     if (!program || (isNamed(found) && !found.isFactory)) throw app;
-    waitingFor('listen()');
+    waitingFor(`listen() by ${basename(found.file)}, which exports no app,`);
     await program.listensInstead(app);
   }
   const app = ownApp(undefined, found, program);
