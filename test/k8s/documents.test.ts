@@ -1,0 +1,99 @@
+/** What docs/kubernetes.md and the manifests say of tsunicorn is so. */
+import assert from 'node:assert/strict';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import { settingNames } from '../../src/config/settings.ts';
+import { METRICS } from '../../src/observe/metrics.ts';
+import { decideSizing } from '../../src/sizing.ts';
+import { find, ROOT, renderWith } from './support/manifests.ts';
+import { skipReason } from './support/tools.ts';
+
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+const MIB = 2 ** 20;
+
+/** Rows of the table whose head begins with `head`, as cells. */
+function table(text: string, head: string): string[][] {
+  const lines = text.split('\n');
+  const start = lines.findIndex((line) => line.startsWith(`| ${head} |`));
+  assert.ok(start >= 0, head);
+  const rows = lines.slice(start + 2);
+  const end = rows.findIndex((line) => !line.startsWith('|'));
+  return rows.slice(0, end).map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+}
+
+test('the sizing table is what tsunicorn decides', () => {
+  const rows = table(read('docs/kubernetes.md'), '`limits.cpu`');
+  assert.ok(rows.length >= 6);
+  for (const [cpu = '', memory = '', workers, heap] of rows) {
+    const [, amount, unit] = /^`(\d+)(Mi|Gi)`$/.exec(memory) ?? [];
+    const cores = cpu.endsWith('m`') ? Number.parseInt(cpu.slice(1), 10) / 1000 : Number(cpu.replaceAll('`', ''));
+    const sizing = decideSizing(
+      {
+        workers: 'auto',
+        workersPerCpu: 1,
+        minWorkers: 1,
+        maxWorkers: undefined,
+        workerMemory: 128 * MIB,
+        workerHeap: 'auto',
+      },
+      {
+        cgroup: 'v2',
+        onlineCpus: 64,
+        affinityCpus: 64,
+        cpusetCpus: undefined,
+        quotaCores: cores,
+        memoryBytes: Number(amount) * MIB * (unit === 'Gi' ? 1024 : 1),
+        sources: {},
+      },
+    );
+    assert.equal(workers, String(sizing.workers), `${cpu} ${memory}`);
+    assert.equal(heap, `${(sizing.heapBytes ?? 0) / MIB} MiB`, `${cpu} ${memory}`);
+  }
+});
+
+test('only settings and files that exist are named', () => {
+  const known = new Set(settingNames());
+  const files = globSync(['k8s/**/*.{yaml,env}', 'docs/kubernetes.md'], { cwd: ROOT });
+  assert.ok(files.length > 20);
+  for (const file of files) {
+    for (const name of read(file).match(/\bTSUNICORN_[A-Z_]*[A-Z]\b/g) ?? []) {
+      assert.ok(known.has(name), `${file}: ${name}`);
+    }
+    for (const path of read(file).match(/\b(k8s|overlays|components)\/[\w/.-]*\w/g) ?? []) {
+      const full = path.startsWith('k8s/') ? path : `k8s/${path}`;
+      assert.ok(existsSync(join(ROOT, full)), `${file}: ${path}`);
+    }
+  }
+});
+
+suite('alerts', { skip: skipReason() }, () => {
+  interface Rule {
+    readonly alert: string;
+    readonly expr: string;
+  }
+  const rules = async () => {
+    const spec = find(await renderWith('base', 'monitoring'), 'PrometheusRule').spec;
+    return (spec as { groups: { rules: Rule[] }[] }).groups.flatMap((group) => group.rules);
+  };
+
+  test('ask for metrics and labels that there are', async () => {
+    const metrics: Readonly<Record<string, { readonly labels: readonly string[] }>> = METRICS;
+    let asked = 0;
+    for (const { alert, expr } of await rules()) {
+      for (const [, name = '', labels = ''] of expr.matchAll(/(tsunicorn_\w+)(?:\{([^}]*)\})?/g)) {
+        asked++;
+        assert.ok(metrics[name], `${alert}: ${name}`);
+        for (const [, label = ''] of labels.matchAll(/(\w+)=/g)) {
+          assert.ok(metrics[name]?.labels.includes(label), `${alert}: ${name} has no label ${label}`);
+        }
+      }
+    }
+    assert.ok(asked >= 6);
+  });
+});
