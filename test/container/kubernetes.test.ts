@@ -88,6 +88,8 @@ suite('the production overlay under podman kube play', { skip: skipReason() }, (
     await old.join(balancer);
     const gets = new Gets(t, balancer.port);
     const stopPosts = posts(t, balancer.port);
+    // Slow enough to stay on one connection throughout: nginx ends it after 1000 requests (keepalive_requests).
+    const stopCalm = posts(t, balancer.port, 100);
     await gets.until(500);
     const successor = await start(t, options);
     await successor.join(balancer);
@@ -95,7 +97,7 @@ suite('the production overlay under podman kube play', { skip: skipReason() }, (
     const { appExit } = await old.terminate({ lag: LAG });
     assert.equal(appExit, 0);
     await sleep(500); // clients whose last request was in the old pod ask the new one
-    const failed = [await gets.stop(), await stopPosts()] as const;
+    const failed = [await gets.stop(), [...(await stopPosts()), ...(await stopCalm())]] as const;
     return { failed, refused: balancer.refused, answered: gets.ok, log: await old.logs('nginx') };
   }
 
@@ -116,7 +118,7 @@ suite('the production overlay under podman kube play', { skip: skipReason() }, (
 
   test('nor is the delay enough where nginx does not let go of its clients', async (t) => {
     const { failed } = await replaced(t, { nginx: { NGINX_READYZ: '' } });
-    assert.ok(Object.keys(failed[0]).length + failed[1].length > 0);
+    assert.ok(failed[1].length > 0);
     t.diagnostic(JSON.stringify([failed[0], failed[1].length]));
   });
 });

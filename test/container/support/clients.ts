@@ -37,8 +37,11 @@ export class Gets {
   }
 }
 
-/** POSTs, which nginx must not repeat, on lasting connections; answers every status or error that is not 200. */
-export function posts(t: Cleaner, port: number): () => Promise<string[]> {
+/**
+ * POSTs, which nginx must not repeat, on lasting connections, each client `pauseMs` after its last answer; answers every
+ * status or error that is not 200.
+ */
+export function posts(t: Cleaner, port: number, pauseMs = 2): () => Promise<string[]> {
   const agent = new http.Agent({ keepAlive: true });
   t.after(() => agent.destroy());
   const failures: string[] = [];
@@ -50,7 +53,7 @@ export function posts(t: Cleaner, port: number): () => Promise<string[]> {
         // nginx may end an idle connection as the client sends on it, by its own rules; the tests here do not reload it.
         (error: Error) => failures.push(error.message),
       );
-      await sleep(2);
+      await sleep(pauseMs);
     }
   });
   return async () => {
