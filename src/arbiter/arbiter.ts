@@ -75,7 +75,7 @@ export class Arbiter {
     this.#settings = settings;
     this.#log = logger;
     this.#identity = identityOf(settings.user, settings.group);
-    this.#pool = new Pool({ ...settings, workers: sizing.workers });
+    this.#pool = new Pool({ ...settings, workers: sizing.workers, maxRss: sizing.maxRss }, Math.random);
     // A worker that may pause has to leave its connections to the others, which only a shared socket can.
     const uncapped = settings.workerClass === 'async' && settings.workerConnections === 0;
     this.#listeners = new Listeners({ reusePort: settings.reusePort && uncapped, socketMode: settings.socketMode });
@@ -190,6 +190,7 @@ export class Arbiter {
   async #perform(decision: Decision): Promise<void> {
     if (decision.do === 'spawn') return await this.#spawn(decision);
     if (decision.do === 'halt') throw new HaltServer(decision.why, decision.exit);
+    if (decision.do === 'warn') return this.#log.warn(decision.why);
     if (decision.do === 'release listeners') return this.#listeners.release();
     if (decision.do === 'give up reload') {
       return this.#log.error(`the reload is given up, the workers that serve go on: ${decision.why}`);
@@ -200,6 +201,8 @@ export class Arbiter {
     switch (decision.do) {
       case 'close connections':
         return worker.send({ type: 'closing' });
+      case 'recycle':
+        return this.#log[decision.soon ? 'warn' : 'info'](subject, `worker is to be replaced: ${decision.why}`);
       case 'drain':
         this.#log.info(subject, `worker drains: ${decision.why}`);
         return worker.send({ type: 'drain', quick: decision.quick });
@@ -274,6 +277,8 @@ export class Arbiter {
         if (message.app === WELCOME_APP && age === 1) this.#log.warn(NO_APP(this.#settings.chdir));
         return;
       case 'beat':
+        this.#pool.report(age, message.report);
+        return this.#telemetry.received(worker, message);
       case 'report':
       case 'app report':
         return this.#telemetry.received(worker, message);
@@ -308,8 +313,8 @@ export class Arbiter {
     const reason = this.#pool.exited(worker.age, { why, fatal: worker.lastWords?.fatal ?? false }, now);
     this.#history.ended(worker, { reason, how, seconds: (now - bornAt) / 1000, date: new Date() });
     if (reason) this.#telemetry.ledger.restarted(reason);
-    const expected = reason === undefined || reason === 'reload' || reason === 'resize';
-    this.#log[expected ? 'info' : 'error']({ ...subjectOf(worker), ...(reason && { reason }) }, `worker ended: ${how}`);
+    const failure = reason === 'crash' || reason === 'stall' || reason === 'boot';
+    this.#log[failure ? 'error' : 'info']({ ...subjectOf(worker), ...(reason && { reason }) }, `worker ended: ${how}`);
   }
 
   async #report(): Promise<void> {

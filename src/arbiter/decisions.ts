@@ -2,7 +2,7 @@
 import type { ExitName } from '../errors.ts';
 
 /** Why a worker was replaced; the `reason` label of `tsunicorn_worker_restarts_total`. */
-export type RestartReason = 'crash' | 'stall' | 'boot' | 'reload' | 'resize';
+export type RestartReason = 'crash' | 'stall' | 'boot' | 'max_requests' | 'rss' | 'lifetime' | 'reload' | 'resize';
 
 export type Decision =
   | { readonly do: 'spawn'; readonly age: number; readonly slot: number }
@@ -13,6 +13,9 @@ export type Decision =
   | { readonly do: 'kill'; readonly age: number; readonly why: string; readonly stuck: boolean }
   | { readonly do: 'cover'; readonly age: number; readonly slot: number }
   | { readonly do: 'uncover'; readonly age: number; readonly slot: number }
+  /** The worker is to be replaced, and goes on serving until then. `soon`: sooner than can be meant. */
+  | { readonly do: 'recycle'; readonly age: number; readonly why: string; readonly soon: boolean }
+  | { readonly do: 'warn'; readonly why: string }
   | { readonly do: 'release listeners' }
   | { readonly do: 'give up reload'; readonly why: string }
   | { readonly do: 'halt'; readonly exit: ExitName; readonly why: string };
@@ -20,6 +23,11 @@ export type Decision =
 /** Times in seconds, as in the settings of the same names. */
 export interface PoolSettings {
   readonly workers: number;
+  readonly maxRequests: number;
+  readonly maxRequestsJitter: number;
+  readonly maxWorkerLifetime: 'off' | number;
+  /** Bytes, from sizing; undefined is no limit. */
+  readonly maxRss: number | undefined;
   readonly timeout: number;
   readonly bootTimeout: number;
   readonly gracefulTimeout: number;

@@ -8,6 +8,7 @@ import { CrashLog } from './crash-log.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Decision, Ending, PoolSettings, PoolWorker, RestartReason } from './decisions.ts';
 import { type Member, Members } from './members.ts';
+import { Recycling, type Wear } from './recycling.ts';
 import { Staff } from './staff.ts';
 import { Stage } from './stage.ts';
 
@@ -19,17 +20,20 @@ export class Pool {
   readonly #deadlines: Deadlines;
   readonly #stage: Stage;
   readonly #staff: Staff;
+  readonly #recycling: Recycling;
   /** From HUP until every worker that serves is of the new generation, and one does. */
   #reloading = false;
   #started = false;
   #pending: Decision[] = [];
 
-  constructor(settings: PoolSettings) {
+  /** @param random as Math.random, for what must not happen to all workers at once */
+  constructor(settings: PoolSettings, random: () => number) {
     this.#settings = settings;
     this.#crashes = new CrashLog(settings.crashLimit);
     this.#deadlines = new Deadlines(settings);
     this.#stage = new Stage(settings, this.#members, this.#deadlines);
     this.#staff = new Staff(settings, this.#members, this.#crashes, this.#stage);
+    this.#recycling = new Recycling(settings, this.#members, random);
   }
 
   // --- what happened ---
@@ -55,6 +59,12 @@ export class Pool {
   beat(age: number, now: number): void {
     const member = this.#members.get(age);
     if (member) member.lastBeat = now;
+  }
+
+  /** The worker says how worn it is. */
+  report(age: number, wear: Wear): void {
+    const member = this.#members.get(age);
+    if (member) this.#recycling.report(member, wear);
   }
 
   /** The worker asked to be replaced; it goes on serving until then. */
@@ -101,6 +111,11 @@ export class Pool {
   resize(target: number): void {
     this.#staff.target = Math.max(1, target);
     this.#noteStart();
+  }
+
+  /** Sizing decided how large a worker may get, in bytes; undefined is no limit. */
+  limitRss(bytes: number | undefined): void {
+    this.#recycling.limitRss(bytes);
   }
 
   /** TERM. A second one changes nothing. */
@@ -160,8 +175,12 @@ export class Pool {
     if (this.#stage.serving && this.#crashes.limitReached(now)) {
       this.#stage.giveUp('boot', `${this.#crashes.limit} workers died within a minute`, now);
     }
-    if (this.#stage.serving) this.#staff.manage(now, out);
-    else this.#stage.advance(now, out);
+    if (this.#stage.serving) {
+      this.#recycling.due(now, out);
+      this.#staff.manage(now, out);
+    } else {
+      this.#stage.advance(now, out);
+    }
     const serving = this.#members.serving();
     if (!this.#stage.released) this.#covers.arrange(serving, out);
     if (serving.length > 0 && serving.every((m) => m.generation === this.#staff.generation)) this.#reloading = false;
@@ -170,7 +189,8 @@ export class Pool {
 
   /** When `due` has to be called next at the latest; Infinity where nothing is planned. */
   nextDeadline(now: number): number {
-    return Math.min(this.#stage.ends, this.#staff.nextDeadline(now), this.#deadlines.next(this.#members));
+    const next = Math.min(this.#stage.ends, this.#staff.nextDeadline(now), this.#deadlines.next(this.#members));
+    return this.#stage.serving ? Math.min(next, this.#recycling.nextDeadline()) : next;
   }
 
   #noteStart(): void {

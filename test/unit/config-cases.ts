@@ -33,6 +33,11 @@ const wholeFrom1: Case = {
   bad: { '0': '', '-1': '', '1.5': '', '01': '', '1e2': '', ' 1': '', '9007199254740993': '', two: '' },
   accepts: WHOLE_FROM_1,
 };
+const wholeFrom0: Case = {
+  good: { '0': 0, '1000': 1000 },
+  bad: { '-1': '', '1.5': '' },
+  accepts: 'a whole number of at least 0',
+};
 const account: Omit<Case, 'accepts'> = {
   good: { www: 'www', '1000': '1000', 'www-data': 'www-data', _apt: '_apt', samba$: 'samba$' },
   bad: { 'a b': '', 'a:b': '', '-x': '' },
@@ -109,11 +114,7 @@ export const CASES: Record<keyof Settings, Case> = {
     accepts: `auto, off or ${SIZE('1MiB')}`,
   },
   workerClass: { good: { async: 'async', SYNC: 'sync' }, bad: { gthread: '' }, accepts: 'async or sync' },
-  workerConnections: {
-    good: { '0': 0, '1000': 1000 },
-    bad: { '-1': '', '1.5': '' },
-    accepts: 'a whole number of at least 0',
-  },
+  workerConnections: wholeFrom0,
   nodeOptions: {
     good: {
       '--import ./a.js --enable-source-maps': ['--import', './a.js', '--enable-source-maps'],
@@ -131,6 +132,18 @@ export const CASES: Record<keyof Settings, Case> = {
       '--a "\n"': CONTROL,
     },
     accepts: 'Node.js options, quoted as in a shell',
+  },
+  maxRequests: wholeFrom0,
+  maxRequestsJitter: wholeFrom0,
+  maxWorkerRss: {
+    good: { auto: 'auto', OFF: 'off', '300M': 300 * MIB },
+    bad: { '300': '', none: '' },
+    accepts: `auto, off or ${SIZE('1MiB')}`,
+  },
+  maxWorkerLifetime: {
+    good: { off: 'off', '3600': 3600, '0.5': 0.5 },
+    bad: { '0': '', auto: '', '1h': '' },
+    accepts: `off or ${SECONDS_ABOVE_0}`,
   },
   crashLimit: wholeFrom1,
   timeout: seconds,

@@ -19,6 +19,8 @@ test('the types that derive from the table are not wider than its parsers', () =
   const same: [
     Same<Settings['workers'], 'auto' | number>,
     Same<Settings['workerHeap'], 'auto' | 'off' | number>,
+    Same<Settings['maxWorkerRss'], 'auto' | 'off' | number>,
+    Same<Settings['maxWorkerLifetime'], 'off' | number>,
     Same<Settings['workerClass'], 'async' | 'sync'>,
     Same<Settings['logLevel'], 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'>,
     Same<Settings['logFormat'], 'json' | 'pretty'>,
@@ -29,7 +31,7 @@ test('the types that derive from the table are not wider than its parsers', () =
     Same<Settings['nodeOptions'], string[]>,
     Same<Settings['app'], string | undefined>,
     Same<Settings['chdir'], string>,
-  ] = [true, true, true, true, true, true, true, true, true, true, true, true];
+  ] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true];
   assert.ok(same.every(Boolean));
 });
 
@@ -53,6 +55,10 @@ test('the defaults', () => {
     workerClass: 'async',
     workerConnections: 0,
     nodeOptions: [],
+    maxRequests: 0,
+    maxRequestsJitter: 0,
+    maxWorkerRss: 'auto',
+    maxWorkerLifetime: 'off',
     crashLimit: 5,
     timeout: 30,
     bootTimeout: 60,

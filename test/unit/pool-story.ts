@@ -7,9 +7,14 @@ import type { Decision, PoolSettings } from '../../src/arbiter/decisions.ts';
 import { Pool } from '../../src/arbiter/pool.ts';
 
 const TICK_MS = 1_000;
+const MIB = 2 ** 20;
 
 export const SETTINGS: PoolSettings = {
   workers: 2,
+  maxRequests: 0,
+  maxRequestsJitter: 0,
+  maxWorkerLifetime: 'off',
+  maxRss: undefined,
   timeout: 30,
   bootTimeout: 60,
   gracefulTimeout: 25,
@@ -20,7 +25,7 @@ export const SETTINGS: PoolSettings = {
 /**
  * Time in milliseconds, events, outcome. Events are separated by `, ` and happen before `due` is called once:
  * `ready N`, `exit N` (a crash, or the end of a drain), `fatal N` (the app cannot be loaded), `silent N` (its last beat
- * is now), `leave N`, `broke N`, `HUP`, `TERM`, `INT`, `WINCH`, `size N`, `frozen` (the arbiter had no CPU since the row
+ * is now), `served N COUNT`, `holds N MIB` (three reports), `limit MIB` (of resident memory), `leave N`, `broke N`, `HUP`, `TERM`, `INT`, `WINCH`, `size N`, `frozen` (the arbiter had no CPU since the row
  * before), `?` (what /readyz says), or nothing.
  *
  * The outcome is what events answered and what was decided, in order. What fell due since the row before comes first,
@@ -28,8 +33,8 @@ export const SETTINGS: PoolSettings = {
  */
 export type Row = readonly [at: number, events: string, outcome: string];
 
-export function tell(rows: readonly Row[], settings: Partial<PoolSettings> = {}): void {
-  const story = new Story({ ...SETTINGS, ...settings });
+export function tell(rows: readonly Row[], settings: Partial<PoolSettings> = {}, random = () => 0): void {
+  const story = new Story({ ...SETTINGS, ...settings }, random);
   const told = rows.map(([at, events]): Row => [at, events, story.at(at, events).join(', ')]);
   assert.deepEqual(told, rows);
 }
@@ -48,8 +53,8 @@ export class Story {
   readonly #silent = new Set<number>();
   #now = 0;
 
-  constructor(settings: PoolSettings) {
-    this.pool = new Pool(settings);
+  constructor(settings: PoolSettings, random = () => 0) {
+    this.pool = new Pool(settings, random);
   }
 
   /** What fell due before `time`, what the events answered, what is due then; in words. */
@@ -91,10 +96,15 @@ export class Story {
   #happen(event: string): string[] {
     const { pool } = this;
     const now = this.#now;
-    const [what = '', number] = event.split(' ');
-    const n = Number(number);
+    const [what = '', ...numbers] = event.split(' ');
+    const [n = Number.NaN, amount = Number.NaN] = numbers.map(Number);
     const actions: Record<string, () => void> = {
       ready: () => pool.ready(n, now),
+      served: () => pool.report(n, { served: amount, rssBytes: 0 }),
+      holds: () => {
+        for (let i = 0; i < 3; i++) pool.report(n, { served: 0, rssBytes: amount * MIB });
+      },
+      limit: () => pool.limitRss(n * MIB),
       leave: () => pool.leave(n, 'reload'),
       broke: () => pool.broke(n, now),
       silent: () => {
@@ -138,6 +148,10 @@ export function inWords(decision: Decision): string {
       return `cover ${decision.slot} by ${decision.age}`;
     case 'uncover':
       return `uncover ${decision.slot} by ${decision.age}`;
+    case 'recycle':
+      return `recycle ${decision.age}${decision.soon ? ' soon' : ''}`;
+    case 'warn':
+      return 'warn';
     case 'release listeners':
       return 'release';
     case 'give up reload':

@@ -12,6 +12,10 @@ export const LATENCY_MS = 50;
 
 export const settings: PoolSettings = {
   workers: 4,
+  maxRequests: 40,
+  maxRequestsJitter: 20,
+  maxWorkerLifetime: 'off',
+  maxRss: 200,
   timeout: 5,
   bootTimeout: 8,
   gracefulTimeout: 6,
@@ -34,13 +38,14 @@ interface Process {
   readonly slot: number;
   /** Slots that it accepts on; of its own since it is ready. */
   readonly accepts: Set<number>;
+  served: number;
   beats: boolean;
   /** Not a surplus that the pool is to answer for: it was killed, broke, or is one that is not wanted any more. */
   writtenOff: boolean;
 }
 
 export class World {
-  readonly pool = new Pool(settings);
+  readonly pool = new Pool(settings, () => this.#random());
   now = 0;
   halted: string | undefined;
   turns = 0;
@@ -145,7 +150,7 @@ export class World {
       this.#released = true;
       return;
     }
-    if (decision.do === 'give up reload') return;
+    if (decision.do === 'give up reload' || decision.do === 'warn') return;
     const worker = this.#processes.get(decision.age);
     if (worker === undefined) return;
     switch (decision.do) {
@@ -164,6 +169,7 @@ export class World {
         worker.accepts.delete(decision.slot);
         return;
       case 'close connections':
+      case 'recycle':
         return;
       default:
         return decision satisfies never;
@@ -171,7 +177,7 @@ export class World {
   }
 
   #spawn({ age, slot }: { age: number; slot: number }): void {
-    const worker: Process = { slot, accepts: new Set(), beats: true, writtenOff: false };
+    const worker: Process = { slot, accepts: new Set(), served: 0, beats: true, writtenOff: false };
     this.#processes.set(age, worker);
     const fate = this.chance(0.25) ? 'fails' : this.chance(0.05) ? 'hangs' : 'boots';
     if (fate === 'hangs') return;
@@ -190,6 +196,9 @@ export class World {
     if (!this.#processes.has(age) || !worker.beats) return;
     this.happened++;
     this.pool.beat(age, this.now);
+    // In peace nobody wears out, or it would never settle.
+    if (!this.peaceful) worker.served += Math.floor(this.between(0, 3));
+    this.pool.report(age, { served: worker.served, rssBytes: this.chance(0.7) ? this.between(0, 400) : 0 });
     this.in(1000, () => this.#beat(age, worker));
   }
 

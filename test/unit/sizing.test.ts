@@ -13,6 +13,7 @@ const defaults: SizingSettings = {
   maxWorkers: undefined,
   workerMemory: 128 * MIB,
   workerHeap: 'auto',
+  maxWorkerRss: 'auto',
 };
 const machine: Limits = {
   onlineCpus: 64,
@@ -102,6 +103,24 @@ describe('heap', () => {
   }
 });
 
+describe('the size at which a worker is recycled', () => {
+  const rows: [name: string, Partial<SizingSettings>, Partial<Limits>, maxRss: number | undefined][] = [
+    // 0.9 × (512 − 64) ÷ 2
+    ['of two workers in 512 MiB', {}, { quotaCores: 2, memoryBytes: 512 * MIB }, Math.floor(201.6 * MIB)],
+    ['of one worker in 512 MiB', {}, { quotaCores: 1, memoryBytes: 512 * MIB }, Math.floor(403.2 * MIB)],
+    // 0.9 × (512 − 64) ÷ 4 = 100.8, which a healthy worker exceeds
+    ['never below 160 MiB', { workers: 4 }, { memoryBytes: 512 * MIB }, 160 * MIB],
+    ['below the reserve', {}, { quotaCores: 1, memoryBytes: 32 * MIB }, 160 * MIB],
+    ['without a memory limit', {}, { quotaCores: 2 }, undefined],
+    ['off', { maxWorkerRss: 'off' }, { quotaCores: 2, memoryBytes: 512 * MIB }, undefined],
+    ['given', { maxWorkerRss: 90 * MIB }, { quotaCores: 2, memoryBytes: 512 * MIB }, 90 * MIB],
+    ['given, without a memory limit', { maxWorkerRss: 90 * MIB }, {}, 90 * MIB],
+  ];
+  for (const [name, settings, limits, maxRss] of rows) {
+    it(name, () => assert.equal(decide(settings, limits).maxRss, maxRss));
+  }
+});
+
 describe('why', () => {
   it('states every input and the decision', () => {
     const sources = { quota: '/sys/fs/cgroup/cpu.max', memory: '/sys/fs/cgroup/memory.max' };
@@ -109,7 +128,8 @@ describe('why', () => {
       decide({}, { onlineCpus: 8, affinityCpus: 8, quotaCores: 1.5, memoryBytes: 512 * MIB, sources }).why,
       '2 workers: cgroup v2; ' +
         'cpus 1.5 (quota 1.5 from /sys/fs/cgroup/cpu.max, cpuset none, affinity 8, online 8) at 1 per CPU ask for 2; ' +
-        'memory limit 512MiB from /sys/fs/cgroup/memory.max holds 3 of 128MiB; bounds 1 to none; heap limit 168MiB each',
+        'memory limit 512MiB from /sys/fs/cgroup/memory.max holds 3 of 128MiB; bounds 1 to none; heap limit 168MiB each; ' +
+        'recycled above 201.6MiB',
     );
     assert.equal(
       decide({}, { affinityCpus: undefined, onlineCpus: 1, cgroup: 'none' }).why,

@@ -1,6 +1,6 @@
 /** The rows of the settings table about the app, its listeners and its workers. */
 import { addresses, fromHostAndPort, host } from '../bind-address.ts';
-import { boolean, directory, factor, integer, mode, oneOf, port, size, string, wordOr } from '../parsers.ts';
+import { boolean, directory, factor, integer, mode, oneOf, port, seconds, size, string, wordOr } from '../parsers.ts';
 import { nodeOptions } from '../shell-words.ts';
 import type { Table } from '../table.ts';
 
@@ -129,6 +129,34 @@ export const SERVING = {
     default: '',
     defaultMeans: 'none',
     text: 'Further options of Node.js for the workers alone, such as `--import ./instrumentation.js` or `--enable-source-maps`.',
+  },
+  maxRequests: {
+    name: 'TSUNICORN_MAX_REQUESTS',
+    section: 'Workers',
+    parser: integer(),
+    default: '0',
+    text: 'Replaces a worker after it has answered so many requests, against memory leaks. The new worker is ready before the old one drains. `0` is off.',
+  },
+  maxRequestsJitter: {
+    name: 'TSUNICORN_MAX_REQUESTS_JITTER',
+    section: 'Workers',
+    parser: integer(),
+    default: '0',
+    text: 'Each worker adds a random number up to this one to `TSUNICORN_MAX_REQUESTS`, so that they are not all due at the same moment.',
+  },
+  maxWorkerRss: {
+    name: 'TSUNICORN_MAX_WORKER_RSS',
+    section: 'Workers',
+    parser: wordOr(['auto', 'off'], size({ min: MIB })),
+    default: 'auto',
+    text: "Replaces a worker whose resident memory stays above this size. `auto` is 90 % of the worker's share of the container's memory limit, and off where there is none.",
+  },
+  maxWorkerLifetime: {
+    name: 'TSUNICORN_MAX_WORKER_LIFETIME',
+    section: 'Workers',
+    parser: wordOr(['off'], seconds({ zero: false })),
+    default: 'off',
+    text: 'Replaces a worker at this age in seconds, or up to a tenth earlier, so that workers of the same age are not all due at once.',
   },
   crashLimit: {
     name: 'TSUNICORN_CRASH_LIMIT',

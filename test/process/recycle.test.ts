@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { Load } from '../support/load.ts';
+import { start, type TestServer } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
+
+const quiet = { TSUNICORN_ACCESS_LOG: 'off' };
+const MIB = 1024 * 1024;
+
+/** Looks at the kernel's list of workers all the while; `end` gives the most and the fewest that there were. */
+function watchCrowd(t: { after(fn: () => unknown): void }, server: TestServer) {
+  const seen = { most: 0, fewest: Number.POSITIVE_INFINITY };
+  const timer = setInterval(() => {
+    const { length } = server.workerPids();
+    seen.most = Math.max(seen.most, length);
+    seen.fewest = Math.min(seen.fewest, length);
+  }, 20);
+  t.after(() => clearInterval(timer));
+  return () => {
+    clearInterval(timer);
+    return seen;
+  };
+}
+
+function bothKinds(t: { after(fn: () => unknown): void }, port: number): Load[] {
+  return [new Load(t, { port, clients: 4, kind: 'keep-alive' }), new Load(t, { port, clients: 4, kind: 'short' })];
+}
+
+async function nothingLost(loads: readonly Load[]): Promise<void> {
+  for (const result of await Promise.all(loads.map((load) => load.stop()))) assert.deepEqual(result.failures, {});
+}
+
+/** How many requests each worker had answered when it was recycled. */
+function recycledAt(server: TestServer): number[] {
+  return server
+    .logged('worker is to be replaced')
+    .map(({ msg }) => Number(/has answered (\d+) requests/.exec(msg)?.[1]));
+}
+
+test('workers are recycled after the maximum of requests, and nothing is lost', async (t) => {
+  const env = { ...quiet, TSUNICORN_MAX_REQUESTS: '500' };
+  const server = await (await start(t, { app: 'basic.js', env })).ready();
+  const crowd = watchCrowd(t, server);
+  const loads = bothKinds(t, server.port);
+  await waitFor(
+    'six workers are recycled',
+    async () => (await server.metric('tsunicorn_worker_restarts_total{reason="max_requests"}')) >= 6,
+    { seconds: 60, state: () => server.stderr.slice(-3000) },
+  );
+  await nothingLost(loads);
+  const { most, fewest } = crowd();
+  assert.deepEqual({ most, fewest }, { most: 3, fewest: 2 }, 'one surplus at the most, and never one too few');
+  assert.ok(recycledAt(server).every((served) => served >= 500));
+  assert.deepEqual(server.logged('is killed'), []);
+  assert.equal(await server.stop(), 0);
+});
+
+test('with jitter not all workers are due at the same number of requests', async (t) => {
+  const env = {
+    ...quiet,
+    TSUNICORN_WORKERS: '1',
+    TSUNICORN_MAX_REQUESTS: '1',
+    TSUNICORN_MAX_REQUESTS_JITTER: '1000000000',
+  };
+  const server = await (await start(t, { app: 'basic.js', env })).ready();
+  for (let i = 0; i < 20; i++) await server.get('/');
+  await waitFor(
+    'it is counted',
+    async () => (await server.metric('tsunicorn_http_requests_total{method="GET",code="200"}')) === 20,
+  );
+  // One in fifty million times it is.
+  assert.deepEqual(server.logged('worker is to be replaced'), []);
+  assert.equal(await server.stop(), 0);
+});
+
+test('workers are recycled at their lifetime, not at the same moment, and nothing is lost', async (t) => {
+  const env = { ...quiet, TSUNICORN_MAX_WORKER_LIFETIME: '3' };
+  const server = await (await start(t, { app: 'basic.js', env })).ready();
+  const crowd = watchCrowd(t, server);
+  const loads = bothKinds(t, server.port);
+  await waitFor(
+    'four workers are recycled',
+    async () => (await server.metric('tsunicorn_worker_restarts_total{reason="lifetime"}')) >= 4,
+    { seconds: 60, state: () => server.stderr.slice(-3000) },
+  );
+  await nothingLost(loads);
+  const { most, fewest } = crowd();
+  assert.deepEqual({ most, fewest }, { most: 3, fewest: 2 }, 'one surplus at the most, and never one too few');
+  assert.equal(await server.stop(), 0);
+});
+
+test('a leaking app is recycled above its size before it does harm, and nothing is lost', async (t) => {
+  const max = 150;
+  const env = { ...quiet, TSUNICORN_MAX_WORKER_RSS: `${max}MiB` };
+  const server = await (await start(t, { app: 'leak.js', env })).ready();
+  const crowd = watchCrowd(t, server);
+  let largest = 0;
+  const scale = setInterval(() => {
+    largest = Math.max(largest, ...server.workerPids().map(residentBytes));
+  }, 50);
+  t.after(() => clearInterval(scale));
+  const loads = bothKinds(t, server.port);
+  await waitFor(
+    'both workers are recycled',
+    async () => (await server.metric('tsunicorn_worker_restarts_total{reason="rss"}')) >= 2,
+    { seconds: 90, state: () => server.stderr.slice(-3000) },
+  );
+  await nothingLost(loads);
+  const { most, fewest } = crowd();
+  assert.deepEqual({ most, fewest }, { most: 3, fewest: 2 }, 'one surplus at the most, and never one too few');
+  // It leaks 25 MB a second at most; three reports, the boots of two successors and a drain take some seconds.
+  assert.ok(largest < 2 * max * MIB, `a worker had ${Math.round(largest / MIB)} MiB`);
+  const [line] = server.logged('worker is to be replaced');
+  assert.match(String(line?.msg), /it has \d+MiB of memory, above 150MiB \(TSUNICORN_MAX_WORKER_RSS\)/);
+  assert.equal(await server.stop(), 0);
+});
+
+test('a limit below what a worker needs anyway recycles nobody and is said', async (t) => {
+  const env = { ...quiet, TSUNICORN_WORKERS: '1', TSUNICORN_TIMEOUT: '0.3', TSUNICORN_MAX_WORKER_RSS: '20MiB' };
+  const server = await (await start(t, { app: 'basic.js', env })).ready();
+  const line = await server.untilLogged(/a worker has \d+MiB right after its start, above 20MiB/);
+  assert.match(line.msg, /Raise TSUNICORN_MAX_WORKER_RSS/);
+  assert.equal(line.level, 'warn');
+  assert.deepEqual(server.logged('worker is to be replaced'), []);
+  assert.equal(await server.stop(), 0);
+});
+
+function residentBytes(pid: number): number {
+  try {
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
+  } catch {
+    return 0; // it ended meanwhile
+  }
+}

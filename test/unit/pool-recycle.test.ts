@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Row, SETTINGS, Story, started, tell } from './pool-story.ts';
+
+const MIB = 2 ** 20;
+
+describe('after the maximum of requests', () => {
+  it('a worker serves on until its replacement is ready', () => {
+    tell(
+      [
+        ...started(2),
+        [1000, 'served 1 99, served 2 10', ''],
+        [2000, 'served 1 100, ?', 'ready: 2 of 2 workers are ready, recycle 1, spawn 3@0'],
+        [2100, 'served 1 250', ''],
+        [2300, 'ready 3, ?', 'ready: 3 of 2 workers are ready, drain 1'],
+        [2400, 'exit 1', 'ended max_requests'],
+        [600_000, '?', 'ready: 2 of 2 workers are ready'],
+      ],
+      { maxRequests: 100 },
+    );
+  });
+
+  it('of all workers at once, they are replaced one after another', () => {
+    tell(
+      [
+        ...started(3),
+        [1000, 'served 1 100, served 2 100, served 3 100', 'recycle 1, recycle 2, recycle 3, spawn 4@0'],
+        [1300, 'ready 4', 'drain 1'],
+        [2300, 'exit 1', 'ended max_requests, spawn 5@1'],
+        [2600, 'ready 5', 'drain 2'],
+        [3600, 'exit 2', 'ended max_requests, spawn 6@2'],
+        [3900, 'ready 6', 'drain 3'],
+        [4900, 'exit 3', 'ended max_requests'],
+      ],
+      { workers: 3, maxRequests: 100 },
+    );
+  });
+
+  it('each draws its own number from the jitter, the last one included', () => {
+    const draws = [0, 0.5, 0.999];
+    const counts = draws.map((drawn) => {
+      const story = new Story({ ...SETTINGS, workers: 1, maxRequests: 100, maxRequestsJitter: 10 }, () => drawn);
+      story.at(0, '');
+      story.at(0, 'ready 1');
+      for (let served = 90; ; served++) if (story.at(1000 + served, `served 1 ${served}`).length > 0) return served;
+    });
+    assert.deepEqual(counts, [100, 105, 110]);
+  });
+
+  it('is off with 0', () => {
+    tell([...started(1), [1000, 'served 1 1000000', '']], { workers: 1, maxRequestsJitter: 5 });
+  });
+
+  it('stays where its replacement does not boot, and serves', () => {
+    tell(
+      [
+        ...started(1),
+        [1000, 'served 1 100', 'recycle 1, spawn 2@0'],
+        [1100, 'exit 2', 'ended boot'],
+        [1300, 'exit 3, ?', '+1200 spawn 3@0, ended boot, ready: 1 of 1 workers are ready'],
+        [1600, 'ready 4', '+1500 spawn 4@0, drain 1'],
+      ],
+      { workers: 1, crashLimit: 1, maxRequests: 100 },
+    );
+  });
+
+  it('and HUP at the same time is one replacement', () => {
+    tell(
+      [
+        ...started(2),
+        [1000, 'served 1 100, HUP', 'recycle 1, spawn 3@0'],
+        [1300, 'ready 3, served 3 100', 'recycle 3, drain 1'],
+        [1400, 'exit 1', 'ended max_requests, spawn 4@1'],
+        [1700, 'ready 4', 'drain 2'],
+        [1800, 'exit 2', 'ended reload, spawn 5@0'],
+        [2100, 'ready 5', 'drain 3'],
+        [2200, 'exit 3', 'ended max_requests'],
+        [600_000, '?', 'ready: 2 of 2 workers are ready'],
+      ],
+      { maxRequests: 100 },
+    );
+  });
+
+  it('nobody is recycled while the server stops or is parked', () => {
+    for (const event of ['TERM', 'WINCH']) {
+      const story = new Story({ ...SETTINGS, workers: 1, maxRequests: 100, drainDelay: 5 });
+      for (const events of ['', 'ready 1', event]) story.at(0, events);
+      assert.deepEqual(
+        story.decisions(1000, 'served 1 100').filter((d) => d.do === 'recycle' || d.do === 'spawn'),
+        [],
+      );
+    }
+  });
+});
+
+describe('at its lifetime', () => {
+  it('a worker is replaced, without a report', () => {
+    tell(
+      [
+        ...started(1),
+        [60_300, 'ready 2', '+60000 recycle 1, +60000 spawn 2@0, drain 1'],
+        [60_400, 'exit 1', 'ended lifetime'],
+        [120_100, '', '+120000 recycle 2, +120000 spawn 3@0'],
+      ],
+      { workers: 1, maxWorkerLifetime: 60 },
+    );
+  });
+
+  it('workers of one age are due at different times, none later than the lifetime', () => {
+    let drawn = 0.75;
+    const random = () => {
+      drawn = 1 - drawn; // 0.25 and 0.75 in turn; two draws a worker, the second for the lifetime
+      return drawn;
+    };
+    const rows: Row[] = [...started(1), [60_000, '', '+55500 recycle 1, +55500 spawn 2@0']];
+    tell(rows, { workers: 1, maxWorkerLifetime: 60 }, random);
+  });
+});
+
+describe('a worker that has grown too large', () => {
+  const settings = { workers: 1, maxRss: 100 * MIB };
+
+  it('is replaced after three reports in a row', () => {
+    const story = new Story({ ...SETTINGS, ...settings });
+    for (const events of ['', 'ready 1']) story.at(0, events);
+    story.pool.report(1, { served: 0, rssBytes: 50 * MIB });
+    const sizes = [101, 101, 100, 101, 101, 101];
+    const said = sizes.map((size, i) => {
+      story.pool.report(1, { served: 0, rssBytes: size * MIB });
+      return story.at(100_000 + i, '').join(', ');
+    });
+    assert.deepEqual(said, ['', '', '', '', '', 'recycle 1, spawn 2@0']);
+    assert.deepEqual(story.at(100_300, 'ready 2'), ['drain 1']);
+    assert.deepEqual(story.at(100_400, 'exit 1'), ['ended rss']);
+  });
+
+  it('is not before ten seconds of age, and below a minute the limit may be the fault', () => {
+    tell(
+      [
+        ...started(1),
+        [500, 'holds 1 50', ''],
+        [1000, 'holds 1 101', ''],
+        [9000, 'holds 1 300', ''],
+        [10_100, '', '+10000 recycle 1 soon, +10000 spawn 2@0'],
+      ],
+      settings,
+    );
+  });
+
+  it('right after its start is not recycled at all, which is said once', () => {
+    tell(
+      [
+        ...started(1),
+        [1000, 'holds 1 101', 'warn'],
+        [100_000, 'holds 1 300', ''],
+        [100_100, 'exit 1', 'ended crash, spawn 2@0'],
+        [100_400, 'ready 2, holds 2 300', ''],
+        [200_000, 'holds 2 400', ''],
+      ],
+      settings,
+    );
+  });
+
+  it('goes by the limit of the moment', () => {
+    tell(
+      [
+        ...started(1),
+        [1000, 'holds 1 80', ''],
+        [70_000, 'holds 1 90', ''],
+        [70_010, 'limit 85, holds 1 90', 'recycle 1, spawn 2@0'],
+      ],
+      settings,
+    );
+  });
+
+  it('is one of several: never two at once', () => {
+    tell(
+      [
+        ...started(2),
+        [1000, 'holds 1 50, holds 2 50', ''],
+        [70_000, 'holds 1 101, holds 2 101', 'recycle 1, recycle 2, spawn 3@0'],
+        [70_300, 'ready 3', 'drain 1'],
+        [71_300, 'exit 1', 'ended rss, spawn 4@1'],
+      ],
+      { ...settings, workers: 2 },
+    );
+  });
+});
