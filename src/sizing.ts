@@ -82,19 +82,19 @@ const MIN_RSS_BYTES = 160 * MIB;
  * Decides in this order: CPUs, what fits the memory, TSUNICORN_MAX_WORKERS, TSUNICORN_MIN_WORKERS. The last has the last
  * word because somebody wrote it down for this app, while a worker's memory is an assumption; a number that was asked
  * for and exceeds the memory is warned of. Never below one worker.
+ *
+ * @param signalled a number that signals asked for, which wins over the settings
  */
-export function decideSizing(settings: SizingSettings, limits: Limits): Sizing {
+export function decideSizing(settings: SizingSettings, limits: Limits, signalled?: number): Sizing {
   const { memoryBytes, sources } = limits;
   const cpus = usableCpus(limits);
   const byCpus = Math.max(1, Math.ceil(cpus * settings.workersPerCpu - IGNORED_CPU - ROUNDING));
   const byMemory = workersInMemory(settings, memoryBytes);
   const max = settings.maxWorkers ?? (limits.quotaCores === undefined ? MAX_WORKERS_WITHOUT_QUOTA : undefined);
 
-  const auto = settings.workers === 'auto';
-  const workers =
-    settings.workers === 'auto'
-      ? Math.max(1, settings.minWorkers, Math.min(byCpus, byMemory ?? byCpus, max ?? byCpus))
-      : settings.workers;
+  const asked = signalled ?? settings.workers;
+  const auto = asked === 'auto';
+  const workers = auto ? Math.max(1, settings.minWorkers, Math.min(byCpus, byMemory ?? byCpus, max ?? byCpus)) : asked;
   const heapBytes = heapPerWorker(settings.workerHeap, memoryBytes, workers);
   const maxRss = rssPerWorker(settings.maxWorkerRss, memoryBytes, workers);
 
@@ -104,7 +104,9 @@ export function decideSizing(settings: SizingSettings, limits: Limits): Sizing {
     byMemory === undefined
       ? 'no memory limit'
       : `memory limit ${size(memoryBytes)}${from(sources.memory)} holds ${byMemory} of ${size(settings.workerMemory)}`,
-    auto ? `bounds ${settings.minWorkers} to ${max ?? 'none'}` : 'number set by TSUNICORN_WORKERS',
+    auto
+      ? `bounds ${settings.minWorkers} to ${max ?? 'none'}`
+      : `number set by ${signalled === undefined ? 'TSUNICORN_WORKERS' : 'signals'}`,
     heapBytes === undefined ? 'heap limit left to V8' : `heap limit ${size(heapBytes)} each`,
     ...(maxRss === undefined ? [] : [`recycled above ${size(maxRss)}`]),
   ];

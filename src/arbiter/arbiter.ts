@@ -11,6 +11,7 @@ import type { Settings } from '../config/settings.ts';
 import { HaltServer } from '../errors.ts';
 import { type FromWorker, WELCOME_APP } from '../messages.ts';
 import { identityOf } from '../platform/identity.ts';
+import type { Limits } from '../platform/limits.ts';
 import { inheritedSockets, Listeners } from '../platform/listeners.ts';
 import { loadNative } from '../platform/native.ts';
 import { statSync } from '../platform/node-fs.ts';
@@ -26,6 +27,7 @@ import { History } from './history.ts';
 import { nodeFlags } from './node-flags.ts';
 import { writePidfile } from './pidfile.ts';
 import { Pool } from './pool.ts';
+import { type Resize, Sizer } from './sizer.ts';
 import { type StatusSources, statusOf } from './status.ts';
 import { Telemetry } from './telemetry.ts';
 import { type Exit, type StackSource, WorkerHandle } from './worker-handle.ts';
@@ -43,7 +45,8 @@ export interface ArbiterOptions {
   readonly settings: Settings;
   /** Every setting as `tsunicorn config --json` shows it, for what sizing made of those that left it the choice. */
   readonly describeSettings: (sizing: Sizing) => Readonly<Record<string, SettingStatus>>;
-  readonly sizing: Sizing;
+  /** Asks the kernel what it grants now. */
+  readonly readLimits: () => Limits;
   readonly logger: Logger;
   /** Reopens the server log's file. */
   readonly reopenLog: () => void;
@@ -55,6 +58,7 @@ export class Arbiter {
   readonly #options: ArbiterOptions;
   readonly #settings: Settings;
   readonly #log: Logger;
+  readonly #sizer: Sizer;
   readonly #pool: Pool;
   readonly #listeners: Listeners;
   readonly #workers = new Map<number, WorkerHandle>();
@@ -70,12 +74,14 @@ export class Arbiter {
   #wake: () => void = () => {};
 
   constructor(options: ArbiterOptions) {
-    const { settings, sizing, logger, process } = options;
+    const { settings, logger, process } = options;
     this.#options = options;
     this.#settings = settings;
     this.#log = logger;
     this.#identity = identityOf(settings.user, settings.group);
-    this.#pool = new Pool({ ...settings, workers: sizing.workers, maxRss: sizing.maxRss }, Math.random);
+    this.#sizer = new Sizer(settings, options.readLimits());
+    const { workers, maxRss } = this.#sizer.inForce;
+    this.#pool = new Pool({ ...settings, workers, maxRss }, Math.random);
     // A worker that may pause has to leave its connections to the others, which only a shared socket can.
     const uncapped = settings.workerClass === 'async' && settings.workerConnections === 0;
     this.#listeners = new Listeners({ reusePort: settings.reusePort && uncapped, socketMode: settings.socketMode });
@@ -116,7 +122,8 @@ export class Arbiter {
   }
 
   async #start(undo: (() => void | Promise<void>)[]): Promise<void> {
-    const { settings, sizing, process } = this.#options;
+    const { settings, process } = this.#options;
+    const sizing = this.#sizer.inForce;
     if (!statSync(settings.chdir, { throwIfNoEntry: false })?.isDirectory()) {
       throw new HaltServer(`TSUNICORN_CHDIR=${settings.chdir}: there is no such directory`, 'config');
     }
@@ -128,6 +135,23 @@ export class Arbiter {
     await this.#listeners.bind(inherited.length > 0 ? inherited : settings.bind, sizing.workers);
     if (settings.adminBind) undo.push(await serveAdmin(settings.adminBind, this.#adminSource()));
     this.#log.info(`listening on ${this.#listeners.urls.join(', ')}`);
+    if (settings.resizeInterval > 0) undo.push(this.#lookAtLimits(settings.resizeInterval * 1000));
+  }
+
+  #lookAtLimits(intervalMs: number): () => void {
+    const timer = setInterval(() => {
+      this.#enqueue(() => this.#resize(this.#sizer.look(this.#options.readLimits(), performance.now())));
+    }, intervalMs);
+    return () => clearInterval(timer);
+  }
+
+  #resize(resize: Resize | undefined): void {
+    if (!resize || this.#pool.stopping) return;
+    this.#log.info(resize.say);
+    if (!resize.sizing) return;
+    if (resize.sizing.warning) this.#log.warn(resize.sizing.warning);
+    this.#pool.resize(resize.sizing.workers);
+    this.#pool.limitRss(resize.sizing.maxRss);
   }
 
   #reap(): () => void {
@@ -167,11 +191,12 @@ export class Arbiter {
       case 'SIGQUIT':
         return this.#pool.quit(now);
       case 'SIGHUP':
-        return this.#pool.reload();
+        this.#resize(this.#sizer.reset());
+        return this.#pool.reload(this.#sizer.inForce.workers);
       case 'SIGTTIN':
-        return this.#pool.resize(target + 1);
+        return this.#resize(this.#sizer.set(target + 1));
       case 'SIGTTOU':
-        return this.#pool.resize(target - 1);
+        return this.#resize(this.#sizer.set(target - 1));
       case 'SIGUSR1':
         this.#options.reopenLog();
         for (const worker of this.#workers.values()) worker.send({ type: 'reopen logs' });
@@ -248,7 +273,7 @@ export class Arbiter {
         settings: this.#settings,
         listeners: this.#listeners.of(slot),
         ports: this.#listeners.ports,
-        execArgv: nodeFlags(this.#settings, this.#options.sizing.heapBytes, this.#workerEnv.NODE_OPTIONS),
+        execArgv: nodeFlags(this.#settings, this.#sizer.inForce.heapBytes, this.#workerEnv.NODE_OPTIONS),
         env: this.#workerEnv,
         stacks: this.#stacks,
         ...this.#identity,
@@ -331,7 +356,8 @@ export class Arbiter {
   }
 
   #statusSources(): StatusSources {
-    const { sizing, process, describeSettings } = this.#options;
+    const { process, describeSettings } = this.#options;
+    const sizing = this.#sizer.inForce;
     return {
       pool: this.#pool,
       ledger: this.#telemetry.ledger,

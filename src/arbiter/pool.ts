@@ -97,12 +97,12 @@ export class Pool {
     return reason;
   }
 
-  /** HUP. */
-  reload(): void {
+  /** HUP, with the number of workers that sizing wants now. */
+  reload(workers = this.#settings.workers): void {
     if (this.stopping) return;
     if (this.#stage.parked) this.#stage.serve();
     this.#staff.generation++;
-    this.#staff.target = this.#settings.workers;
+    this.#staff.target = workers;
     this.#reloading = true;
     this.#crashes.forgive();
   }

@@ -6,7 +6,6 @@ import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { openServerLog } from '../observe/log.ts';
 import { readLimits } from '../platform/limits.ts';
 import type { Signals } from '../platform/signals.ts';
-import { decideSizing } from '../sizing.ts';
 import { effectiveSettings } from './effective.ts';
 import { environmentOf } from './environment.ts';
 
@@ -15,12 +14,11 @@ export async function serve(process: NodeJS.Process, signals: Signals): Promise<
   const loaded = loadSettings(environmentOf(process));
   const { settings } = loaded;
   const log = openServerLog(settings, { pid: process.pid });
-  const sizing = decideSizing(settings, readLimits());
   process.title = 'tsunicorn: arbiter';
   const arbiter = new Arbiter({
     settings,
     describeSettings: (decided) => describeConfig(loaded, effectiveSettings(settings, decided)),
-    sizing,
+    readLimits,
     logger: log.logger,
     reopenLog: () => log.destination.reopen(),
     signals,

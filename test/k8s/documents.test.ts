@@ -41,6 +41,7 @@ test('the sizing table is what tsunicorn decides', () => {
         maxWorkers: undefined,
         workerMemory: 128 * MIB,
         workerHeap: 'auto',
+        maxWorkerRss: 'auto',
       },
       {
         cgroup: 'v2',

@@ -1,25 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
+import { CPU_V1, CpuGroup, NEEDS } from '../support/cpu-group.ts';
 import { start } from '../support/server.ts';
-
-/** Children of this group are made and removed here; the `memory` hierarchy is never touched. */
-const CPU_V1 = '/sys/fs/cgroup/cpu';
-
-function makeGroup(t: { after(fn: () => unknown): void }): string | undefined {
-  const group = join(CPU_V1, `tsunicorn-test-${process.pid}-${Date.now()}`);
-  try {
-    mkdirSync(group);
-    writeFileSync(join(group, 'cpu.cfs_period_us'), '100000');
-  } catch {
-    return undefined;
-  }
-  t.after(() => {
-    rmdirSync(group);
-  });
-  return group;
-}
 
 for (const [cores, workers] of [
   [0.5, 1],
@@ -28,11 +10,9 @@ for (const [cores, workers] of [
   [2, 2],
 ] as const) {
   test(`a real CPU quota of ${cores} makes ${workers} worker(s)`, async (t) => {
-    const group = makeGroup(t);
-    if (!group) return t.skip(`needs root and a writable cgroup v1 cpu hierarchy at ${CPU_V1}`);
-    writeFileSync(join(group, 'cpu.cfs_quota_us'), String(cores * 100_000));
-    // The shell enters the group and becomes the server.
-    const wrapper = ['sh', '-c', `echo $$ > ${group}/cgroup.procs && exec "$@"`, 'sh'];
+    const group = CpuGroup.make(t, cores);
+    if (!group) return t.skip(NEEDS);
+    const { wrapper } = group;
     const server = await start(t, { app: 'basic.js', wrapper, env: { TSUNICORN_WORKERS: undefined } });
     await server.ready();
     assert.equal(server.workerPids().length, workers);

@@ -115,6 +115,7 @@ export const CASES: Record<keyof Settings, Case> = {
   },
   workerClass: { good: { async: 'async', SYNC: 'sync' }, bad: { gthread: '' }, accepts: 'async or sync' },
   workerConnections: wholeFrom0,
+  resizeInterval: seconds,
   nodeOptions: {
     good: {
       '--import ./a.js --enable-source-maps': ['--import', './a.js', '--enable-source-maps'],

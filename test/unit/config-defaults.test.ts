@@ -54,6 +54,7 @@ test('the defaults', () => {
     workerHeap: 'auto',
     workerClass: 'async',
     workerConnections: 0,
+    resizeInterval: 5,
     nodeOptions: [],
     maxRequests: 0,
     maxRequestsJitter: 0,

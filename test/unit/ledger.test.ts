@@ -36,7 +36,7 @@ class Books {
   now = 0;
 
   constructor(workers = 2) {
-    this.pool = new Pool({ ...SETTINGS, workers, drainDelay: 5 });
+    this.pool = new Pool({ ...SETTINGS, workers, drainDelay: 5 }, () => 0);
   }
 
   text(usage: Partial<Usage> = {}, queues = new Map<string, number>()): string {

@@ -33,6 +33,7 @@ const sizing = decideSizing(
     maxWorkers: undefined,
     workerMemory: 128 * MIB,
     workerHeap: 'auto',
+    maxWorkerRss: 'auto',
   },
   {
     onlineCpus: 8,
@@ -47,7 +48,7 @@ const sizing = decideSizing(
 
 function world(change: Partial<StatusSources> = {}): StatusSources {
   return {
-    pool: new Pool(SETTINGS),
+    pool: new Pool(SETTINGS, Math.random),
     ledger: new Ledger(() => {}),
     history: new History(),
     sizing,
@@ -107,13 +108,13 @@ describe('/status', () => {
         sources: { quota: '/sys/fs/cgroup/cpu.max' },
       },
     });
-    const pool = new Pool(SETTINGS);
+    const pool = new Pool(SETTINGS, Math.random);
     pool.resize(3);
     assert.deepEqual(statusOf(world({ pool }), 2_000, DATE).sizing.target, 3);
   });
 
   it('has the workers by slot, with what they reported and what their process is', () => {
-    const pool = new Pool(SETTINGS);
+    const pool = new Pool(SETTINGS, Math.random);
     const ledger = new Ledger(() => {});
     pool.due(1_000);
     for (const age of [1, 2]) pool.ready(age, 1_200);

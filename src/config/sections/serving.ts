@@ -122,6 +122,13 @@ export const SERVING = {
     default: '0',
     text: 'The most connections that one worker keeps open. At that number it stops accepting, and further connections go to the other workers or wait in the backlog. `0` is no limit.',
   },
+  resizeInterval: {
+    name: 'TSUNICORN_RESIZE_INTERVAL',
+    section: 'Workers',
+    parser: seconds(),
+    default: '5',
+    text: 'How often, in seconds, the CPU quota and the memory limit are read again. More workers are started at once, fewer are left after six times as long without a change. `0` keeps to what was read at the start.',
+  },
   nodeOptions: {
     name: 'TSUNICORN_NODE_OPTIONS',
     section: 'Workers',

@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Sizer, type SizerSettings } from '../../src/arbiter/sizer.ts';
+import type { Limits } from '../../src/platform/limits.ts';
+
+const MIB = 2 ** 20;
+
+const SETTINGS: SizerSettings = {
+  workers: 'auto',
+  workersPerCpu: 1,
+  minWorkers: 1,
+  maxWorkers: undefined,
+  workerMemory: 128 * MIB,
+  workerHeap: 'auto',
+  maxWorkerRss: 'auto',
+  resizeInterval: 5,
+};
+
+function limits(quotaCores: number | undefined, memoryMib?: number): Limits {
+  const memoryBytes = memoryMib === undefined ? undefined : memoryMib * MIB;
+  return { onlineCpus: 8, affinityCpus: 8, cpusetCpus: undefined, quotaCores, memoryBytes, cgroup: 'v2', sources: {} };
+}
+
+/**
+ * Seconds, what happens, and what follows: the workers and the heap in MiB that are in force from then on, `wait`, or
+ * nothing. What happens is a quota (and a memory limit in MiB), `TTIN`, `TTOU` or `HUP`.
+ */
+type Row = readonly [second: number, what: number | readonly [number, number] | 'TTIN' | 'TTOU' | 'HUP', then: string];
+
+function tell(first: Limits, rows: readonly Row[], settings: Partial<SizerSettings> = {}): void {
+  const sizer = new Sizer({ ...SETTINGS, ...settings }, first);
+  const told = rows.map(([second, what]): Row => {
+    const resize = happen(sizer, what, second * 1000);
+    const { workers, heapBytes } = resize?.sizing ?? {};
+    const then = `${workers}${heapBytes === undefined ? '' : ` of ${heapBytes / MIB}`}`;
+    return [second, what, resize === undefined ? '' : workers === undefined ? 'wait' : then];
+  });
+  assert.deepEqual(told, rows);
+}
+
+function happen(sizer: Sizer, what: Row[1], now: number) {
+  const { workers } = sizer.inForce;
+  if (what === 'TTIN') return sizer.set(workers + 1);
+  if (what === 'TTOU') return sizer.set(workers - 1);
+  if (what === 'HUP') return sizer.reset();
+  return sizer.look(typeof what === 'number' ? limits(what) : limits(...what), now);
+}
+
+describe('a limit that changes', () => {
+  it('makes more workers at once, fewer after six intervals without a change', () => {
+    tell(limits(1), [
+      [5, 1, ''],
+      [10, 1.5, '2'],
+      [15, 1.5, ''],
+      [20, 0.5, 'wait'],
+      [25, 0.5, ''],
+      [49, 0.5, ''],
+      [50, 0.5, '1'],
+      [55, 0.5, ''],
+      [60, 2, '2'],
+    ]);
+  });
+
+  it('counts as quiet as long as the same number comes of it', () => {
+    tell(limits(2), [
+      [5, 0.5, 'wait'],
+      [20, 0.7, ''],
+      [35, 0.6, '1'],
+    ]);
+  });
+
+  it('and comes back in time leaves everything as it is', () => {
+    tell(limits(2), [
+      [5, 0.5, 'wait'],
+      [34, 2, ''],
+      [40, 0.5, 'wait'],
+      [69, 0.5, ''],
+      [70, 0.5, '1'],
+    ]);
+  });
+
+  it('begins to wait anew with another number', () => {
+    tell(limits(4), [
+      [5, 3, 'wait'],
+      [30, 2, 'wait'],
+      [35, 2, ''],
+      [59, 3, 'wait'],
+      [89, 3, '3'],
+    ]);
+  });
+
+  it('grows beyond also while it waits to shrink', () => {
+    tell(limits(2), [
+      [5, 1, 'wait'],
+      [10, 3, '3'],
+      [15, 1, 'wait'],
+    ]);
+  });
+
+  it('of the memory changes heaps, and the workers that it holds', () => {
+    tell(limits(2, 512), [
+      [5, [2, 512], ''],
+      [10, [2, 1024], '2 of 360'], // 0.75 × (1024 − 64) ÷ 2
+      [15, [2, 256], 'wait'],
+      [45, [2, 256], '1 of 144'],
+    ]);
+  });
+
+  it('changes the heaps also where the number is set', () => {
+    tell(
+      limits(2, 512),
+      [
+        [5, [1, 512], '3 of 112'], // the quota alone: nothing but how many boot at once
+        [10, [1, 1024], '3 of 240'],
+        [15, [1, 512], '3 of 112'],
+      ],
+      { workers: 3 },
+    );
+  });
+
+  it('is not looked at with an interval of 0', () => {
+    tell(limits(1), [[5, 4, '']], { resizeInterval: 0 });
+  });
+
+  it('says what it decided and why', () => {
+    const sizer = new Sizer(SETTINGS, limits(1));
+    assert.match(sizer.look(limits(3), 0)?.say ?? '', /^resized from 1: 3 workers: .*quota 3.* ask for 3/);
+    assert.match(sizer.look(limits(2), 0)?.say ?? '', /^fewer workers in 30 s, unless .*: 2 workers: .*quota 2/);
+    assert.match(sizer.look(limits(3, 512), 0)?.say ?? '', /^other limits: 3 workers: .*memory limit 512MiB/);
+  });
+});
+
+describe('TTIN and TTOU', () => {
+  it('set the number, which no limit changes until HUP', () => {
+    tell(limits(2), [
+      [1, 'TTIN', '3'],
+      [5, 1, '3'],
+      [99, 1, ''],
+      [100, 'TTOU', '2'],
+      [105, 4, '2'],
+      [110, 'HUP', '4'],
+      [115, 1, 'wait'],
+      [145, 1, '1'],
+    ]);
+  });
+
+  it('never below one', () => {
+    tell(limits(1), [
+      [1, 'TTOU', ''],
+      [5, 4, '1'], // the number is set all the same
+      [10, 'HUP', '4'],
+    ]);
+  });
+
+  it('end the waiting', () => {
+    tell(limits(3), [
+      [5, 1, 'wait'],
+      [6, 'TTOU', '2'],
+      [99, 1, ''],
+    ]);
+  });
+
+  it('share the memory among their number', () => {
+    tell(limits(2, 512), [
+      [1, 'TTIN', '3 of 112'], // 0.75 × (512 − 64) ÷ 3
+      [2, 'TTOU', '2 of 168'],
+    ]);
+  });
+
+  it('are named in the log', () => {
+    const sizer = new Sizer(SETTINGS, limits(2));
+    assert.match(sizer.set(3)?.say ?? '', /^resized from 2: 3 workers: .*number set by signals/);
+  });
+});
+
+describe('HUP', () => {
+  it('does what is waited for at once', () => {
+    tell(limits(2), [
+      [5, 1, 'wait'],
+      [6, 'HUP', '1'],
+      [40, 1, ''],
+    ]);
+  });
+});
