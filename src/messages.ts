@@ -10,6 +10,7 @@ export type WorkerSettings = Pick<
   Settings,
   | 'app'
   | 'chdir'
+  | 'reload'
   | 'backlog'
   | 'workerClass'
   | 'workerConnections'

@@ -2,7 +2,7 @@
  * The arbiter's loop: handle what was signalled and reported → ask the pool what is due → do it → sleep until the next
  * deadline. It binds, spawns, watches and reports; it never touches a request.
  */
-
+import { relative } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Logger } from 'pino';
 import { type AdminSource, serveAdmin } from '../admin/admin.ts';
@@ -20,6 +20,7 @@ import { startReaper } from '../platform/reaper.ts';
 import type { ArbiterSignal, Signals } from '../platform/signals.ts';
 import { askForStack } from '../platform/stack.ts';
 import { readUsage } from '../platform/usage.ts';
+import { watchSources } from '../platform/watch.ts';
 import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';
 import type { Decision } from './decisions.ts';
@@ -135,6 +136,7 @@ export class Arbiter {
     await this.#listeners.bind(inherited.length > 0 ? inherited : settings.bind, sizing.workers);
     if (settings.adminBind) undo.push(await serveAdmin(settings.adminBind, this.#adminSource()));
     this.#log.info(`listening on ${this.#listeners.urls.join(', ')}`);
+    if (settings.reload) undo.push(this.#reloadOnChange());
     if (settings.resizeInterval > 0) undo.push(this.#lookAtLimits(settings.resizeInterval * 1000));
   }
 
@@ -143,6 +145,27 @@ export class Arbiter {
       this.#enqueue(() => this.#resize(this.#sizer.look(this.#options.readLimits(), performance.now())));
     }, intervalMs);
     return () => clearInterval(timer);
+  }
+
+  #reloadOnChange(): () => void {
+    const { chdir, accessLog, errorLog } = this.#settings;
+    const { NODE_ENV } = this.#options.process.env;
+    this.#log.warn(RELOADS(chdir) + (NODE_ENV === 'production' ? ' NODE_ENV is production here: unset it.' : ''));
+    return watchSources({
+      directory: chdir,
+      ignore: new Set([accessLog, errorLog]),
+      changed: (files) => {
+        this.#enqueue(() => {
+          const [first = '', ...others] = files.map((file) => relative(chdir, file));
+          this.#log.info(`${first}${others.length > 0 ? ` and ${others.length} more` : ''} changed: reloading`);
+          this.#pool.reload(this.#sizer.inForce.workers);
+        });
+      },
+      failed: (directory, error) => {
+        const mend = error.code === 'ENOSPC' ? ': raise the sysctl fs.inotify.max_user_watches' : '';
+        this.#log.warn(`changes in ${directory} are not seen: ${error.message}${mend}`);
+      },
+    });
   }
 
   #resize(resize: Resize | undefined): void {
@@ -387,6 +410,9 @@ export class Arbiter {
 function subjectOf({ slot, age, pid }: WorkerHandle): { worker: number; age: number; workerPid: number | undefined } {
   return { worker: slot, age, workerPid: pid };
 }
+
+const RELOADS = (directory: string): string =>
+  `TSUNICORN_RELOAD is on, for development alone: workers are replaced when a source file below ${directory} changes, and their requests get one second.`;
 
 const NO_APP = (directory: string): string =>
   `no app is configured and none was found in ${directory}: serving the built-in welcome app. Set TSUNICORN_APP, for example TSUNICORN_APP=dist/app.js`;

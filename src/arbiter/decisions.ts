@@ -33,6 +33,8 @@ export interface PoolSettings {
   readonly gracefulTimeout: number;
   readonly drainDelay: number;
   readonly crashLimit: number;
+  /** Development: what is replaced has to make room quickly. */
+  readonly reload: boolean;
 }
 
 /** `leaving` is a ready worker that is to be replaced and serves until its replacement is ready. */

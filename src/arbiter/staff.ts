@@ -49,10 +49,12 @@ export class Staff {
   /** The replacement is ready: now, and not before, the old one drains, even if the new one is outdated by now too. */
   #finishReplacements(now: number, out: Decision[]): void {
     const serving = this.#members.serving();
+    // In development a browser's event stream would hold the old code, and with it all further replacements.
+    const killAt = this.#settings.reload ? this.#stage.quickDrainBy(now) : this.#stage.drainBy(now);
     for (const old of serving) {
       if (!this.#outdated(old) || !serving.some((m) => m.slot === old.slot && m.age > old.age)) continue;
       old.reason ??= 'reload';
-      drain(old, { why: 'a newer worker took over', quick: false, killAt: this.#stage.drainBy(now) }, out);
+      drain(old, { why: 'a newer worker took over', quick: false, killAt }, out);
     }
   }
 

@@ -8,6 +8,8 @@ import type { Ending } from './ending.ts';
  * already. nginx has `keepalive_min_timeout` for the same race.
  */
 const IDLE_QUIET_MS = 1_000;
+/** The same in development, where the next worker waits for this one to end and clients are near. */
+const RELOAD_QUIET_MS = 100;
 const CHECK_MS = 50;
 
 export interface DrainOptions {
@@ -16,12 +18,16 @@ export interface DrainOptions {
   readonly ending: Ending;
   /** Idle connections are closed, and the app is told, without waiting a moment. */
   readonly quick: boolean;
+  /** Development: `TSUNICORN_RELOAD`. */
+  readonly reload: boolean;
   /** Milliseconds after which the app's signal handlers run though there are requests: a response may have no end. */
   readonly patience: number;
 }
 
 /** Resolves when no connection is left. */
-export async function drain({ connections, acceptor, ending, quick, patience }: DrainOptions): Promise<void> {
+export async function drain(options: DrainOptions): Promise<void> {
+  const { connections, acceptor, ending, quick, reload, patience } = options;
+  const quietMs = reload ? RELOAD_QUIET_MS : IDLE_QUIET_MS;
   const handlersAt = quick ? 0 : performance.now() + patience;
   connections.closeAfterResponse();
   ending.begin();
@@ -34,7 +40,7 @@ export async function drain({ connections, acceptor, ending, quick, patience }: 
 
   function check(): void {
     const now = performance.now();
-    connections.closeIdle(quick ? 0 : IDLE_QUIET_MS, now);
+    connections.closeIdle(quick ? 0 : quietMs, now);
     const hasRequests = acceptor.held > 0 || [...connections].some(({ upgraded }) => !upgraded);
     if (!hasRequests || now >= handlersAt) ending.runHandlers();
     if (connections.size === 0 && acceptor.held === 0) resolve();

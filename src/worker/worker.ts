@@ -224,9 +224,15 @@ class Worker implements OnOwnAccord {
   }
 
   async #drain(quick: boolean): Promise<void> {
-    const { gracefulTimeout, drainDelay } = this.#plan.settings;
-    const patience = (gracefulTimeout - drainDelay) * 1000 * HANDLERS_AT;
-    await drain({ connections: this.#connections, acceptor: this.#acceptor, ending: this.#ending, quick, patience });
+    const { gracefulTimeout, drainDelay, reload } = this.#plan.settings;
+    await drain({
+      connections: this.#connections,
+      acceptor: this.#acceptor,
+      ending: this.#ending,
+      quick,
+      reload,
+      patience: (gracefulTimeout - drainDelay) * 1000 * HANDLERS_AT,
+    });
     this.#drained.resolve();
   }
 

@@ -55,6 +55,7 @@ export const CASES: Record<keyof Settings, Case> = {
     bad: { 'a\u0000': CONTROL },
     accepts: 'the path of a directory',
   },
+  reload: { good: { on: true, '0': false }, bad: { '2': '', watch: '' }, accepts: BOOLEAN },
   backlog: {
     good: { '1': 1, '65535': 65535 },
     bad: { '0': '', '65536': '', '1.5': '' },

@@ -40,6 +40,7 @@ test('the defaults', () => {
   assert.deepEqual(settings, {
     app: undefined,
     chdir: '/srv/app',
+    reload: false,
     host: '0.0.0.0',
     port: 8000,
     bind: [tcp('0.0.0.0', 8000)],

@@ -20,6 +20,7 @@ export const SETTINGS: PoolSettings = {
   gracefulTimeout: 25,
   drainDelay: 0,
   crashLimit: 5,
+  reload: false,
 };
 
 /**

@@ -21,6 +21,7 @@ export const settings: PoolSettings = {
   gracefulTimeout: 6,
   drainDelay: 2,
   crashLimit: 100,
+  reload: false,
 };
 
 /** xorshift32 (Marsaglia 2003): 0 to 1. */

@@ -22,6 +22,13 @@ export const SERVING = {
     defaultMeans: 'the working directory',
     text: 'The directory of the app. Relative paths in other settings start here.',
   },
+  reload: {
+    name: 'TSUNICORN_RELOAD',
+    section: 'Application',
+    parser: boolean,
+    default: 'false',
+    text: 'For development: replaces the workers whenever a source file below `TSUNICORN_CHDIR` changes, except in `node_modules` and hidden directories. Where the new code does not load, the error is logged and the old code goes on serving.',
+  },
   host: {
     name: 'HOST',
     section: 'Listeners',
