@@ -16,6 +16,7 @@ import { inheritedSockets, Listeners } from '../platform/listeners.ts';
 import { loadNative } from '../platform/native.ts';
 import { statSync } from '../platform/node-fs.ts';
 import { NOTIFY_VARIABLES, Notifier } from '../platform/notify.ts';
+import { OomKills } from '../platform/oom.ts';
 import { startReaper } from '../platform/reaper.ts';
 import type { ArbiterSignal, Signals } from '../platform/signals.ts';
 import { askForStack } from '../platform/stack.ts';
@@ -23,7 +24,8 @@ import { readUsage } from '../platform/usage.ts';
 import { watchSources } from '../platform/watch.ts';
 import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';
-import type { Decision } from './decisions.ts';
+import { autopsy } from './autopsy.ts';
+import type { Decision, RestartReason } from './decisions.ts';
 import { History } from './history.ts';
 import { nodeFlags } from './node-flags.ts';
 import { writePidfile } from './pidfile.ts';
@@ -71,6 +73,7 @@ export class Arbiter {
   readonly #notifier: Notifier;
   readonly #native = loadNative();
   readonly #stacks: StackSource | undefined;
+  readonly #oomKills = new OomKills();
   readonly #inbox: (() => void)[] = [];
   #wake: () => void = () => {};
 
@@ -352,17 +355,27 @@ export class Arbiter {
   }
 
   #onExit(worker: WorkerHandle, exit: Exit): void {
-    this.#workers.delete(worker.age);
-    this.#telemetry.gone(worker);
-    const how = exit.error?.message ?? exit.signal ?? `exit code ${exit.code}`;
-    const why = worker.lastWords?.reason ?? how;
     const now = performance.now();
-    const bornAt = this.#pool.workers.find(({ age }) => age === worker.age)?.bornAt ?? now;
-    const reason = this.#pool.exited(worker.age, { why, fatal: worker.lastWords?.fatal ?? false }, now);
+    const { age, killedFor, heapLimitBytes } = worker;
+    const heapUsedBytes = this.#telemetry.ledger.latest(age)?.heapUsedBytes;
+    const oomKilled = exit.signal === 'SIGKILL' && this.#oomKills.explains(now);
+    const { cause, how } = autopsy({
+      exit,
+      murdered: killedFor !== undefined,
+      oomKilled,
+      heapUsedBytes,
+      heapLimitBytes,
+    });
+    this.#workers.delete(age);
+    this.#telemetry.gone(worker);
+    const { reason: why = how, fatal = false } = worker.lastWords ?? {};
+    const bornAt = this.#pool.workers.find((w) => w.age === age)?.bornAt ?? now;
+    const reason = this.#pool.exited(age, { why, fatal, oom: cause === 'oom' }, now);
     this.#history.ended(worker, { reason, how, seconds: (now - bornAt) / 1000, date: new Date() });
     if (reason) this.#telemetry.ledger.restarted(reason);
-    const failure = reason === 'crash' || reason === 'stall' || reason === 'boot';
-    this.#log[failure ? 'error' : 'info']({ ...subjectOf(worker), ...(reason && { reason }) }, `worker ended: ${how}`);
+    const level = reason && FAILURES.has(reason) ? 'error' : 'info';
+    const shown = reason === 'crash' && cause ? cause : reason;
+    this.#log[level]({ ...subjectOf(worker), ...(shown && { reason: shown }) }, `worker ended: ${how}`);
   }
 
   async #report(): Promise<void> {
@@ -413,6 +426,8 @@ function subjectOf({ slot, age, pid }: WorkerHandle): { worker: number; age: num
 
 const RELOADS = (directory: string): string =>
   `TSUNICORN_RELOAD is on, for development alone: workers are replaced when a source file below ${directory} changes, and their requests get one second.`;
+
+const FAILURES: ReadonlySet<RestartReason> = new Set(['crash', 'oom', 'stall', 'boot']);
 
 const NO_APP = (directory: string): string =>
   `no app is configured and none was found in ${directory}: serving the built-in welcome app. Set TSUNICORN_APP, for example TSUNICORN_APP=dist/app.js`;

@@ -2,7 +2,16 @@
 import type { ExitName } from '../errors.ts';
 
 /** Why a worker was replaced; the `reason` label of `tsunicorn_worker_restarts_total`. */
-export type RestartReason = 'crash' | 'stall' | 'boot' | 'max_requests' | 'rss' | 'lifetime' | 'reload' | 'resize';
+export type RestartReason =
+  | 'crash'
+  | 'oom'
+  | 'stall'
+  | 'boot'
+  | 'max_requests'
+  | 'rss'
+  | 'lifetime'
+  | 'reload'
+  | 'resize';
 
 export type Decision =
   | { readonly do: 'spawn'; readonly age: number; readonly slot: number }
@@ -53,4 +62,6 @@ export interface Ending {
   readonly why: string;
   /** Trying again cannot help: the app is missing or is not one. */
   readonly fatal: boolean;
+  /** The kernel killed it for want of memory. */
+  readonly oom?: boolean;
 }

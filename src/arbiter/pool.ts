@@ -92,8 +92,9 @@ export class Pool {
       this.#bootFailed(member, { ...ending, why: member.killedFor ?? ending.why }, now);
       return 'boot';
     }
-    const reason = member.state === 'draining' || member.killed ? member.reason : 'crash';
-    if (reason === 'crash' || reason === 'stall') this.#crashes.died(now);
+    const died = ending.oom ? 'oom' : 'crash';
+    const reason = member.state === 'draining' || member.killed ? member.reason : died;
+    if (reason === 'crash' || reason === 'oom' || reason === 'stall') this.#crashes.died(now);
     return reason;
   }
 

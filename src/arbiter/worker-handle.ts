@@ -17,6 +17,7 @@ import {
 } from '../messages.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
 import { processState } from '../platform/stack.ts';
+import { heapLimitOf } from './node-flags.ts';
 
 const ENTRY = fileURLToPath(new URL(`../main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url));
 
@@ -65,6 +66,8 @@ export class WorkerHandle {
   readonly slot: number;
   readonly age: number;
   readonly pid: number | undefined;
+  /** The limit of its old space, where that is known. */
+  readonly heapLimitBytes: number | undefined;
   /** What the worker said of its own failure before it ended. */
   lastWords: LastWords | undefined;
   /** Why the arbiter killed it. */
@@ -80,6 +83,7 @@ export class WorkerHandle {
     const { slot, age, settings, listeners, ports } = options;
     this.slot = slot;
     this.age = age;
+    this.heapLimitBytes = heapLimitOf(options.execArgv, options.env.NODE_OPTIONS);
     const plan: WorkerPlan = {
       slot,
       age,

@@ -138,3 +138,17 @@ test('a client that goes away is counted as such and leaves nothing in flight', 
   assert.equal(await server.stop(), 0);
   assert.equal(server.access.at(-1)?.status, 499);
 });
+
+test('a heap that is full is named as such, with the setting that helps', async (t) => {
+  const env = { ...quiet, TSUNICORN_WORKERS: '1', TSUNICORN_WORKER_HEAP: '128MiB' };
+  const server = await (await start(t, { app: 'heap.js', env })).ready();
+  assert.equal((await server.get('/fill')).body, 'ok');
+  const line = await server.untilLogged('its JavaScript heap was full');
+  assert.equal(line.reason, 'heap');
+  assert.equal(line.level, 'error');
+  assert.match(line.msg, /SIGABRT.*of 128MiB when it last reported.*TSUNICORN_WORKER_HEAP/);
+  assert.match(server.stderr, /JavaScript heap out of memory/);
+  await server.untilLogged('is ready', 2);
+  assert.equal(await server.metric('tsunicorn_worker_restarts_total{reason="crash"}'), 1);
+  assert.equal(await server.stop(), 0);
+});

@@ -149,7 +149,9 @@ export async function start(
   t: { after(fn: () => unknown): void },
   { app, env = {}, args = [], node = process.execPath, wrapper = [], detached = false }: StartOptions = {},
 ): Promise<TestServer> {
-  const [port, adminPort] = [await freePort(), await freePort()];
+  const port = await freePort();
+  let adminPort = port; // the kernel may give the same one again
+  while (adminPort === port) adminPort = await freePort();
   const directory = mkdtempSync(join(tmpdir(), 'tsunicorn-test-'));
   const [command = node, ...rest] = [...wrapper, node, MAIN, ...args];
   const child = spawn(command, rest, {

@@ -14,6 +14,18 @@ describe('a crash', () => {
     );
   });
 
+  it('for want of memory has a reason of its own, unless the worker was not wanted any more', () => {
+    tell([
+      ...started(2),
+      [1000, 'oom 1', 'ended oom, spawn 3@0, cover 0 by 2'],
+      [1100, 'oom 3', 'ended boot'],
+      [1200, '', 'spawn 4@0'],
+      [1300, 'ready 4, HUP', 'spawn 5@1, uncover 0 by 2'],
+      [1400, 'ready 5', 'drain 2'],
+      [1500, 'oom 2', 'ended reload, spawn 6@0'],
+    ]);
+  });
+
   it('of the worker that covers hands the cover on', () => {
     tell(
       [
@@ -87,7 +99,7 @@ describe('a crash', () => {
     tell([...deaths(9, 6000), [59_000, 'exit 10', 'ended crash, release, halt boot']], { workers: 1, crashLimit: 2 });
   });
 
-  it('counts together with stalls and uncaught exceptions', () => {
+  it('counts together with stalls, uncaught exceptions and out-of-memory kills', () => {
     tell(
       [
         ...started(2),
@@ -95,7 +107,7 @@ describe('a crash', () => {
         [1010, 'ready 3, exit 1', 'ended crash, uncover 0 by 2'],
         [1020, 'silent 3', ''],
         [31_030, 'exit 3', '+31020 kill 3, +31020 spawn 4@0, +31020 cover 0 by 2, ended stall'],
-        [31_040, 'ready 4, exit 4', 'ended crash, spawn 5@0'],
+        [31_040, 'ready 4, oom 4', 'ended oom, spawn 5@0'],
         [31_050, 'ready 5, exit 5', 'ended crash, spawn 6@0'],
         [31_060, 'ready 6, exit 6', 'ended crash, release, drain 2 quick'],
         [31_070, 'exit 2', 'ended as wanted, halt boot'],

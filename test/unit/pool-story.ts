@@ -25,7 +25,7 @@ export const SETTINGS: PoolSettings = {
 
 /**
  * Time in milliseconds, events, outcome. Events are separated by `, ` and happen before `due` is called once:
- * `ready N`, `exit N` (a crash, or the end of a drain), `fatal N` (the app cannot be loaded), `silent N` (its last beat
+ * `ready N`, `exit N` (a crash, or the end of a drain), `oom N`, `fatal N` (the app cannot be loaded), `silent N` (its last beat
  * is now), `served N COUNT`, `holds N MIB` (three reports), `limit MIB` (of resident memory), `leave N`, `broke N`, `HUP`, `TERM`, `INT`, `WINCH`, `size N`, `frozen` (the arbiter had no CPU since the row
  * before), `?` (what /readyz says), or nothing.
  *
@@ -124,8 +124,9 @@ export class Story {
       const { ready, reason } = pool.readiness();
       return [`${ready ? 'ready' : 'not ready'}: ${reason}`];
     }
-    if (what === 'exit' || what === 'fatal') {
-      const ending = what === 'exit' ? { why: 'exit code 1', fatal: false } : { why: 'no such app', fatal: true };
+    if (what === 'exit' || what === 'fatal' || what === 'oom') {
+      const why = what === 'fatal' ? 'no such app' : 'exit code 1';
+      const ending = { why, fatal: what === 'fatal', oom: what === 'oom' };
       return [`ended ${pool.exited(n, ending, now) ?? 'as wanted'}`];
     }
     const action = actions[what];
