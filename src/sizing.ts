@@ -24,6 +24,8 @@ export interface Sizing {
   heapBytes: number | undefined;
   /** Resident size above which a worker is recycled; undefined is no limit. */
   maxRss: number | undefined;
+  /** How many workers may boot at the same time: 64 at once on 2 CPUs would all be late. */
+  bootsAtOnce: number;
   /** Cores that may be used: the smallest of affinity, cpuset and quota; fractional. */
   cpus: number;
   /** One line for the log: every input and the decision. */
@@ -123,6 +125,7 @@ export function decideSizing(settings: SizingSettings, limits: Limits, signalled
     workers,
     heapBytes,
     maxRss,
+    bootsAtOnce: Math.max(1, Math.ceil(cpus - IGNORED_CPU - ROUNDING)),
     cpus,
     why: `${workers} worker${workers === 1 ? '' : 's'}: ${why.join('; ')}`,
     warning: warnings.length > 0 ? warnings.join(' ') : undefined,

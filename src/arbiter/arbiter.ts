@@ -84,8 +84,7 @@ export class Arbiter {
     this.#log = logger;
     this.#identity = identityOf(settings.user, settings.group);
     this.#sizer = new Sizer(settings, options.readLimits());
-    const { workers, maxRss } = this.#sizer.inForce;
-    this.#pool = new Pool({ ...settings, workers, maxRss }, Math.random);
+    this.#pool = new Pool({ ...settings, ...this.#sizer.inForce }, Math.random);
     // A worker that may pause has to leave its connections to the others, which only a shared socket can.
     const uncapped = settings.workerClass === 'async' && settings.workerConnections === 0;
     this.#listeners = new Listeners({ reusePort: settings.reusePort && uncapped, socketMode: settings.socketMode });
@@ -176,8 +175,7 @@ export class Arbiter {
     this.#log.info(resize.say);
     if (!resize.sizing) return;
     if (resize.sizing.warning) this.#log.warn(resize.sizing.warning);
-    this.#pool.resize(resize.sizing.workers);
-    this.#pool.limitRss(resize.sizing.maxRss);
+    this.#pool.sized(resize.sizing);
   }
 
   #reap(): () => void {

@@ -32,6 +32,8 @@ export type Decision =
 /** Times in seconds, as in the settings of the same names. */
 export interface PoolSettings {
   readonly workers: number;
+  /** How many workers may boot at the same time, from sizing. */
+  readonly bootsAtOnce: number;
   readonly maxRequests: number;
   readonly maxRequestsJitter: number;
   readonly maxWorkerLifetime: 'off' | number;

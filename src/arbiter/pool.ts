@@ -108,15 +108,17 @@ export class Pool {
     this.#crashes.forgive();
   }
 
-  /** TTIN, TTOU and sizing. Never below one. */
+  /** Never below one. */
   resize(target: number): void {
     this.#staff.target = Math.max(1, target);
     this.#noteStart();
   }
 
-  /** Sizing decided how large a worker may get, in bytes; undefined is no limit. */
-  limitRss(bytes: number | undefined): void {
-    this.#recycling.limitRss(bytes);
+  /** Sizing came to another result. */
+  sized({ workers, maxRss, bootsAtOnce }: Pick<PoolSettings, 'workers' | 'maxRss' | 'bootsAtOnce'>): void {
+    this.resize(workers);
+    this.#recycling.limitRss(maxRss);
+    this.#staff.bootsAtOnce = bootsAtOnce;
   }
 
   /** TERM. A second one changes nothing. */
@@ -190,8 +192,9 @@ export class Pool {
 
   /** When `due` has to be called next at the latest; Infinity where nothing is planned. */
   nextDeadline(now: number): number {
-    const next = Math.min(this.#stage.ends, this.#staff.nextDeadline(now), this.#deadlines.next(this.#members));
-    return this.#stage.serving ? Math.min(next, this.#recycling.nextDeadline()) : next;
+    const next = Math.min(this.#stage.ends, this.#deadlines.next(this.#members));
+    if (!this.#stage.serving) return next;
+    return Math.min(next, this.#staff.nextDeadline(now), this.#recycling.nextDeadline());
   }
 
   #noteStart(): void {

@@ -7,17 +7,28 @@ import type { Decision, PoolSettings } from './decisions.ts';
 import { drain, kill, type Member, type Members } from './members.ts';
 import type { Stage } from './stage.ts';
 
+/**
+ * A worker that boots longer than this waits for something else than a CPU, such as a database, and does not keep the
+ * others from their start: a boot takes a third of a second of CPU time.
+ */
+const BOOT_CPU_MS = 5_000;
+
 export class Staff {
   target: number;
+  /** How many may boot at the same time: more than there are CPUs only slow each other down. */
+  bootsAtOnce: number;
   generation = 0;
   readonly #settings: PoolSettings;
   readonly #members: Members;
   readonly #crashes: CrashLog;
   readonly #stage: Stage;
+  /** When the next boot no longer counts, where a slot waits for that. */
+  #roomAt = Number.POSITIVE_INFINITY;
 
   constructor(settings: PoolSettings, members: Members, crashes: CrashLog, stage: Stage) {
     this.#settings = settings;
     this.target = settings.workers;
+    this.bootsAtOnce = settings.bootsAtOnce;
     this.#members = members;
     this.#crashes = crashes;
     this.#stage = stage;
@@ -31,19 +42,28 @@ export class Staff {
   }
 
   nextDeadline(now: number): number {
-    return this.#crashes.retryAt > now ? this.#crashes.retryAt : Number.POSITIVE_INFINITY;
+    return this.#crashes.retryAt > now ? Math.min(this.#crashes.retryAt, this.#roomAt) : this.#roomAt;
   }
 
   #spawnMissing(now: number, out: Decision[]): void {
+    this.#roomAt = Number.POSITIVE_INFINITY;
     if (now < this.#crashes.retryAt) return;
-    const here = new Set(
-      this.#members
-        .alive('booting', 'ready', 'leaving')
-        // One that is killed for not getting ready is still to be heard of: the next one waits for that, and its turn.
-        .filter((m) => !m.killed || (m.state === 'booting' && m.reason === 'boot'))
-        .map((m) => m.slot),
-    );
-    for (let slot = 0; slot < this.target; slot++) if (!here.has(slot)) this.#spawn(slot, now, out);
+    const staff = this.#members
+      .alive('booting', 'ready', 'leaving')
+      // One that is killed for not getting ready is still to be heard of: the next one waits for that, and its turn.
+      .filter((m) => !m.killed || (m.state === 'booting' && m.reason === 'boot'));
+    const here = new Set(staff.map((m) => m.slot));
+    const boots = staff.filter((m) => m.state === 'booting').map((m) => m.bornAt + BOOT_CPU_MS);
+    let busy = boots.filter((end) => end > now).length;
+    for (let slot = 0; slot < this.target; slot++) {
+      if (here.has(slot)) continue;
+      if (busy >= this.bootsAtOnce) {
+        this.#roomAt = Math.min(now + BOOT_CPU_MS, ...boots.filter((end) => end > now));
+        return;
+      }
+      this.#spawn(slot, now, out);
+      busy++;
+    }
   }
 
   /** The replacement is ready: now, and not before, the old one drains, even if the new one is outdated by now too. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { start } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
 test('serves, logs, counts and stops with 0', async (t) => {
   const server = await (await start(t, { app: 'basic.js' })).ready();
@@ -55,4 +56,20 @@ test('signals to the whole process group are the arbiter’s to answer', async (
   process.kill(-server.pid, 'SIGTERM');
   assert.equal((await slow).status, 200);
   assert.equal((await server.exited).code, 0);
+});
+
+test('on one CPU workers boot one after another, and the server is ready when all are', async (t) => {
+  const server = await start(t, {
+    app: 'basic.js',
+    wrapper: ['taskset', '-c', '0'],
+    env: { TSUNICORN_WORKERS: '4', TSUNICORN_LOG_LEVEL: 'debug' },
+  });
+  const answer = await waitFor('it is ready', async () => {
+    const now = await server.admin('/readyz').catch(() => undefined);
+    return now?.status === 200 && now;
+  });
+  assert.match(answer.body, /4 of 4 workers are ready/);
+  const steps = server.log.map(({ msg }) => /^worker (boots|is ready)/.exec(msg)?.[1]).filter((step) => step);
+  assert.deepEqual(steps, ['boots', 'is ready', 'boots', 'is ready', 'boots', 'is ready', 'boots', 'is ready']);
+  assert.equal(await server.stop(), 0);
 });

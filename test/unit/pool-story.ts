@@ -11,6 +11,7 @@ const MIB = 2 ** 20;
 
 export const SETTINGS: PoolSettings = {
   workers: 2,
+  bootsAtOnce: 64,
   maxRequests: 0,
   maxRequestsJitter: 0,
   maxWorkerLifetime: 'off',
@@ -105,7 +106,7 @@ export class Story {
       holds: () => {
         for (let i = 0; i < 3; i++) pool.report(n, { served: 0, rssBytes: amount * MIB });
       },
-      limit: () => pool.limitRss(n * MIB),
+      limit: () => pool.sized({ workers: pool.target, maxRss: n * MIB, bootsAtOnce: 64 }),
       leave: () => pool.leave(n, 'reload'),
       broke: () => pool.broke(n, now),
       silent: () => {

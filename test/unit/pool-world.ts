@@ -10,8 +10,12 @@ import { inWords } from './pool-story.ts';
 /** From SIGKILL to the report of the end, at most. */
 export const LATENCY_MS = 50;
 
+/** A boot that takes longer does not keep others from theirs. */
+const BOOT_CPU_MS = 5000;
+
 export const settings: PoolSettings = {
   workers: 4,
+  bootsAtOnce: 2,
   maxRequests: 40,
   maxRequestsJitter: 20,
   maxWorkerLifetime: 'off',
@@ -208,6 +212,10 @@ export class World {
     const { pool, now } = this;
     if (this.halted !== undefined) return;
     assert.ok(pool.nextDeadline(now) > now, 'a deadline is left behind, and the loop would spin');
+    const booting = pool.workers.filter(({ age, state, bornAt }) => {
+      return state === 'booting' && now - bornAt < BOOT_CPU_MS && !this.#processes.get(age)?.writtenOff;
+    });
+    assert.ok(booting.length <= settings.bootsAtOnce, `${booting.length} boot at once`);
     const counted = [...this.#processes.values()].filter((p) => !p.writtenOff);
     assert.ok(
       counted.length <= pool.target + 1 || pool.stopping,

@@ -16,6 +16,44 @@ describe('the start', () => {
     );
   });
 
+  it('lets no more boot at the same time than it may', () => {
+    tell(
+      [
+        [0, '', 'spawn 1@0, spawn 2@1'],
+        [300, 'ready 2, ?', 'not ready: starting: 1 of 5 workers are ready, spawn 3@2'],
+        [310, 'ready 1', 'spawn 4@3'],
+        [600, 'ready 3', 'spawn 5@4'],
+        [610, 'ready 4', ''],
+        [900, 'ready 5, ?', 'ready: 5 of 5 workers are ready'],
+      ],
+      { workers: 5, bootsAtOnce: 2 },
+    );
+  });
+
+  it('does not let boots that wait for something keep the others from theirs', () => {
+    tell(
+      [
+        [0, '', 'spawn 1@0'],
+        [4999, '', ''],
+        [12_000, '', '+5000 spawn 2@1, +10000 spawn 3@2'],
+        [12_100, 'ready 3', ''],
+      ],
+      { workers: 3, bootsAtOnce: 1 },
+    );
+  });
+
+  it('does not count a boot that was killed', () => {
+    tell(
+      [
+        [0, '', 'spawn 1@0'],
+        [2000, '', 'kill 1, spawn 2@0'],
+        [2010, 'exit 1', 'ended boot'],
+        [2500, 'ready 2', 'spawn 3@1'],
+      ],
+      { workers: 2, bootsAtOnce: 1, bootTimeout: 2 },
+    );
+  });
+
   it('ignores what it does not know: other ages, a second ready, a leave and an exception of a booting worker', () => {
     tell([
       [0, '', 'spawn 1@0, spawn 2@1'],

@@ -73,6 +73,20 @@ describe('workers', () => {
   }
 });
 
+describe('boots at the same time', () => {
+  for (const [cpus, boots] of [
+    [0.2, 1],
+    [1, 1],
+    [1.1, 1],
+    [1.5, 2],
+    [8, 8],
+  ] as const) {
+    it(`with ${cpus} CPUs: ${boots}`, () => {
+      assert.equal(decide({ workers: 64 }, { quotaCores: cpus }).bootsAtOnce, boots);
+    });
+  }
+});
+
 describe('cpus', () => {
   it('are the smallest of affinity, cpuset and quota', () => {
     assert.equal(decide({}, { affinityCpus: 4, cpusetCpus: 3, quotaCores: 2.5 }).cpus, 2.5);
