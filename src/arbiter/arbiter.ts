@@ -114,7 +114,11 @@ export class Arbiter {
       await this.#start(undo);
       for (;;) {
         for (const event of this.#inbox.splice(0)) event();
-        for (const decision of this.#pool.due(performance.now())) await this.#perform(decision);
+        const now = performance.now();
+        for (const age of this.#pool.suspects(now)) {
+          this.#pool.waited(age, this.#workers.get(age)?.cpuWait?.take(now) ?? 0, now);
+        }
+        for (const decision of this.#pool.due(now)) await this.#perform(decision);
         this.#notifier.update(this.#pool.serviceState, this.#pool.readiness().reason);
         await this.#sleep();
       }
@@ -315,7 +319,10 @@ export class Arbiter {
     const now = performance.now();
     const { age } = worker;
     // The others say that the worker can answer, not that its time for a request is not over (class sync).
-    if (message.type !== 'report' && message.type !== 'app report') this.#pool.beat(age, now);
+    if (message.type !== 'report' && message.type !== 'app report') {
+      this.#pool.beat(age, now);
+      worker.cpuWait?.take(now); // what it waited before is of no consequence
+    }
     switch (message.type) {
       case 'waiting':
         return this.#pool.waits(age, message.for);

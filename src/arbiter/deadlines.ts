@@ -46,6 +46,20 @@ export class Deadlines {
     return next;
   }
 
+  /** Workers that are about to be condemned for being slow: who knows of an excuse says so now, see `waited`. */
+  *suspects(members: Members, now: number): Iterable<number> {
+    for (const m of members) {
+      const { at, reason } = this.of(m);
+      if (!m.killed && now >= at && (reason === 'stall' || reason === 'boot')) yield m.age;
+    }
+  }
+
+  /** The worker could not run for `ms` of its silence: the CPU quota was used up, or others had the CPU. */
+  waited(m: Member, ms: number, now: number): void {
+    m.lastBeat = Math.min(m.lastBeat + ms, now);
+    m.bootBy += ms;
+  }
+
   /** A machine that was suspended, or an arbiter that got no CPU, murders nobody: the gap is given to every worker. */
   forgiveStarvation(members: Members, now: number): void {
     const before = this.#lastDue ?? now;
@@ -53,7 +67,7 @@ export class Deadlines {
     this.#lastDue = now;
     if (gap <= STARVED_MS) return;
     for (const m of members) {
-      if (m.lastBeat <= before) m.lastBeat += gap;
+      if (m.lastBeat <= before) m.lastBeat = Math.min(m.lastBeat + gap, now);
       if (m.bornAt <= before) m.bootBy += gap;
       // Of a stop the deadline stands: stopBy is the orchestrator's patience.
       if (m.state === 'draining') m.killAt = Math.min(m.killAt + gap, now + this.#settings.gracefulTimeout * 1000);

@@ -61,6 +61,12 @@ export class Pool {
     if (member) member.lastBeat = now;
   }
 
+  /** The worker wanted to run and could not for so many milliseconds since its last beat, or since the last call. */
+  waited(age: number, ms: number, now: number): void {
+    const member = this.#members.get(age);
+    if (member) this.#deadlines.waited(member, ms, now);
+  }
+
   /** The worker says how worn it is. */
   report(age: number, wear: Wear): void {
     const member = this.#members.get(age);
@@ -170,6 +176,11 @@ export class Pool {
   }
 
   // --- what is to be done ---
+
+  /** To be asked before `due`: ages of workers that are late, unless they waited for a CPU (`waited`). */
+  suspects(now: number): readonly number[] {
+    return [...this.#deadlines.suspects(this.#members, now)];
+  }
 
   due(now: number): Decision[] {
     const out = this.#pending.splice(0);

@@ -15,6 +15,7 @@ import {
   type WorkerPlan,
   type WorkerSettings,
 } from '../messages.ts';
+import { CpuWait } from '../platform/cpu-wait.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
 import { processState } from '../platform/stack.ts';
 import { heapLimitOf } from './node-flags.ts';
@@ -78,6 +79,8 @@ export class WorkerHandle {
   heapSizeLimitBytes: number | undefined;
   readonly #child: ChildProcess;
   #stacks: StackSource | undefined;
+  /** Undefined where there is no process. */
+  readonly cpuWait: CpuWait | undefined;
 
   constructor(options: SpawnOptions, events: WorkerEvents) {
     const { slot, age, settings, listeners, ports } = options;
@@ -100,6 +103,7 @@ export class WorkerHandle {
       ...(options.gid === undefined ? {} : { gid: options.gid }),
     });
     this.pid = this.#child.pid;
+    this.cpuWait = this.pid === undefined ? undefined : new CpuWait(this.pid, performance.now());
 
     let ended = false;
     const end = (exit: Exit): void => {

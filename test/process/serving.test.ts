@@ -69,6 +69,7 @@ test('on one CPU workers boot one after another, and the server is ready when al
     return now?.status === 200 && now;
   });
   assert.match(answer.body, /4 of 4 workers are ready/);
+  await server.untilLogged('worker is ready', 4);
   const steps = server.log.map(({ msg }) => /^worker (boots|is ready)/.exec(msg)?.[1]).filter((step) => step);
   assert.deepEqual(steps, ['boots', 'is ready', 'boots', 'is ready', 'boots', 'is ready', 'boots', 'is ready']);
   assert.equal(await server.stop(), 0);

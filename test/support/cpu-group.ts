@@ -1,6 +1,7 @@
 /** A real CPU quota: a child of the cgroup v1 cpu hierarchy. The `memory` hierarchy is never touched. */
-import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isRunning } from './server.ts';
 import { waitFor } from './wait.ts';
 
 export const CPU_V1 = '/sys/fs/cgroup/cpu';
@@ -17,7 +18,7 @@ export class CpuGroup {
     this.#directory = directory;
   }
 
-  /** Undefined where this machine has none to give. `t.after` removes it, once all that was in it has ended. */
+  /** Undefined where this machine has none to give. `t.after` ends what is in it, and removes it. */
   static make(t: { after(fn: () => unknown): void }, cores: number): CpuGroup | undefined {
     const directory = join(CPU_V1, `tsunicorn-test-${process.pid}-${Date.now()}-${made++}`);
     try {
@@ -26,7 +27,11 @@ export class CpuGroup {
     } catch {
       return undefined;
     }
-    t.after(() => waitFor(`${directory} is removed`, () => removed(directory)));
+    t.after(() => {
+      // Where the test failed its server is still there, and its own hook may be due only after this one.
+      for (const pid of members(directory)) process.kill(pid, 'SIGKILL');
+      return waitFor(`${directory} is removed`, () => removed(directory));
+    });
     const group = new CpuGroup(directory);
     group.setQuota(cores);
     return group;
@@ -40,6 +45,11 @@ export class CpuGroup {
   get wrapper(): string[] {
     return ['sh', '-c', `echo $$ > ${this.#directory}/cgroup.procs && exec "$@"`, 'sh'];
   }
+}
+
+function members(directory: string): number[] {
+  const pids = readFileSync(join(directory, 'cgroup.procs'), 'utf8').split('\n').map(Number);
+  return pids.filter((pid) => pid > 0 && isRunning(pid));
 }
 
 function removed(directory: string): boolean {

@@ -1,5 +1,6 @@
+import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { started, tell } from './pool-story.ts';
+import { SETTINGS, Story, started, tell } from './pool-story.ts';
 
 describe('an arbiter that got no CPU for more than two seconds', () => {
   it('gives the gap to workers that were silent before', () => {
@@ -50,5 +51,56 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
       [29_100, '', ''],
       [31_100, 'frozen', 'kill 1, spawn 3@0, cover 0 by 2'],
     ]);
+  });
+});
+
+describe('a worker that waited for a CPU', () => {
+  it('is given that time, and no more', () => {
+    tell([
+      ...started(2),
+      [1000, 'silent 1', ''],
+      [31_000, 'waited 1 20000', ''],
+      [51_000, 'waited 1 15000', ''],
+      [67_000, '', '+66000 kill 1, +66000 spawn 3@0, +66000 cover 0 by 2'],
+    ]);
+  });
+
+  it('has it for its boot too', () => {
+    tell(
+      [
+        [0, '', 'spawn 1@0'],
+        [60_000, 'waited 1 30000', ''],
+        [90_100, '', '+90000 kill 1, +90000 spawn 2@0'],
+      ],
+      {
+        workers: 1,
+      },
+    );
+  });
+
+  it('has no credit for later: a beat ends the account', () => {
+    tell([
+      ...started(2),
+      [1000, 'waited 1 600000', ''],
+      [1000, 'silent 1', ''],
+      [31_100, '', '+31000 kill 1, +31000 spawn 3@0, +31000 cover 0 by 2'],
+    ]);
+  });
+
+  it('has no more time to drain, which is somebody else’s patience', () => {
+    tell([...started(1), [1000, 'TERM', 'closing 1, release, drain 1'], [26_000, 'waited 1 9000', 'kill 1']], {
+      workers: 1,
+    });
+  });
+
+  it('is asked about when it is late, and not before', () => {
+    const story = new Story({ ...SETTINGS, workers: 2, bootsAtOnce: 2 });
+    story.at(0, '');
+    story.at(0, 'ready 1, silent 1');
+    assert.deepEqual(story.pool.suspects(29_999), []);
+    assert.deepEqual(story.pool.suspects(30_000), [1]);
+    assert.deepEqual(story.pool.suspects(60_000), [1, 2]);
+    assert.deepEqual(story.at(30_000, '').slice(0, 1), ['kill 1']);
+    assert.deepEqual(story.pool.suspects(30_000), []);
   });
 });

@@ -27,7 +27,7 @@ export const SETTINGS: PoolSettings = {
 /**
  * Time in milliseconds, events, outcome. Events are separated by `, ` and happen before `due` is called once:
  * `ready N`, `exit N` (a crash, or the end of a drain), `oom N`, `fatal N` (the app cannot be loaded), `silent N` (its last beat
- * is now), `served N COUNT`, `holds N MIB` (three reports), `limit MIB` (of resident memory), `leave N`, `broke N`, `HUP`, `TERM`, `INT`, `WINCH`, `size N`, `frozen` (the arbiter had no CPU since the row
+ * is now), `waited N MS` (for a CPU), `served N COUNT`, `holds N MIB` (three reports), `limit MIB` (of resident memory), `leave N`, `broke N`, `HUP`, `TERM`, `INT`, `WINCH`, `size N`, `frozen` (the arbiter had no CPU since the row
  * before), `?` (what /readyz says), or nothing.
  *
  * The outcome is what events answered and what was decided, in order. What fell due since the row before comes first,
@@ -102,6 +102,7 @@ export class Story {
     const [n = Number.NaN, amount = Number.NaN] = numbers.map(Number);
     const actions: Record<string, () => void> = {
       ready: () => pool.ready(n, now),
+      waited: () => pool.waited(n, amount, now),
       served: () => pool.report(n, { served: amount, rssBytes: 0 }),
       holds: () => {
         for (let i = 0; i < 3; i++) pool.report(n, { served: 0, rssBytes: amount * MIB });
