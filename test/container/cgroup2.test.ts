@@ -74,6 +74,8 @@ suite('under cgroup v2', { skip: skipReason() }, () => {
     }
     const served = { cpu: 0.5, memory: 256, env: ['TSUNICORN_WORKERS_PER_CPU=4', 'TSUNICORN_WORKER_MEMORY=64MiB'] };
     writeFileSync(join(folder, 'serve.json'), bundle(spec, 'serve', served, node));
+    const eats = { cpu: 1, memory: 256, env: ['TSUNICORN_WORKERS=1'] };
+    writeFileSync(join(folder, 'eat.json'), bundle(spec, 'eat', eats, node));
 
     const tar = join(DIRECTORY, 'rootfs.tar');
     const name = `tsunicorn-export-${process.pid}`;
@@ -107,6 +109,17 @@ suite('under cgroup v2', { skip: skipReason() }, () => {
     // 0.75 × (256 − 64) ÷ 2
     assert.equal(text.match(/--max-old-space-size=72 /g)?.length, 2, text);
     assert.match(text, /"pid":1,.*"msg":"stopped as asked"/);
+    assert.equal(exit, 0);
+  });
+
+  test('names the out-of-memory killer, and goes on', () => {
+    const { text, exit } = said.get('eat') ?? assert.fail(console_.slice(-3000));
+    assert.match(text, /tsunicorn_worker_restarts_total\{reason="oom"\} 1/, text);
+    assert.match(
+      text,
+      /"reason":"oom","msg":"worker ended: SIGKILL, from the kernel, as the memory limit was reached: /,
+    );
+    assert.equal(text.match(/worker is ready/g)?.length, 2, text);
     assert.equal(exit, 0);
   });
 });

@@ -4,7 +4,8 @@
 #
 # usage: guest.sh DIRECTORY ROOTFS.tar CASES
 #   CASES is a folder of crun configurations, NAME.json each; what they print comes out between lines "=== NAME" and
-#   "=== exit STATUS". A case whose name begins with "serve" gets SIGTERM once it is ready.
+#   "=== exit STATUS". A case whose name begins with "serve" gets SIGTERM once it is ready, one that begins with "eat"
+#   once it has been made to eat all its memory and is ready again.
 set -euo pipefail
 dir=$1 tar=$2 cases=$3
 work=$dir/guest
@@ -52,6 +53,17 @@ for file in /cases/*.json; do
       i=0
       until wget -qO- http://127.0.0.1:9464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
       for pid in $(cat "/sys/fs/cgroup/$name/cgroup.procs"); do tr '\0' ' ' <"/proc/$pid/cmdline"; echo; done
+      crun kill "$name" TERM
+      wait $!
+      ;;
+    eat*)
+      crun --cgroup-manager=cgroupfs run -f "$file" "$name" </dev/null 2>&1 &
+      i=0
+      until wget -qO- http://127.0.0.1:9464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
+      wget -qO- http://127.0.0.1:8000/eat || true
+      i=0
+      until wget -qO- http://127.0.0.1:9464/metrics | grep '^tsunicorn_worker_restarts_total{reason="oom"} 1' || [ $i -ge 100 ]; do i=$((i + 1)); sleep 0.2; done
+      until wget -qO- http://127.0.0.1:9464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
       crun kill "$name" TERM
       wait $!
       ;;
