@@ -2,7 +2,6 @@
  * The arbiter's loop: handle what was signalled and reported → ask the pool what is due → do it → sleep until the next
  * deadline. It binds, spawns, watches and reports; it never touches a request.
  */
-import { relative } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Logger } from 'pino';
 import { type AdminSource, serveAdmin } from '../admin/admin.ts';
@@ -21,7 +20,6 @@ import { startReaper } from '../platform/reaper.ts';
 import type { ArbiterSignal, Signals } from '../platform/signals.ts';
 import { askForStack } from '../platform/stack.ts';
 import { readUsage } from '../platform/usage.ts';
-import { watchSources } from '../platform/watch.ts';
 import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';
 import { autopsy } from './autopsy.ts';
@@ -30,6 +28,7 @@ import { History } from './history.ts';
 import { nodeFlags } from './node-flags.ts';
 import { writePidfile } from './pidfile.ts';
 import { Pool } from './pool.ts';
+import { reloadOnChange } from './reload-on-change.ts';
 import { type Resize, Sizer } from './sizer.ts';
 import { type StatusSources, statusOf } from './status.ts';
 import { Telemetry } from './telemetry.ts';
@@ -154,23 +153,11 @@ export class Arbiter {
   }
 
   #reloadOnChange(): () => void {
-    const { chdir, accessLog, errorLog } = this.#settings;
-    const { NODE_ENV } = this.#options.process.env;
-    this.#log.warn(RELOADS(chdir) + (NODE_ENV === 'production' ? ' NODE_ENV is production here: unset it.' : ''));
-    return watchSources({
-      directory: chdir,
-      ignore: new Set([accessLog, errorLog]),
-      changed: (files) => {
-        this.#enqueue(() => {
-          const [first = '', ...others] = files.map((file) => relative(chdir, file));
-          this.#log.info(`${first}${others.length > 0 ? ` and ${others.length} more` : ''} changed: reloading`);
-          this.#pool.reload(this.#sizer.inForce.workers);
-        });
-      },
-      failed: (directory, error) => {
-        const mend = error.code === 'ENOSPC' ? ': raise the sysctl fs.inotify.max_user_watches' : '';
-        this.#log.warn(`changes in ${directory} are not seen: ${error.message}${mend}`);
-      },
+    return reloadOnChange({
+      settings: this.#settings,
+      env: this.#options.process.env,
+      log: this.#log,
+      reload: () => this.#enqueue(() => this.#pool.reload(this.#sizer.inForce.workers)),
     });
   }
 
@@ -428,9 +415,6 @@ export class Arbiter {
 function subjectOf({ slot, age, pid }: WorkerHandle): { worker: number; age: number; workerPid: number | undefined } {
   return { worker: slot, age, workerPid: pid };
 }
-
-const RELOADS = (directory: string): string =>
-  `TSUNICORN_RELOAD is on, for development alone: workers are replaced when a source file below ${directory} changes, and their requests get one second.`;
 
 const FAILURES: ReadonlySet<RestartReason> = new Set(['crash', 'oom', 'stall', 'boot']);
 

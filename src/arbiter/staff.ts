@@ -53,7 +53,7 @@ export class Staff {
       // One that is killed for not getting ready is still to be heard of: the next one waits for that, and its turn.
       .filter((m) => !m.killed || (m.state === 'booting' && m.reason === 'boot'));
     const here = new Set(staff.map((m) => m.slot));
-    const boots = staff.filter((m) => m.state === 'booting').map((m) => m.bornAt + BOOT_CPU_MS);
+    const boots = staff.filter((m) => m.state === 'booting' && !m.killed).map((m) => m.bornAt + BOOT_CPU_MS);
     let busy = boots.filter((end) => end > now).length;
     for (let slot = 0; slot < this.target; slot++) {
       if (here.has(slot)) continue;

@@ -70,7 +70,7 @@ describe('a worker that waited for a CPU', () => {
       [
         [0, '', 'spawn 1@0'],
         [60_000, 'waited 1 30000', ''],
-        [90_100, '', '+90000 kill 1, +90000 spawn 2@0'],
+        [90_100, '', '+90000 kill 1'],
       ],
       {
         workers: 1,

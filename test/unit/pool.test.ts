@@ -46,9 +46,9 @@ describe('the start', () => {
     tell(
       [
         [0, '', 'spawn 1@0'],
-        [2000, '', 'kill 1, spawn 2@0'],
+        [2000, '', 'kill 1, spawn 2@1'],
         [2010, 'exit 1', 'ended boot'],
-        [2500, 'ready 2', 'spawn 3@1'],
+        [2500, 'ready 2', 'spawn 3@0'],
       ],
       { workers: 2, bootsAtOnce: 1, bootTimeout: 2 },
     );

@@ -1,0 +1,34 @@
+/** `TSUNICORN_RELOAD`: what the arbiter says and does about source files that change, for development. */
+import { relative } from 'node:path';
+import type { Logger } from 'pino';
+import type { Settings } from '../config/settings.ts';
+import { watchSources } from '../platform/watch.ts';
+
+export interface ReloadOptions {
+  readonly settings: Pick<Settings, 'chdir' | 'accessLog' | 'errorLog'>;
+  readonly env: NodeJS.ProcessEnv;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
+  readonly reload: () => void;
+}
+
+/** Watches until the returned function is called. */
+export function reloadOnChange({ settings, env, log, reload }: ReloadOptions): () => void {
+  const { chdir, accessLog, errorLog } = settings;
+  log.warn(RELOADS(chdir) + (env.NODE_ENV === 'production' ? ' NODE_ENV is production here: unset it.' : ''));
+  return watchSources({
+    directory: chdir,
+    ignore: new Set([accessLog, errorLog]),
+    changed: (files) => {
+      const [first = '', ...others] = files.map((file) => relative(chdir, file));
+      log.info(`${first}${others.length > 0 ? ` and ${others.length} more` : ''} changed: reloading`);
+      reload();
+    },
+    failed: (directory, error) => {
+      const mend = error.code === 'ENOSPC' ? ': raise the sysctl fs.inotify.max_user_watches' : '';
+      log.warn(`changes in ${directory} are not seen: ${error.message}${mend}`);
+    },
+  });
+}
+
+const RELOADS = (directory: string): string =>
+  `TSUNICORN_RELOAD is on, for development alone: workers are replaced when a source file below ${directory} changes, and their requests get one second.`;
