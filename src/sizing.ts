@@ -164,7 +164,8 @@ function rssPerWorker(
 ): number | undefined {
   if (typeof setting === 'number') return setting;
   if (setting === 'off' || memoryBytes === undefined) return undefined;
-  return Math.max(MIN_RSS_BYTES, Math.floor((RSS_SHARE * (memoryBytes - ARBITER_BYTES)) / workers));
+  const share = (RSS_SHARE * (memoryBytes - ARBITER_BYTES)) / workers;
+  return Math.max(MIN_RSS_BYTES, Math.floor(share / MIB) * MIB);
 }
 
 const decimal = (value: number): string => String(Number(value.toFixed(3)));

@@ -67,7 +67,7 @@ export class Deadlines {
     this.#lastDue = now;
     if (gap <= STARVED_MS) return;
     for (const m of members) {
-      if (m.lastBeat <= before) m.lastBeat = Math.min(m.lastBeat + gap, now);
+      if (m.lastBeat <= before) m.lastBeat += gap;
       if (m.bornAt <= before) m.bootBy += gap;
       // Of a stop the deadline stands: stopBy is the orchestrator's patience.
       if (m.state === 'draining') m.killAt = Math.min(m.killAt + gap, now + this.#settings.gracefulTimeout * 1000);

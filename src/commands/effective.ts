@@ -9,5 +9,8 @@ export function effectiveSettings(settings: Settings, sizing: Sizing): Effective
   if (settings.workerHeap === 'auto' && sizing.heapBytes !== undefined) {
     effective.workerHeap = { value: SETTINGS.workerHeap.parser.format(sizing.heapBytes), origin: 'cgroup' };
   }
+  if (settings.maxWorkerRss === 'auto' && sizing.maxRss !== undefined) {
+    effective.maxWorkerRss = { value: SETTINGS.maxWorkerRss.parser.format(sizing.maxRss), origin: 'cgroup' };
+  }
   return effective;
 }

@@ -17,16 +17,27 @@ interface Case {
   readonly env?: readonly string[];
   /** Undefined where the limits decide nothing. */
   readonly heap: string | undefined;
+  /** Resident size above which a worker is recycled. */
+  readonly rss?: string;
   readonly workers: string;
 }
 
 const CASES: readonly Case[] = [
   { name: 'cpu-1', cpu: 1, workers: '1', heap: undefined },
   { name: 'cpu-half', cpu: 0.5, env: ['TSUNICORN_WORKERS_PER_CPU=4'], workers: '2', heap: undefined },
-  // 0.75 × (256 − 64) = 144
-  { name: 'memory', cpu: 1, memory: 256, workers: '1', heap: '144MiB' },
-  // ceil(4 − 0.1) = 4 are asked for; (0.9 × 512 − 64) ÷ 128 = 3.1 have room; 0.75 × (512 − 64) ÷ 3 = 112
-  { name: 'memory-bound', cpu: 1, memory: 512, env: ['TSUNICORN_WORKERS_PER_CPU=4'], workers: '3', heap: '112MiB' },
+  // 0.75 × (256 − 64) = 144; 0.9 × (256 − 64) = 172.8
+  { name: 'memory', cpu: 1, memory: 256, workers: '1', heap: '144MiB', rss: '172MiB' },
+  // ceil(4 − 0.1) = 4 are asked for; (0.9 × 512 − 64) ÷ 128 = 3.1 have room; 0.75 × (512 − 64) ÷ 3 = 112;
+  // 0.9 × (512 − 64) ÷ 3 = 134, below the least
+  {
+    name: 'memory-bound',
+    cpu: 1,
+    memory: 512,
+    env: ['TSUNICORN_WORKERS_PER_CPU=4'],
+    workers: '3',
+    heap: '112MiB',
+    rss: '160MiB',
+  },
 ];
 
 /** What crun wants, from its own default. */
@@ -94,11 +105,12 @@ suite('under cgroup v2', { skip: skipReason() }, () => {
     assert.match(console_, /^controllers:.* cpu .*memory/m);
   });
 
-  for (const { name, workers, heap } of CASES) {
+  for (const { name, workers, heap, rss } of CASES) {
     test(`${name}: ${workers} workers, heap ${heap ?? 'left to V8'}`, () => {
       const config = JSON.parse(said.get(name)?.text ?? assert.fail(console_.slice(-3000)));
       assert.deepEqual(config.TSUNICORN_WORKERS, { value: workers, origin: 'cgroup' });
       assert.deepEqual(config.TSUNICORN_WORKER_HEAP.value, heap ?? 'auto');
+      assert.deepEqual(config.TSUNICORN_MAX_WORKER_RSS.value, rss ?? 'auto');
     });
   }
 

@@ -65,6 +65,15 @@ describe('a worker that waited for a CPU', () => {
     ]);
   });
 
+  it('does not get it twice where the arbiter waited as well, nor more than there was', () => {
+    tell([
+      ...started(2),
+      [1000, 'silent 1', ''],
+      [101_000, 'frozen, waited 1 120000', ''],
+      [132_000, '', '+131000 kill 1, +131000 spawn 3@0, +131000 cover 0 by 2'],
+    ]);
+  });
+
   it('has it for its boot too', () => {
     tell(
       [
