@@ -142,6 +142,7 @@ describe('a fetch handler', () => {
     const answer = await rawRequest(server.port, 'POST /upload', { 'Transfer-Encoding': 'chunked' }, chunk.repeat(80));
     assert.equal(answer.status, 413);
     assert.equal((await server.get('/')).body, 'hello');
+    assert.deepEqual(server.logged('the request handler failed'), [], 'the handler did nothing wrong');
   });
 
   test('that throws, or returns no Response, is a 500 with the request’s id in the log', async () => {

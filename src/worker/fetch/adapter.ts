@@ -23,8 +23,8 @@ export function adaptFetch(fetch: FetchHandler, label: string, forwardedAllowIps
       if (!isResponse(response)) throw new TypeError(`${label} returned ${nameOf(response)} and no Response`);
       await sendResponse(response, outgoing, label);
     } catch (error) {
-      // The client went away, and what the handler did for it was aborted: nothing failed.
-      if (outgoing.destroyed && isAbort(error)) return;
+      // The client went away, or was answered by tsunicorn, and what the handler did for it was aborted: nothing failed.
+      if ((outgoing.destroyed || outgoing.writableEnded) && isAbort(error)) return;
       throw error;
     }
   };

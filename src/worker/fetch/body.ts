@@ -67,7 +67,7 @@ class BodySource {
     // The response is complete and the body is not: what is left of it is in the way of the next request.
     const onFinish = (): void => {
       this.#leave();
-      controller.error(new TypeError('The response is complete, so the rest of the request is not read'));
+      controller.error(new DOMException('The response is complete, and the rest is not read', 'AbortError'));
       incoming.resume();
     };
     this.#leave = () => {
