@@ -19,8 +19,23 @@ app.get('/slow', async (request, response) => {
   response.json({ waited: ms, pid: process.pid });
 });
 
+app.get('/events', async (_request, response) => {
+  response.type('text/event-stream');
+  for (let n = 1; n <= 5 && !response.closed; n++) {
+    response.write(`data: ${JSON.stringify({ n, at: Date.now() })}\n\n`);
+    await sleep(200);
+  }
+  response.end();
+});
+
 app.post('/echo', express.json(), (request, response) => {
   response.json(request.body ?? null);
+});
+
+app.post('/upload', async (request, response) => {
+  let bytes = 0;
+  for await (const chunk of request) bytes += chunk.length;
+  response.json({ bytes });
 });
 
 // Express 5 passes a rejected promise on to its error handler, which answers 500.

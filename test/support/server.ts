@@ -92,14 +92,14 @@ export class TestServer {
     return lines[count - 1] as LogLine;
   }
 
-  async ready(): Promise<this> {
+  async ready(seconds?: number): Promise<this> {
     await waitFor(
       'the server is ready',
       async () => {
         if (this.exitCode !== undefined) throw new Error(`the server ended with ${this.exitCode}\n${this.stderr}`);
         return (await this.admin('/readyz').catch(() => undefined))?.status === 200;
       },
-      { state: () => this.stderr.slice(-4000) },
+      { state: () => this.stderr.slice(-4000), ...(seconds === undefined ? {} : { seconds }) },
     );
     return this;
   }
