@@ -48,9 +48,9 @@ for (const example of EXAMPLES) {
               failed.delete(step);
             });
           }
-          const { prints = / /, title } = example;
           const output = server.stdout + server.stderr;
-          assert.match(output, prints, `${title} printed what it has to:\n${output.slice(-4000)}`);
+          const { prints } = example;
+          assert.ok(prints?.test(output) ?? true, `${prints} is not on its output:\n${output.slice(-4000)}`);
           if (failed.size === 0) good.push(node.version);
         } finally {
           for (const step of failed) passed.delete(step);
