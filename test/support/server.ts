@@ -199,12 +199,24 @@ export function request(options: http.RequestOptions & { body?: string | Buffer 
   return promise;
 }
 
+/** Below the ports that the kernel gives to outgoing connections (ip_local_port_range, 32768 and up, ip(7)). */
+const PORTS = { from: 15_000, to: 32_000 };
+
+/**
+ * A port that nobody listens on. At random, so that test files that run at the same time rarely pick the same; and not
+ * the kernel's choice, which a client's connection may have a moment later.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = PORTS.from + Math.floor(Math.random() * (PORTS.to - PORTS.from));
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 export function childrenOf(pid: number): number[] {
