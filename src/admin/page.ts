@@ -1,6 +1,6 @@
 /** The files of the live page. They are read when somebody looks, and not kept: the arbiter's memory is small. */
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { readFile } from '../platform/node-fs.ts';
 
 const DIRECTORY = fileURLToPath(new URL('./page/', import.meta.url));
 
@@ -40,7 +40,7 @@ export async function pageFile(path: string): Promise<{ type: string; body: stri
   const [, name = '', extension = ''] = /^\/page\/([a-z]+)\.(css|js|svg)$/.exec(path) ?? (path === '/' ? HTML : []);
   if (name === '') return undefined;
   try {
-    return { type: TYPES[extension] ?? '', body: await readFile(`${DIRECTORY}${name}.${extension}`, 'utf8') };
+    return { type: TYPES[extension] ?? '', body: await readFile(`${DIRECTORY}${name}.${extension}`) };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

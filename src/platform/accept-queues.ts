@@ -2,9 +2,9 @@
  * How many connections wait in the kernel to be accepted, for each listening socket of this process. A SO_REUSEPORT
  * socket a slot has the same address as its neighbours, so sockets are told apart by their inode.
  */
-import { closeSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { join } from 'node:path/posix';
 import type { Native } from './native.ts';
+import { closeSync, openSync, readlinkSync, readSync } from './node-fs.ts';
 
 /** Listening sockets come first in /proc/net/tcp: with 50,000 connections below them the rest is not worth reading. */
 const CHUNK = 16 * 1024;

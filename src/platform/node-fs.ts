@@ -3,6 +3,8 @@
  * `fs.promises`, which loads streams and web streams. 2 MB of resident memory in the arbiter, 1 MB in a worker
  * (docs/decisions/0002-memory.md).
  */
+const fs = process.getBuiltinModule('node:fs');
+
 export const {
   closeSync,
   constants,
@@ -12,10 +14,18 @@ export const {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  readSync,
   rmSync,
   statSync,
   unlinkSync,
+  watch,
   write,
   writeFileSync,
   writeSync,
-} = process.getBuiltinModule('node:fs');
+} = fs;
+
+/** The whole of a text file, without holding up the event loop. `fs.promises` is loaded by the first call. */
+export function readFile(path: string): Promise<string> {
+  return fs.promises.readFile(path, 'utf8');
+}

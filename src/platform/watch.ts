@@ -2,8 +2,9 @@
  * Watches the source files below a directory, for development. A directory at a time, since the recursive fs.watch() of
  * Node.js on Linux would also follow every directory of node_modules.
  */
-import { type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
+import type { FSWatcher } from 'node:fs';
 import { extname, join } from 'node:path';
+import { readdirSync, statSync, watch } from './node-fs.ts';
 
 /** An editor writes a file in several steps, and a formatter or a checkout many files: their last event counts. */
 const QUIET_MS = 100;

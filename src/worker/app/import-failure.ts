@@ -1,7 +1,7 @@
 /** What went wrong where a module cannot be imported, and the cure. */
-import { existsSync, readFileSync } from 'node:fs';
 import { dirname, extname, join, relative, resolve } from 'node:path';
 import { AppLoadError } from '../../errors.ts';
+import { existsSync, readFileSync } from '../../platform/node-fs.ts';
 import { findFile } from './reference.ts';
 
 /** Codes of failures that come again however often it is tried. */
