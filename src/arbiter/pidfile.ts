@@ -1,5 +1,4 @@
 /** `TSUNICORN_PIDFILE`: the arbiter's pid for init scripts. */
-
 import { HaltServer } from '../errors.ts';
 import { readFileSync, rmSync, writeFileSync } from '../platform/node-fs.ts';
 

@@ -1,5 +1,4 @@
 /** `tsunicorn healthcheck`: asks the running server for `/readyz`; needs no shell and no curl. */
-
 import { formatBindAddress } from '../config/bind-address.ts';
 import { loadSettings } from '../config/load.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';

@@ -1,5 +1,4 @@
 /** environment → settings: everything is read and checked at once, and every problem is reported. */
-
 import { resolve } from 'node:path';
 import { ConfigError, type ConfigProblem } from '../errors.ts';
 import { readFileSync } from '../platform/node-fs.ts';

@@ -2,7 +2,6 @@
  * Puts lines together as bytes, straight into the block that is written later. No text is built on the way: pieces of
  * strings joined and copied were two thirds of what a line cost (docs/decisions/0005-hot-path.md).
  */
-
 import type { LogDestination } from './destination.ts';
 
 /** The longest escape of one UTF-16 unit: `\u00e9` in JSON. */

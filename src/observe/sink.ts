@@ -1,5 +1,4 @@
 /** The two ways in which log bytes leave this process. Neither makes anybody wait. */
-
 import net from 'node:net';
 import { closeSync, constants, fstatSync, openSync, write, writeSync } from '../platform/node-fs.ts';
 

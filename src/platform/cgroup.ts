@@ -2,7 +2,6 @@
  * Where this process's cgroup is: which directories hold its limits and its counters, nearest first.
  * v1, v2 and hybrid, with and without a cgroup namespace. cgroups(7), cgroup_namespaces(7)
  */
-
 import { join } from 'node:path/posix';
 import { type Mount, parseMountinfo } from './mountinfo.ts';
 import type { ReadFile } from './read-file.ts';

@@ -1,5 +1,4 @@
 /** Which CPUs there are and which of them this process may use. */
-
 import type { ReadFile } from './read-file.ts';
 
 /** Above any NR_CPUS the kernel can be built with (8192), so that nonsense cannot fill the memory. */

@@ -1,5 +1,4 @@
 /** `TSUNICORN_USER` and `TSUNICORN_GROUP`: whom the workers run as, by name or number (passwd(5), group(5)). */
-
 import { ConfigError } from '../errors.ts';
 import { readFileSync } from './node-fs.ts';
 

@@ -1,5 +1,4 @@
 /** What the kernel grants this process: CPUs and memory. Read at the start and again for every live resize. */
-
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path/posix';
 import { type CgroupKind, findCgroup, type Group } from './cgroup.ts';

@@ -2,7 +2,6 @@
  * Reaps orphans: processes that apps left behind and the kernel handed to this process, because it is PID 1 of a
  * container or a child subreaper (prctl(2)). Node.js waits only for what it spawned itself, so they would stay zombies.
  */
-
 import { join } from 'node:path/posix';
 import type { Logger } from 'pino';
 import type { LoadedNative, Reaped } from './native.ts';

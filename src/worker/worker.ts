@@ -1,5 +1,4 @@
 /** The inside of a worker: boot → ready → heartbeat → drain → end. */
-
 import type { IncomingMessage } from 'node:http';
 import type { RequestContext } from '../context-hook.ts';
 import { EXIT_CODES } from '../errors.ts';

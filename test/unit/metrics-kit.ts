@@ -1,5 +1,4 @@
 /** For tests of metrics: reports of workers, and what is exposed. */
-
 import type { WorkerReport } from '../../src/messages.ts';
 import { expose, type Family, type Format } from '../../src/observe/exposition.ts';
 import { METRICS } from '../../src/observe/metrics.ts';

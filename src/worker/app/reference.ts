@@ -1,5 +1,4 @@
 /** Which file `TSUNICORN_APP` means, or which one is there by convention. */
-
 import { basename, extname, resolve } from 'node:path';
 import { AppLoadError } from '../../errors.ts';
 import { existsSync, readFileSync, statSync } from '../../platform/node-fs.ts';
