@@ -24,7 +24,7 @@ async function main(command: string | undefined, args: readonly string[]): Promi
     }
     case 'worker': // started by the arbiter, with an IPC channel
       if (!process.connected) throw new HaltServer('a worker is started by the arbiter; run tsunicorn alone', 'config');
-      return await (await import('./worker/worker.ts')).runWorker(process);
+      return await (await import('./worker/run.ts')).runWorker(process);
     case 'check':
       return await (await import('./commands/check.ts')).check(process);
     case 'config':

@@ -29,6 +29,7 @@ import { nodeFlags } from './node-flags.ts';
 import { writePidfile } from './pidfile.ts';
 import { Pool } from './pool.ts';
 import { reloadOnChange } from './reload-on-change.ts';
+import { reportOnWorkers } from './report.ts';
 import { type Resize, Sizer } from './sizer.ts';
 import { type StatusSources, statusOf } from './status.ts';
 import { Telemetry } from './telemetry.ts';
@@ -40,8 +41,6 @@ const TICK_MS = 1_000;
 const REAP_MS = 5_000;
 /** An answer takes a millisecond, and more where there is no CPU for it, which may be why the worker is late. */
 const LAST_WORDS_MS = 1_000;
-/** For a report on workers that are well; an idle one has nothing to say. */
-const REPORT_MS = 250;
 
 export interface ArbiterOptions {
   readonly settings: Settings;
@@ -371,16 +370,9 @@ export class Arbiter {
   }
 
   async #report(): Promise<void> {
-    const now = performance.now();
-    const workers = this.#pool.workers.map(async ({ age, slot, state, bornAt }) => {
-      const handle = this.#workers.get(age);
-      const seconds = Math.round((now - bornAt) / 1000);
-      const where = await handle?.whereabouts(REPORT_MS);
-      const latest = this.#telemetry.ledger.latest(age);
-      return { worker: slot, age, pid: handle?.pid, state, seconds, ...latest, ...where };
-    });
-    const all = await Promise.all(workers);
-    this.#log.info({ target: this.#pool.target, ...this.#pool.readiness(), workers: all }, 'status report');
+    const sources = { pool: this.#pool, ledger: this.#telemetry.ledger, workers: this.#workers };
+    const workers = await reportOnWorkers(sources, performance.now());
+    this.#log.info({ target: this.#pool.target, ...this.#pool.readiness(), workers }, 'status report');
   }
 
   #statusSources(): StatusSources {

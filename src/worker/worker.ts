@@ -1,83 +1,43 @@
-/** The inside of a worker: boot → ready → heartbeat → drain → end. */
+/** The inside of a worker whose app has loaded: ready → heartbeat → drain → end. */
 import type { IncomingMessage } from 'node:http';
 import type { RequestContext } from '../context-hook.ts';
 import { EXIT_CODES } from '../errors.ts';
-import { STACK_FD, type ToWorker, type WorkerPlan } from '../messages.ts';
+import type { ToWorker, WorkerPlan } from '../messages.ts';
 import { AccessLog } from '../observe/access-log.ts';
 import { openDestination } from '../observe/destination.ts';
 import { jsonLines } from '../observe/json-line.ts';
-import { openServerLog, type ServerLog } from '../observe/log.ts';
+import type { ServerLog } from '../observe/log.ts';
 import { RequestIds, traceIdOf } from '../observe/request-id.ts';
 import { scan } from '../observe/seen-headers.ts';
 import { textLines } from '../observe/text-line.ts';
-import { loadNative } from '../platform/native.ts';
-import { SIGNALS } from '../platform/signals.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
 import { Acceptor } from './accept.ts';
 import { AppMetrics, loadedModules } from './app-metrics.ts';
-import { type Booted, boot } from './boot.ts';
-import { Channel } from './channel.ts';
+import type { Booted } from './boot.ts';
+import type { Channel } from './channel.ts';
 import { CLIENT_CLOSED_REQUEST, Connections } from './connections.ts';
 import { drain } from './drain.ts';
 import { Ending } from './ending.ts';
 import { forwardedClient } from './forwarded.ts';
 import { Overload } from './overload.ts';
-import { answerInstead } from './refuse.ts';
 import { Reporter } from './reporter.ts';
-import { RequestContexts } from './request-contexts.ts';
+import type { RequestContexts } from './request-contexts.ts';
+import { enforceRequestTimeout } from './request-timeout.ts';
 import { createServer, type ServerEvents } from './server.ts';
 import { Tally } from './tally.ts';
-import { type OnOwnAccord, prepareForPrograms, type Unmodified } from './unmodified/unmodified.ts';
+import type { OnOwnAccord, Unmodified } from './unmodified/unmodified.ts';
 import { Vitals } from './vitals.ts';
 
 /** Of the time for a drain: what the app's signal handlers do has the rest. */
 const HANDLERS_AT = 0.5;
-/** When the arbiter has vanished: what a drain may take beyond the graceful timeout before the kernel ends it. */
-const ORPHAN_MARGIN_S = 5;
-
-/** Runs one worker until it has drained. Resolves with its exit status. */
-export async function runWorker(process: NodeJS.Process): Promise<number> {
-  let orphaned = (): void => {};
-  const arbiter = process.ppid; // before the plan, which only a live arbiter sends: it cannot be its successor's
-  const channel = new Channel(process, () => orphaned());
-  const { native } = loadNative();
-  const plan = await channel.plan(native !== undefined && native.reportStacks(STACK_FD) === undefined);
-  const { settings, slot, age } = plan;
-  native?.dieWithParent(arbiter, Math.ceil(settings.gracefulTimeout) + ORPHAN_MARGIN_S);
-  const log = openServerLog(settings, { pid: process.pid, worker: slot, age });
-  // Held signals come first: the others have no effect, unless the app gives them one.
-  const unmodified = prepareForPrograms(process, {
-    ports: plan.ports,
-    checkOnly: plan.checkOnly,
-    warn: (message) => slot === 0 && log.logger.warn(message), // once is enough
-  });
-  for (const signal of SIGNALS) if (process.listenerCount(signal) === 0) process.on(signal, () => {});
-  try {
-    const contexts = new RequestContexts();
-    contexts.offer();
-    const booted = await boot(plan, channel, log, unmodified);
-    if (typeof booted === 'number') return booted;
-    if (!process.connected) return EXIT_CODES.failure.status; // the arbiter went while the app was loading
-    if (plan.checkOnly) {
-      await channel.sendLast({ type: 'ready', app: booted.app.name, heapSizeLimitBytes: heapLimit() });
-      return EXIT_CODES.ok.status;
-    }
-    const worker = new Worker(plan, booted, channel, log, { unmodified, contexts });
-    orphaned = () => worker.drain(false);
-    unmodified.tell(worker);
-    return await worker.run();
-  } finally {
-    unmodified.door.restore();
-  }
-}
 
 /** What is laid around the app before it is loaded. */
-interface Surroundings {
+export interface Surroundings {
   readonly unmodified: Unmodified;
   readonly contexts: RequestContexts;
 }
 
-class Worker implements OnOwnAccord {
+export class Worker implements OnOwnAccord {
   readonly #plan: WorkerPlan;
   readonly #name: string;
   readonly #channel: Channel;
@@ -168,11 +128,16 @@ class Worker implements OnOwnAccord {
     this.#acceptor.start(listeners);
     this.#channel.send({ type: 'ready', app: this.#name, heapSizeLimitBytes: heapLimit() });
     this.#reporter.start();
-    const sweep = settings.requestTimeout > 0 ? this.#enforceRequestTimeout(settings.requestTimeout * 1000) : undefined;
+    const unlimit =
+      settings.requestTimeout > 0
+        ? enforceRequestTimeout(this.#connections, settings.requestTimeout * 1000, () =>
+            this.#tally.rejected('timeout'),
+          )
+        : undefined;
     const unwatch = this.#overload?.start();
     await this.#drained.promise;
     unwatch?.();
-    clearInterval(sweep);
+    unlimit?.();
     this.#reporter.unref(); // it goes on while the app ends, and does not count as work of the app
     const status = await this.#ending.finish();
     this.#connections.dispose();
@@ -264,28 +229,13 @@ class Worker implements OnOwnAccord {
     const id = this.#ids.of(this.#connections.serialOf(request), seen);
     return { request_id: id, ...(trace !== '' && { trace_id: trace }) };
   }
-
-  #enforceRequestTimeout(limitMs: number): NodeJS.Timeout {
-    return setInterval(
-      () => {
-        const now = performance.now();
-        for (const { exchanges } of this.#connections) {
-          for (const { response, startedAt } of exchanges) {
-            if (response.headersSent || now - startedAt < limitMs) continue;
-            this.#tally.rejected('timeout');
-            answerInstead(response, 503);
-          }
-        }
-      },
-      Math.min(1_000, limitMs / 4),
-    );
-  }
 }
 
 const NO_UPGRADE = (app: string): string =>
   `a WebSocket handshake was answered with 426, or 400 where it was malformed: ${app} has no upgrade listener. Export the http.Server that the listener is on, and not the handler (this is said once a worker)`;
 
-function heapLimit(): number {
+/** V8's limit for the whole heap of this process, in bytes. */
+export function heapLimit(): number {
   return process.getBuiltinModule('node:v8').getHeapStatistics().heap_size_limit;
 }
 

@@ -1,0 +1,50 @@
+/** The process of a worker: gets its plan, prepares for whatever the app does, boots it, and has it served. */
+import { EXIT_CODES } from '../errors.ts';
+import { STACK_FD } from '../messages.ts';
+import { openServerLog } from '../observe/log.ts';
+import { loadNative } from '../platform/native.ts';
+import { SIGNALS } from '../platform/signals.ts';
+import { boot } from './boot.ts';
+import { Channel } from './channel.ts';
+import { RequestContexts } from './request-contexts.ts';
+import { prepareForPrograms } from './unmodified/unmodified.ts';
+import { heapLimit, Worker } from './worker.ts';
+
+/** When the arbiter has vanished: what a drain may take beyond the graceful timeout before the kernel ends it. */
+const ORPHAN_MARGIN_S = 5;
+
+/** Runs one worker until it has drained. Resolves with its exit status. */
+export async function runWorker(process: NodeJS.Process): Promise<number> {
+  let orphaned = (): void => {};
+  const arbiter = process.ppid; // before the plan, which only a live arbiter sends: it cannot be its successor's
+  const channel = new Channel(process, () => orphaned());
+  const { native } = loadNative();
+  const plan = await channel.plan(native !== undefined && native.reportStacks(STACK_FD) === undefined);
+  const { settings, slot, age } = plan;
+  native?.dieWithParent(arbiter, Math.ceil(settings.gracefulTimeout) + ORPHAN_MARGIN_S);
+  const log = openServerLog(settings, { pid: process.pid, worker: slot, age });
+  // Held signals come first: the others have no effect, unless the app gives them one.
+  const unmodified = prepareForPrograms(process, {
+    ports: plan.ports,
+    checkOnly: plan.checkOnly,
+    warn: (message) => slot === 0 && log.logger.warn(message), // once is enough
+  });
+  for (const signal of SIGNALS) if (process.listenerCount(signal) === 0) process.on(signal, () => {});
+  try {
+    const contexts = new RequestContexts();
+    contexts.offer();
+    const booted = await boot(plan, channel, log, unmodified);
+    if (typeof booted === 'number') return booted;
+    if (!process.connected) return EXIT_CODES.failure.status; // the arbiter went while the app was loading
+    if (plan.checkOnly) {
+      await channel.sendLast({ type: 'ready', app: booted.app.name, heapSizeLimitBytes: heapLimit() });
+      return EXIT_CODES.ok.status;
+    }
+    const worker = new Worker(plan, booted, channel, log, { unmodified, contexts });
+    orphaned = () => worker.drain(false);
+    unmodified.tell(worker);
+    return await worker.run();
+  } finally {
+    unmodified.door.restore();
+  }
+}
