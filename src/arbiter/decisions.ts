@@ -1,4 +1,4 @@
-/** What the pool decides and what it is told: the vocabulary between `pool.ts` and `arbiter.ts`. */
+/** What the pool decides and what it is told: the vocabulary between `pool.ts` and the arbiter. */
 import type { ExitName } from '../errors.ts';
 
 /** Why a worker was replaced; the `reason` label of `tsunicorn_worker_restarts_total`. */

@@ -154,3 +154,12 @@ export class WorkerHandle {
 
 /** EPIPE or ERR_IPC_CHANNEL_CLOSED: the worker ended meanwhile, and its exit is reported on its own. */
 function ignoreGone(): void {}
+
+/** How lines of the log name a worker. */
+export function subjectOf({ slot, age, pid }: WorkerHandle): {
+  worker: number;
+  age: number;
+  workerPid: number | undefined;
+} {
+  return { worker: slot, age, workerPid: pid };
+}

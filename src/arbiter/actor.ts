@@ -1,0 +1,129 @@
+/** Performs what the pool decided: the acting hand of the arbiter. */
+import type { Logger } from 'pino';
+import type { Settings } from '../config/settings.ts';
+import { HaltServer } from '../errors.ts';
+import { identityOf } from '../platform/identity.ts';
+import type { Listeners } from '../platform/listeners.ts';
+import type { LoadedNative } from '../platform/native.ts';
+import { NOTIFY_VARIABLES } from '../platform/notify.ts';
+import { askForStack } from '../platform/stack.ts';
+import type { Decision } from './decisions.ts';
+import { nodeFlags } from './node-flags.ts';
+import type { Pool } from './pool.ts';
+import type { Sizer } from './sizer.ts';
+import type { Telemetry } from './telemetry.ts';
+import { type StackSource, subjectOf, type WorkerEvents, WorkerHandle } from './worker-handle.ts';
+
+/** An answer takes a millisecond, and more where there is no CPU for it, which may be why the worker is late. */
+const LAST_WORDS_MS = 1_000;
+
+export interface ActorOptions {
+  readonly settings: Settings;
+  readonly pool: Pool;
+  readonly sizer: Sizer;
+  readonly listeners: Listeners;
+  /** By age; new ones are added. */
+  readonly workers: Map<number, WorkerHandle>;
+  readonly telemetry: Telemetry;
+  readonly log: Logger;
+  readonly native: LoadedNative;
+  /** The arbiter's. */
+  readonly env: NodeJS.ProcessEnv;
+  /** What becomes of workers. */
+  readonly events: WorkerEvents;
+}
+
+export class Actor {
+  readonly #options: ActorOptions;
+  /** Whom workers run as. */
+  readonly #identity: { readonly uid?: number; readonly gid?: number };
+  readonly #workerEnv: NodeJS.ProcessEnv;
+  readonly #stacks: StackSource | undefined;
+
+  constructor(options: ActorOptions) {
+    const { settings, native } = options;
+    this.#options = options;
+    this.#identity = identityOf(settings.user, settings.group);
+    const { LISTEN_FDS: _fds, LISTEN_PID: _pid, LISTEN_FDNAMES: _names, ...env } = options.env;
+    for (const name of NOTIFY_VARIABLES) delete env[name];
+    this.#workerEnv = env;
+    const signal = native.native?.stackSignal;
+    this.#stacks =
+      signal === undefined ? undefined : (pid, socket, waitMs) => askForStack({ pid, signal, waitMs }, socket);
+  }
+
+  /** Does what the pool decided. Throws HaltServer at the end. */
+  async perform(decision: Decision): Promise<void> {
+    const { log, listeners, workers } = this.#options;
+    if (decision.do === 'spawn') return await this.#spawn(decision);
+    if (decision.do === 'halt') throw new HaltServer(decision.why, decision.exit);
+    if (decision.do === 'warn') return log.warn(decision.why);
+    if (decision.do === 'release listeners') return listeners.release();
+    if (decision.do === 'give up reload') {
+      return log.error(`the reload is given up, the workers that serve go on: ${decision.why}`);
+    }
+    const worker = workers.get(decision.age);
+    if (!worker) return;
+    const subject = subjectOf(worker);
+    switch (decision.do) {
+      case 'close connections':
+        return worker.send({ type: 'closing' });
+      case 'recycle':
+        return log[decision.soon ? 'warn' : 'info'](subject, `worker is to be replaced: ${decision.why}`);
+      case 'drain':
+        log.info(subject, `worker drains: ${decision.why}`);
+        return worker.send({ type: 'drain', quick: decision.quick });
+      case 'kill':
+        // Not awaited: the others have their deadlines too.
+        return void this.#kill(worker, decision.why, decision.stuck);
+      case 'cover':
+        for (const { key, handle } of listeners.ownedBy(decision.slot)) {
+          worker.send({ type: 'descriptor', key, cover: true }, handle);
+        }
+        return;
+      case 'uncover':
+        for (const { key } of listeners.ownedBy(decision.slot)) worker.send({ type: 'uncover', key });
+        return;
+      default:
+        return decision satisfies never;
+    }
+  }
+
+  /** Where a worker is stuck can only be asked while it lives. */
+  async #kill(worker: WorkerHandle, why: string, stuck: boolean): Promise<void> {
+    const inFlight = this.#options.telemetry.ledger.latest(worker.age)?.inFlight ?? 0;
+    const where = stuck ? await worker.whereabouts(LAST_WORDS_MS) : {};
+    worker.stackAtDeath = where.stack;
+    this.#options.log.warn({ ...subjectOf(worker), inFlight, ...where }, `worker is killed: ${why}`);
+    worker.kill(why);
+  }
+
+  async #spawn({ age, slot }: { readonly age: number; readonly slot: number }): Promise<void> {
+    const { settings, sizer, pool, listeners, log, events } = this.#options;
+    try {
+      await listeners.ensureSlots(slot + 1);
+    } catch (error) {
+      if (!(error instanceof HaltServer)) throw error;
+      log.error(`no further worker: ${error.message}`);
+      pool.resize(slot);
+      pool.exited(age, { why: error.message, fatal: false }, performance.now());
+      return;
+    }
+    const worker = new WorkerHandle(
+      {
+        slot,
+        age,
+        settings,
+        listeners: listeners.of(slot),
+        ports: listeners.ports,
+        execArgv: nodeFlags(settings, sizer.inForce.heapBytes, this.#workerEnv.NODE_OPTIONS),
+        env: this.#workerEnv,
+        stacks: this.#stacks,
+        ...this.#identity,
+      },
+      events,
+    );
+    this.#options.workers.set(age, worker);
+    log.debug(subjectOf(worker), 'worker boots');
+  }
+}

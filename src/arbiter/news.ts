@@ -1,0 +1,107 @@
+/** Takes what workers say and how they end to everybody whom it concerns: the pool, the books, the log. */
+import type { Logger } from 'pino';
+import { type FromWorker, WELCOME_APP } from '../messages.ts';
+import type { Listeners } from '../platform/listeners.ts';
+import { OomKills } from '../platform/oom.ts';
+import { autopsy } from './autopsy.ts';
+import type { RestartReason } from './decisions.ts';
+import type { History } from './history.ts';
+import type { Pool } from './pool.ts';
+import type { Telemetry } from './telemetry.ts';
+import { type Exit, subjectOf, type WorkerHandle } from './worker-handle.ts';
+
+export interface NewsOptions {
+  readonly pool: Pool;
+  readonly listeners: Listeners;
+  /** By age; those that ended are removed. */
+  readonly workers: Map<number, WorkerHandle>;
+  readonly telemetry: Telemetry;
+  readonly history: History;
+  readonly log: Logger;
+  /** The app's directory. */
+  readonly chdir: string;
+}
+
+export class News {
+  readonly #options: NewsOptions;
+  readonly #oomKills = new OomKills();
+
+  constructor(options: NewsOptions) {
+    this.#options = options;
+  }
+
+  said(worker: WorkerHandle, message: FromWorker): void {
+    const { pool, listeners, telemetry, log, chdir } = this.#options;
+    const now = performance.now();
+    const { age } = worker;
+    // The others say that the worker can answer, not that its time for a request is not over (class sync).
+    if (message.type !== 'report' && message.type !== 'app report') {
+      pool.beat(age, now);
+      worker.cpuWait?.take(now); // what it waited before is of no consequence
+    }
+    switch (message.type) {
+      case 'waiting':
+        return pool.waits(age, message.for);
+      case 'ready':
+        pool.ready(age, now);
+        worker.heapSizeLimitBytes = message.heapSizeLimitBytes;
+        log.info(subjectOf(worker), `worker is ready with ${message.app}`);
+        if (message.app === WELCOME_APP && age === 1) log.warn(NO_APP(chdir));
+        return;
+      case 'beat':
+        pool.report(age, message.report);
+        return telemetry.received(worker, message);
+      case 'report':
+      case 'app report':
+        return telemetry.received(worker, message);
+      case 'asks to leave':
+        if (!pool.stopping) log.info(subjectOf(worker), 'worker received SIGTERM and is to be replaced');
+        return pool.leave(age, 'reload');
+      case 'broken':
+        worker.lastWords = { ...message, fatal: false };
+        return pool.broke(age, now);
+      case 'boot failed':
+        worker.lastWords = message;
+        return;
+      case 'want descriptor': {
+        const handle = listeners.get(message.key)?.handle;
+        if (handle) worker.send({ type: 'descriptor', key: message.key, cover: false }, handle);
+        return;
+      }
+      case 'born':
+        return;
+      default:
+        return message satisfies never;
+    }
+  }
+
+  ended(worker: WorkerHandle, exit: Exit): void {
+    const { pool, workers, telemetry, history, log } = this.#options;
+    const now = performance.now();
+    const { age, killedFor, heapLimitBytes } = worker;
+    const heapUsedBytes = telemetry.ledger.latest(age)?.heapUsedBytes;
+    const oomKilled = exit.signal === 'SIGKILL' && this.#oomKills.explains(now);
+    const { cause, how } = autopsy({
+      exit,
+      murdered: killedFor !== undefined,
+      oomKilled,
+      heapUsedBytes,
+      heapLimitBytes,
+    });
+    workers.delete(age);
+    telemetry.gone(worker);
+    const { reason: why = how, fatal = false } = worker.lastWords ?? {};
+    const bornAt = pool.workers.find((w) => w.age === age)?.bornAt ?? now;
+    const reason = pool.exited(age, { why, fatal, oom: cause === 'oom' }, now);
+    history.ended(worker, { reason, how, seconds: (now - bornAt) / 1000, date: new Date() });
+    if (reason) telemetry.ledger.restarted(reason);
+    const level = reason && FAILURES.has(reason) ? 'error' : 'info';
+    const shown = reason === 'crash' && cause ? cause : reason;
+    log[level]({ ...subjectOf(worker), ...(shown && { reason: shown }) }, `worker ended: ${how}`);
+  }
+}
+
+const FAILURES: ReadonlySet<RestartReason> = new Set(['crash', 'oom', 'stall', 'boot']);
+
+const NO_APP = (directory: string): string =>
+  `no app is configured and none was found in ${directory}: serving the built-in welcome app. Set TSUNICORN_APP, for example TSUNICORN_APP=dist/app.js`;
