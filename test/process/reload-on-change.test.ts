@@ -32,8 +32,8 @@ const answers = (server: TestServer, text: string) =>
 
 test('a saved file is served by new workers soon, also while a browser holds an event stream', async (t) => {
   const { server, write } = await started(t);
-  const [warning] = server.logged('TSUNICORN_RELOAD is on, for development alone');
-  assert.equal(warning?.level, 'warn');
+  const warning = await server.untilLogged('TSUNICORN_RELOAD is on, for development alone');
+  assert.equal(warning.level, 'warn');
   const streams = Array.from({ length: 8 }, () => server.get('/sse').catch(() => undefined));
   await waitFor('they stream', async () => {
     const open = [0, 1].map((w) => server.metric(`tsunicorn_http_requests_in_flight{worker="${w}"}`));
@@ -83,7 +83,7 @@ test('a burst of saves is one reload; what is no source, and the own logs, are n
 
 test('in production a second sentence warns of it; without the setting nothing is watched', async (t) => {
   const { server } = await started(t, { NODE_ENV: 'production' });
-  assert.equal(server.logged(/TSUNICORN_RELOAD is on.*NODE_ENV is production here: unset it/).length, 1);
+  await server.untilLogged(/TSUNICORN_RELOAD is on.*NODE_ENV is production here: unset it/);
   assert.equal(await server.stop(), 0);
   const { server: other, write } = await started(t, { TSUNICORN_RELOAD: 'false' });
   assert.deepEqual(other.logged('TSUNICORN_RELOAD'), []);
