@@ -30,6 +30,7 @@ services:
     build: { network: host }
     environment: { NGINX_PORT: "127.0.0.1:${port}" }
   prometheus: !reset null
+  grafana: !reset null
 networks: !reset {}
 `;
     const compose = new Compose('tsunicorn-nginx', ['compose.yaml'], here, { APP, APP_CPUS: '1.5' });
@@ -87,6 +88,7 @@ services:
     networks: !reset null
     ports: !reset []
     volumes: ["${resolvConf}:/etc/resolv.conf:ro"]
+  grafana: !reset null
 networks: !reset {}
 `.replace(`TSUNICORN_WORKERS: "2" }\n      TSUNICORN_DRAIN`, `TSUNICORN_WORKERS: "2",\n      TSUNICORN_DRAIN`);
     const compose = new Compose(
@@ -138,5 +140,6 @@ networks: !reset {}
       );
     await sampled('up{job="tsunicorn"}', [1, 1]);
     await sampled('tsunicorn_workers{state="ready"}', [2, 2]);
+    await sampled('count(tsunicorn:http_requests:rate5m)', [2]);
   });
 });

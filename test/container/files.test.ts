@@ -1,6 +1,6 @@
 /** Linters, names of settings, and the examples. */
 import assert from 'node:assert/strict';
-import { existsSync, globSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -8,8 +8,6 @@ import { loadSettings } from '../../src/config/load.ts';
 import { renderConfig } from '../../src/config/render.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
 import { variablesOf } from '../../src/config/table.ts';
-import { parse } from '../k8s/support/manifests.ts';
-import { installTools } from '../k8s/support/tools.ts';
 import { DIRECTORY, must, ROOT, run, skipReason } from './support/machine.ts';
 import { build, tryPodman } from './support/podman.ts';
 
@@ -68,15 +66,6 @@ test('haproxy -c', { skip }, async () => {
 
 test('promtool check config', { skip }, async () => {
   await must('promtool', ['check', 'config', 'compose/prometheus/prometheus.yml']);
-});
-
-test('promtool check rules', { skip }, async (t) => {
-  await installTools();
-  const [rule] = await parse(readFileSync(join(ROOT, 'k8s/components/monitoring/prometheus-rule.yaml'), 'utf8'));
-  const file = join(DIRECTORY, 'rules.json');
-  t.after(() => rmSync(file));
-  writeFileSync(file, JSON.stringify(rule?.spec));
-  assert.match(await must('promtool', ['check', 'rules', file]), /SUCCESS: [1-9]\d* rules found/);
 });
 
 for (const example of ['javascript', 'typescript']) {

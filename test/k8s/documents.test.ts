@@ -4,9 +4,8 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { settingNames } from '../../src/config/settings.ts';
-import { METRICS } from '../../src/observe/metrics.ts';
 import { decideSizing } from '../../src/sizing.ts';
-import { find, ROOT, renderWith } from './support/manifests.ts';
+import { find, parse, ROOT, renderWith } from './support/manifests.ts';
 import { skipReason } from './support/tools.ts';
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
@@ -74,27 +73,10 @@ test('only settings and files that exist are named', () => {
 });
 
 suite('alerts', { skip: skipReason() }, () => {
-  interface Rule {
-    readonly alert: string;
-    readonly expr: string;
-  }
-  const rules = async () => {
-    const spec = find(await renderWith('base', 'monitoring'), 'PrometheusRule').spec;
-    return (spec as { groups: { rules: Rule[] }[] }).groups.flatMap((group) => group.rules);
-  };
-
-  test('ask for metrics and labels that there are', async () => {
-    const metrics: Readonly<Record<string, { readonly labels: readonly string[] }>> = METRICS;
-    let asked = 0;
-    for (const { alert, expr } of await rules()) {
-      for (const [, name = '', labels = ''] of expr.matchAll(/(tsunicorn_\w+)(?:\{([^}]*)\})?/g)) {
-        asked++;
-        assert.ok(metrics[name], `${alert}: ${name}`);
-        for (const [, label = ''] of labels.matchAll(/(\w+)=/g)) {
-          assert.ok(metrics[name]?.labels.includes(label), `${alert}: ${name} has no label ${label}`);
-        }
-      }
-    }
-    assert.ok(asked >= 6);
+  test('are those of Compose', async () => {
+    const [compose] = await parse(read('compose/prometheus/rules/tsunicorn.yml'));
+    const { spec } = find(await renderWith('base', 'monitoring'), 'PrometheusRule');
+    assert.ok(compose?.groups);
+    assert.deepEqual(spec, compose);
   });
 });

@@ -1,7 +1,7 @@
 /** Generated documents are fresh. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { configurationDocument, exitCodesDocument, staleDocuments } from '../../scripts/docs.ts';
+import { configurationDocument, DOCUMENTS, exitCodesDocument, staleDocuments } from '../../scripts/docs.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
 import { SECTIONS, type Setting } from '../../src/config/table.ts';
 import { EXIT_CODES } from '../../src/errors.ts';
@@ -13,8 +13,8 @@ test('the generated documents are fresh (npm run docs)', () => {
 });
 
 test('a document that is missing or different is stale', () => {
-  const documents = ['docs/configuration.md', 'docs/exit-codes.md', 'docs/metrics.md', 'compose/tsunicorn.env'];
-  assert.deepEqual(staleDocuments(new URL('./', import.meta.url)), documents);
+  assert.ok(Object.keys(DOCUMENTS).length >= 8);
+  assert.deepEqual(staleDocuments(new URL('./', import.meta.url)), Object.keys(DOCUMENTS));
 });
 
 test('each setting and each section is documented once', () => {

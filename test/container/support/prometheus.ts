@@ -11,6 +11,13 @@ export interface Result {
   readonly value: number;
 }
 
+/** As the API has it. */
+export interface Rule {
+  readonly name: string;
+  readonly health: 'ok' | 'err' | 'unknown';
+  readonly lastError?: string;
+}
+
 export class Prometheus {
   readonly #port: number;
   readonly #child: ChildProcess;
@@ -24,14 +31,19 @@ export class Prometheus {
     });
   }
 
-  /** `t.after` ends it. `target` is host and port. */
-  static async start(t: { after(fn: () => unknown): void }, target: string): Promise<Prometheus> {
+  /** `t.after` ends it. `target` is host and port, `rules` files. */
+  static async start(
+    t: { after(fn: () => unknown): void },
+    target: string,
+    rules: readonly string[] = [],
+  ): Promise<Prometheus> {
     const directory = mkdtempSync(join(tmpdir(), 'tsunicorn-prometheus-'));
     t.after(() => rmSync(directory, { recursive: true, force: true }));
     const config = join(directory, 'prometheus.yml');
     writeFileSync(
       config,
-      `global: { scrape_interval: 1s, scrape_timeout: 1s }
+      `global: { scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }
+rule_files: ${JSON.stringify(rules)}
 scrape_configs:
   - job_name: tsunicorn
     static_configs: [{ targets: ["${target}"] }]
@@ -55,14 +67,22 @@ scrape_configs:
   }
 
   async query(text: string): Promise<Result[]> {
-    const path = `/api/v1/query?query=${encodeURIComponent(text)}`;
-    const { body } = await request({ host: '127.0.0.1', port: this.#port, path });
+    const { result } = await this.#get<{ result: { metric: Record<string, string>; value: [number, string] }[] }>(
+      `query?query=${encodeURIComponent(text)}`,
+    );
+    return result.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
+  }
+
+  async rules(): Promise<Rule[]> {
+    const { groups } = await this.#get<{ groups: { rules: Rule[] }[] }>('rules');
+    return groups.flatMap(({ rules }) => rules);
+  }
+
+  async #get<T>(what: string): Promise<T> {
+    const { body } = await request({ host: '127.0.0.1', port: this.#port, path: `/api/v1/${what}` });
     const { status, error, data } = JSON.parse(body);
-    if (status !== 'success') throw new Error(`${text}: ${error}`);
-    return data.result.map(({ metric, value }: { metric: Record<string, string>; value: [number, string] }) => ({
-      labels: metric,
-      value: Number(value[1]),
-    }));
+    if (status !== 'success') throw new Error(`${what}: ${error}`);
+    return data;
   }
 
   /** The value of a query that has one. */
