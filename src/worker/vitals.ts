@@ -24,6 +24,8 @@ const GC_KINDS = new Map([
   [constants.NODE_PERFORMANCE_GC_WEAKCB, 'weakcb'],
 ]);
 
+type Memory = Pick<NodeJS.MemoryUsage, 'rss' | 'heapUsed' | 'heapTotal' | 'external'>;
+
 interface GcEntry {
   /** Milliseconds. */
   readonly duration: number;
@@ -39,6 +41,7 @@ export class Vitals {
   readonly #delay = monitorEventLoopDelay({ resolution: SAMPLE_MS });
   readonly #gc = new Map<string, GcCount>();
   readonly #observer: InstanceType<typeof PerformanceObserver>;
+  #memory: Memory = process.memoryUsage();
   #cpu = { user: 0, system: 0 };
   #windowFrom = performance.now();
   #loop = performance.eventLoopUtilization();
@@ -55,7 +58,7 @@ export class Vitals {
 
   /** CPU time and collections since the last call, the rest as it is. `asked`: somebody waits for it. */
   take(asked: boolean): Report & { cpu: { user: number; system: number }; gc: Record<string, Durations> } {
-    const { rss, heapUsed, heapTotal, external } = process.memoryUsage();
+    const { rss, heapUsed, heapTotal, external } = this.#readMemory();
     return {
       rssBytes: rss,
       heapUsedBytes: heapUsed,
@@ -95,6 +98,17 @@ export class Vitals {
     this.#cpu = process.cpuUsage();
     const { user, system } = this.#cpu;
     return { user: (user - before.user) / US_PER_S, system: (system - before.system) / US_PER_S };
+  }
+
+  /** To read it takes a descriptor (/proc/self/stat): while there is none to be had it is what it was. */
+  #readMemory(): Memory {
+    try {
+      this.#memory = process.memoryUsage();
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'EMFILE' && code !== 'ENFILE') throw error;
+    }
+    return this.#memory;
   }
 
   #collected(code: number, seconds: number): void {
