@@ -61,8 +61,11 @@ export type ToWorker =
   | { readonly type: 'boot'; readonly plan: WorkerPlan }
   /** Go on accepting, but let every response end its connection. */
   | { readonly type: 'closing' }
-  /** Stop accepting, finish what is in hand, end. `quick`: idle connections are closed without waiting a moment. */
-  | { readonly type: 'drain'; readonly quick: boolean }
+  /**
+   * Stop accepting, finish what is in hand, end. `quick`: idle connections are closed without waiting a moment.
+   * `leftMs`: from now until the worker is killed; told, since clocks of two processes have no zero in common.
+   */
+  | { readonly type: 'drain'; readonly quick: boolean; readonly leftMs: number }
   /** A descriptor of listener `key` comes with this message. `cover`: start to accept on it, for a neighbour. */
   | { readonly type: 'descriptor'; readonly key: string; readonly cover: boolean }
   | { readonly type: 'uncover'; readonly key: string }

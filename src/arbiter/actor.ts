@@ -72,7 +72,7 @@ export class Actor {
         return log[decision.soon ? 'warn' : 'info'](subject, `worker is to be replaced: ${decision.why}`);
       case 'drain':
         log.info(subject, `worker drains: ${decision.why}`);
-        return worker.send({ type: 'drain', quick: decision.quick });
+        return worker.send({ type: 'drain', quick: decision.quick, leftMs: decision.by - performance.now() });
       case 'kill':
         // Not awaited: the others have their deadlines too.
         return void this.#kill(worker, decision.why, decision.stuck);

@@ -17,7 +17,8 @@ export type Decision =
   | { readonly do: 'spawn'; readonly age: number; readonly slot: number }
   /** Tell the worker that every response is to end its connection; it goes on accepting. */
   | { readonly do: 'close connections'; readonly age: number }
-  | { readonly do: 'drain'; readonly age: number; readonly quick: boolean; readonly why: string }
+  /** `by`: when it is killed, should it not have ended then. */
+  | { readonly do: 'drain'; readonly age: number; readonly quick: boolean; readonly why: string; readonly by: number }
   /** `stuck`: its event loop does not turn, so it is asked first where its JavaScript is. */
   | { readonly do: 'kill'; readonly age: number; readonly why: string; readonly stuck: boolean }
   | { readonly do: 'cover'; readonly age: number; readonly slot: number }

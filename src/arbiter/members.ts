@@ -67,7 +67,7 @@ export class Members {
 export function drain(m: Member, how: { why: string; quick: boolean; killAt: number }, out: Decision[]): void {
   m.state = 'draining';
   m.killAt = how.killAt;
-  out.push({ do: 'drain', age: m.age, quick: how.quick, why: how.why });
+  out.push({ do: 'drain', age: m.age, quick: how.quick, why: how.why, by: how.killAt });
 }
 
 /** For a worker that is not wanted any more, which is nobody's fault; see {@link Deadlines.murder} for the others. */

@@ -148,6 +148,24 @@ export class Connections {
     }
   }
 
+  /**
+   * Ends what has no end of its own, in order: WebSockets, and responses that have begun, such as server-sent events.
+   * Their clients see the end of the connection, after all that was sent; at a kill they may see a reset.
+   */
+  endStreams(): void {
+    for (const { socket, upgraded, exchanges } of this.#open) {
+      if (!socket.writable || !(upgraded || exchanges[0]?.response.headersSent)) continue;
+      socket.end();
+      // What a closed socket has not read makes a reset of its end (RFC 1122, section 4.2.2.13).
+      socket.resume();
+    }
+  }
+
+  /** Closes what has been ended; its client has had the time to do so itself. */
+  closeEnded(): void {
+    for (const { socket } of this.#open) if (socket.writableFinished) socket.destroy();
+  }
+
   /** Stops counting. */
   dispose(): void {
     unsubscribe('http.server.request.start', this.#onStart as (message: unknown) => void);

@@ -12,6 +12,15 @@ const IDLE_QUIET_MS = 1_000;
 const RELOAD_QUIET_MS = 100;
 const CHECK_MS = 50;
 
+/** Of the time that is left: after that the app's signal handlers run though there are requests. */
+const HANDLERS_AT = 0.5;
+/**
+ * Streams are ended this long before the kill, or at four fifths of a shorter time; half of it is for their clients to
+ * close, the other half for the app and the logs. A second on the way is more than any round trip.
+ */
+const END_MARGIN_MS = 2_000;
+const END_MARGIN = 0.2;
+
 export interface DrainOptions {
   readonly connections: Connections;
   readonly acceptor: Acceptor;
@@ -20,15 +29,17 @@ export interface DrainOptions {
   readonly quick: boolean;
   /** Development: `TSUNICORN_RELOAD`. */
   readonly reload: boolean;
-  /** Milliseconds after which the app's signal handlers run though there are requests: a response may have no end. */
-  readonly patience: number;
+  /** Milliseconds until the worker is killed. */
+  readonly leftMs: number;
 }
 
 /** Resolves when no connection is left. */
 export async function drain(options: DrainOptions): Promise<void> {
-  const { connections, acceptor, ending, quick, reload, patience } = options;
+  const { connections, acceptor, ending, quick, reload, leftMs } = options;
   const quietMs = reload ? RELOAD_QUIET_MS : IDLE_QUIET_MS;
-  const handlersAt = quick ? 0 : performance.now() + patience;
+  const killedAt = performance.now() + leftMs;
+  const handlersAt = quick ? 0 : killedAt - leftMs * (1 - HANDLERS_AT);
+  const margin = Math.min(END_MARGIN_MS, leftMs * END_MARGIN);
   connections.closeAfterResponse();
   ending.begin();
   await acceptor.end();
@@ -43,6 +54,8 @@ export async function drain(options: DrainOptions): Promise<void> {
     connections.closeIdle(quick ? 0 : quietMs, now);
     const hasRequests = acceptor.held > 0 || [...connections].some(({ upgraded }) => !upgraded);
     if (!hasRequests || now >= handlersAt) ending.runHandlers();
+    if (now >= killedAt - margin) connections.endStreams();
+    if (now >= killedAt - margin / 2) connections.closeEnded();
     if (connections.size === 0 && acceptor.held === 0) resolve();
   }
 }

@@ -28,9 +28,6 @@ import { Tally } from './tally.ts';
 import type { OnOwnAccord, Unmodified } from './unmodified/unmodified.ts';
 import { Vitals } from './vitals.ts';
 
-/** Of the time for a drain: what the app's signal handlers do has the rest. */
-const HANDLERS_AT = 0.5;
-
 /** What is laid around the app before it is loaded. */
 export interface Surroundings {
   readonly unmodified: Unmodified;
@@ -147,11 +144,14 @@ export class Worker implements OnOwnAccord {
     return this.#status || status;
   }
 
-  /** Stops accepting, finishes what is in hand. `quick`: idle connections are closed without waiting a moment. */
-  drain(quick: boolean): void {
+  /**
+   * Stops accepting, finishes what is in hand. `quick`: idle connections are closed without waiting a moment. `leftMs`:
+   * until the worker is killed, in a drain of its own the graceful timeout.
+   */
+  drain(quick: boolean, leftMs = this.#plan.settings.gracefulTimeout * 1000): void {
     if (this.#draining) return;
     this.#draining = true;
-    void this.#drain(quick);
+    void this.#drain(quick, leftMs);
   }
 
   /** An exception that nobody caught: the state of this process cannot be trusted, the other requests may end. */
@@ -187,15 +187,14 @@ export class Worker implements OnOwnAccord {
     this.drain(true);
   }
 
-  async #drain(quick: boolean): Promise<void> {
-    const { gracefulTimeout, drainDelay, reload } = this.#plan.settings;
+  async #drain(quick: boolean, leftMs: number): Promise<void> {
     await drain({
       connections: this.#connections,
       acceptor: this.#acceptor,
       ending: this.#ending,
       quick,
-      reload,
-      patience: (gracefulTimeout - drainDelay) * 1000 * HANDLERS_AT,
+      reload: this.#plan.settings.reload,
+      leftMs,
     });
     this.#drained.resolve();
   }
@@ -205,7 +204,7 @@ export class Worker implements OnOwnAccord {
       case 'closing':
         return this.#connections.closeAfterResponse();
       case 'drain':
-        return this.drain(message.quick);
+        return this.drain(message.quick, message.leftMs);
       case 'descriptor':
         if (handle) this.#acceptor.lend(message.key, handle, message.cover);
         return;
