@@ -1,0 +1,124 @@
+/** What the chaos test does to a server. Each returns when it is over; what it had to leave out is said once. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CpuGroup } from '../support/cpu-group.ts';
+import type { TestServer } from '../support/server.ts';
+import type { Span } from './accounts.ts';
+import { type Books, Client } from './clients.ts';
+import type { Step } from './plan.ts';
+
+const QUOTAS = [1, 1.5, 2];
+/** Below the timeout of the server under test: a worker that is only stopped lives on. */
+const STOP_MS = 3_000;
+const FOR_A_WHILE_MS = 3_000;
+/** Together the workers cannot hold so many at `DESCRIPTORS`. */
+const BURST = 1_200;
+/** RLIMIT_NOFILE of the server under test. */
+export const DESCRIPTORS = 200;
+
+export interface World {
+  readonly server: TestServer;
+  readonly books: Books;
+  readonly group: CpuGroup | undefined;
+  readonly disk: Disk | undefined;
+  readonly bursts: Span[];
+}
+
+export async function act({ action, choice }: Step, world: World): Promise<void> {
+  const { server, books, group, disk, bursts } = world;
+  const { port } = server;
+  const pids = server.workerPids();
+  const pid = pids[Math.floor(choice * pids.length)];
+  const once = (path: string): Promise<void> =>
+    new Client(port, books, { name: path, path, keepAlive: false, pauseMs: 0 }, true).done;
+  switch (action) {
+    case 'hup':
+      return server.signal('SIGHUP');
+    case 'more':
+      return server.signal('SIGTTIN');
+    case 'less':
+      return server.signal('SIGTTOU');
+    case 'kill':
+      if (pid !== undefined) process.kill(pid, 'SIGKILL');
+      return;
+    case 'stop':
+      if (pid === undefined) return;
+      process.kill(pid, 'SIGSTOP');
+      await sleep(STOP_MS);
+      if (server.workerPids().includes(pid)) process.kill(pid, 'SIGCONT');
+      return;
+    case 'quota':
+      return group?.setQuota(QUOTAS[Math.floor(choice * QUOTAS.length)] ?? 2);
+    case 'leak':
+      for (let i = 0; i < 60; i++) await once('/?leak');
+      return;
+    case 'spin':
+      return await once('/spin?ms=600000');
+    case 'log reader':
+      server.child.stderr?.pause();
+      for (let i = 0; i < 200; i++) await once('/throw');
+      await sleep(FOR_A_WHILE_MS);
+      server.child.stderr?.resume();
+      return;
+    case 'full disk':
+      disk?.fill();
+      await sleep(FOR_A_WHILE_MS);
+      disk?.clear();
+      return;
+    case 'descriptors': {
+      const from = Date.now();
+      const sockets = Array.from({ length: BURST }, () =>
+        net.connect({ port, host: '127.0.0.1' }).on('error', () => undefined),
+      );
+      await sleep(FOR_A_WHILE_MS);
+      for (const socket of sockets) socket.destroy();
+      bursts.push({ from, to: Date.now() });
+      return;
+    }
+    default:
+      return action satisfies never;
+  }
+}
+
+/** A tmpfs for a log file; undefined from `make` where this process may not mount one. */
+export class Disk {
+  readonly log: string;
+  readonly #directory: string;
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+    this.log = join(directory, 'access.log');
+  }
+
+  static make(directory: string): Disk | undefined {
+    mkdirSync(directory, { recursive: true });
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', directory], { stdio: 'ignore' });
+      return new Disk(directory);
+    } catch {
+      return undefined;
+    }
+  }
+
+  fill(): void {
+    const { bavail, bsize } = statfsSync(this.#directory);
+    try {
+      writeFileSync(join(this.#directory, 'full'), Buffer.alloc(bavail * bsize, 1));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error; // the log was faster
+    }
+  }
+
+  clear(): void {
+    rmSync(join(this.#directory, 'full'), { force: true });
+    truncateSync(this.log);
+  }
+
+  remove(): void {
+    execFileSync('umount', ['-l', this.#directory]);
+    rmSync(this.#directory, { recursive: true });
+  }
+}

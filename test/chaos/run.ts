@@ -1,0 +1,204 @@
+/**
+ * `npm run test:chaos [-- --minutes N]`: mixed load while all that can go wrong does, by a plan that CHAOS_SEED
+ * repeats. Exit 0 where every failed request is accounted for and the server is as it was.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { CpuGroup, NEEDS } from '../support/cpu-group.ts';
+import { scrape, total } from '../support/scrapes.ts';
+import { start, type TestServer } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
+import { deathsIn, differences, type Span, unexplained } from './accounts.ts';
+import { act, DESCRIPTORS, Disk } from './actions.ts';
+import { Books, Client, type Kind } from './clients.ts';
+import { planOf } from './plan.ts';
+
+const { values } = parseArgs({ options: { minutes: { type: 'string', default: '5' } } });
+const lengthMs = Number(values.minutes) * 60_000;
+const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 32));
+if (!(lengthMs > 0) || !Number.isInteger(seed)) throw new Error('--minutes and CHAOS_SEED have to be numbers');
+
+/** What an arbiter may have gained at the end, beside what its heap had not collected yet at the beginning. */
+const GROWTH_BYTES = 32 * 1024 * 1024;
+const WORKERS = 3;
+const KINDS: readonly (Kind | 'websocket')[] = [
+  ...repeat(4, { name: 'keep-alive', path: '/', keepAlive: true, pauseMs: 10 }),
+  ...repeat(3, { name: 'short', path: '/', keepAlive: false, pauseMs: 20 }),
+  ...repeat(2, { name: 'slow', path: '/slow?ms=400', keepAlive: false, pauseMs: 0 }),
+  ...repeat(2, {
+    name: 'post',
+    path: '/upload',
+    method: 'POST',
+    body: 'x'.repeat(20_000),
+    keepAlive: true,
+    pauseMs: 20,
+  }),
+  ...repeat<'websocket'>(3, 'websocket'),
+];
+
+const undo: (() => unknown)[] = [];
+const t = { after: (fn: () => unknown) => void undo.unshift(fn) };
+const problems: string[] = [];
+try {
+  await chaos();
+} finally {
+  for (const fn of undo) await fn();
+}
+for (const problem of problems) say(`NOT RIGHT: ${problem}`);
+say(problems.length === 0 ? 'all is accounted for' : `CHAOS_SEED=${seed} repeats this`);
+process.exitCode = problems.length === 0 ? 0 : 1;
+
+async function chaos(): Promise<void> {
+  say(`CHAOS_SEED=${seed}, ${values.minutes} min`);
+  const group = CpuGroup.make(t, 2);
+  if (!group) say(`no quota is changed: that ${NEEDS}`);
+  const disk = Disk.make(join(tmpdir(), `tsunicorn-chaos-${process.pid}`));
+  if (disk) t.after(() => disk.remove());
+  else say('no disk fills up: that needs the right to mount a tmpfs');
+  const server = await start(t, {
+    app: 'chaos.js',
+    wrapper: ['sh', '-c', `ulimit -n ${DESCRIPTORS} && exec "$@"`, 'sh', ...(group?.wrapper ?? [])],
+    env: {
+      TSUNICORN_WORKERS: group ? undefined : String(WORKERS),
+      TSUNICORN_WORKERS_PER_CPU: '1.5',
+      TSUNICORN_RESIZE_INTERVAL: '0.5',
+      TSUNICORN_TIMEOUT: '4',
+      TSUNICORN_GRACEFUL_TIMEOUT: '5',
+      TSUNICORN_MAX_WORKER_RSS: '220MiB',
+      TSUNICORN_CRASH_LIMIT: '10',
+      TSUNICORN_ACCESS_LOG: disk?.log ?? 'off',
+    },
+  });
+  await server.ready(60);
+  const books = new Books();
+  const bursts: Span[] = [];
+  const clients = KINDS.map((kind) => new Client(server.port, books, kind));
+  await sleep(1_000); // the first figures are of a server that works
+  const before = { descriptors: descriptorsOf(server.pid), at: performance.now() };
+  const rss: number[] = [];
+  const sampler = setInterval(() => rss.push(rssOf(server.pid)), 1_000);
+  t.after(() => clearInterval(sampler));
+
+  const acts: Promise<void>[] = [];
+  const world = { server, books, group, disk, bursts };
+  for (const step of planOf(seed, lengthMs)) {
+    await sleep(Math.max(0, before.at + step.at - performance.now()));
+    if (server.exitCode !== undefined) break;
+    say(`${(step.at / 1000).toFixed(1)} s: ${step.action} (${step.choice.toFixed(2)})`);
+    acts.push(act(step, world));
+  }
+  await Promise.all(acts);
+  await Promise.all(clients.map((client) => client.stop()));
+  if (server.exitCode !== undefined) {
+    problems.push(`the server ended with ${server.exitCode}: ${server.log.at(-1)?.msg}`);
+    return;
+  }
+  group?.setQuota(2);
+  server.signal('SIGHUP');
+  await settled(server);
+  clearInterval(sampler);
+  await judge(server, books, bursts, before.descriptors);
+  report(rss);
+  const code = await server.stop();
+  if (code !== 0) problems.push(`exit code ${code} at the stop`);
+}
+
+/** The right number of workers, all ready, none left that drains. */
+async function settled(server: TestServer): Promise<void> {
+  try {
+    await waitFor(
+      'the workers that are wanted, and no others',
+      async () => {
+        const now = await scrape(server);
+        const count = (state: string): number => total(now, new RegExp(`^tsunicorn_workers\\{state="${state}"\\}`));
+        const isRight = count('desired') === WORKERS && count('ready') === WORKERS && count('draining') === 0;
+        return isRight && childrenOf(server.pid).length === WORKERS && server.logged('received SIGHUP').length > 0;
+      },
+      { seconds: 60, state: () => server.stderr.slice(-2_000) },
+    );
+  } catch (error) {
+    problems.push((error as Error).message);
+  }
+}
+
+async function judge(server: TestServer, books: Books, bursts: Span[], descriptorsBefore: number): Promise<void> {
+  const { log } = server;
+  const deaths = deathsIn(log);
+  const answers = Object.values(books.answers).reduce((a, b) => a + b, 0);
+  say(`${answers} answers, ${books.echoes} echoes, ${books.failures.length} failures, ${deaths.length} kills`);
+  say(`restarts: ${JSON.stringify(restarts((await scrape(server)).series))}`);
+  for (const { msg, level, time, workerPid, err } of log) {
+    const isTold = msg.startsWith('worker ended') || msg.startsWith('worker is killed') || level === 'fatal';
+    if (isTold) say(`${time} ${workerPid ?? ''} ${msg} ${err ? JSON.stringify(err) : ''}`);
+  }
+  for (const failure of unexplained(books.failures, deaths, bursts)) problems.push(`lost: ${JSON.stringify(failure)}`);
+  const now = await scrape(server);
+  const counted = (labels: string): number => now.series[`tsunicorn_http_requests_total{${labels}}`] ?? 0;
+  problems.push(...differences(books, counted, deaths));
+  for (const labels of Object.keys(books.answers)) {
+    say(`${labels}: clients ${books.answers[labels]}, /metrics ${counted(labels)}`);
+  }
+  const zombies = childrenOf(server.pid).filter((pid) => stateOf(pid) === 'Z');
+  if (zombies.length > 0) problems.push(`zombies: ${zombies.join()}`);
+  // The socket of a slot that TTIN added is held for good: there is one of it for each.
+  const slots = Math.max(WORKERS, ...log.map(({ worker }) => Number(worker ?? 0) + 1));
+  const allowed = descriptorsBefore + slots - WORKERS;
+  try {
+    await waitFor('the arbiter has no more descriptors', () => descriptorsOf(server.pid) <= allowed);
+  } catch {
+    problems.push(
+      `descriptors of the arbiter: ${descriptorsBefore} before, ${allowed} allowed, ${descriptorsOf(server.pid)} after`,
+    );
+  }
+}
+
+/** The memory of the arbiter over time, and whether it grew. */
+function report(rss: readonly number[]): void {
+  const parts = 10;
+  const size = Math.max(1, Math.floor(rss.length / parts));
+  const medians = Array.from({ length: parts }, (_, i) => median(rss.slice(i * size, (i + 1) * size)));
+  say(`RSS of the arbiter, medians of tenths, MiB: ${medians.map((bytes) => (bytes / 2 ** 20).toFixed(1)).join(' ')}`);
+  const growth = (medians.at(-1) ?? 0) - (medians[1] ?? 0);
+  if (growth > GROWTH_BYTES) problems.push(`the arbiter grew by ${(growth / 2 ** 20).toFixed(1)} MiB`);
+}
+
+function restarts(series: Readonly<Record<string, number>>): Record<string, number> {
+  const found = Object.entries(series).flatMap(([name, value]) => {
+    const reason = /^tsunicorn_worker_restarts_total\{reason="(\w+)"\}/.exec(name)?.[1];
+    return reason === undefined || value === 0 ? [] : [[reason, value] as const];
+  });
+  return Object.fromEntries(found);
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+}
+
+/** Zombies too. */
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').map(Number).filter(Boolean);
+}
+
+function stateOf(pid: number): string | undefined {
+  return readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '')[0];
+}
+
+function descriptorsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** Bytes: the second field of statm is pages of 4 KiB (proc(5)). */
+function rssOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * 4_096;
+}
+
+function repeat<T>(count: number, value: T): T[] {
+  return Array.from({ length: count }, () => value);
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
