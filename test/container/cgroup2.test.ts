@@ -85,6 +85,8 @@ suite('under cgroup v2', { skip: skipReason() }, () => {
     }
     const served = { cpu: 0.5, memory: 256, env: ['TSUNICORN_WORKERS_PER_CPU=4', 'TSUNICORN_WORKER_MEMORY=64MiB'] };
     writeFileSync(join(folder, 'serve.json'), bundle(spec, 'serve', served, node));
+    const resized = { cpu: 0.5, memory: 512, env: ['TSUNICORN_WORKERS_PER_CPU=3', 'TSUNICORN_RESIZE_INTERVAL=1'] };
+    writeFileSync(join(folder, 'resize.json'), bundle(spec, 'resize', resized, node));
     const eats = { cpu: 1, memory: 256, env: ['TSUNICORN_WORKERS=1'] };
     writeFileSync(join(folder, 'eat.json'), bundle(spec, 'eat', eats, node));
 
@@ -121,6 +123,14 @@ suite('under cgroup v2', { skip: skipReason() }, () => {
     // 0.75 × (256 − 64) ÷ 2
     assert.equal(text.match(/--max-old-space-size=72 /g)?.length, 2, text);
     assert.match(text, /"pid":1,.*"msg":"stopped as asked"/);
+    assert.equal(exit, 0);
+  });
+
+  test('follows a live change of cpu.max from half a core to a whole one', () => {
+    const { text, exit } = said.get('resize') ?? assert.fail(console_.slice(-3000));
+    assert.match(text, /"ready":true,"reason":"2 of 2 workers are ready"/, text);
+    assert.match(text, /"msg":"resized from 2: 3 workers: cgroup v2; cpus 1 /, text);
+    assert.match(text, /"ready":true,"reason":"3 of 3 workers are ready"/, text);
     assert.equal(exit, 0);
   });
 

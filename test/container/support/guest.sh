@@ -5,7 +5,8 @@
 # usage: guest.sh DIRECTORY ROOTFS.tar CASES
 #   CASES is a folder of crun configurations, NAME.json each; what they print comes out between lines "=== NAME" and
 #   "=== exit STATUS". A case whose name begins with "serve" gets SIGTERM once it is ready, one that begins with "eat"
-#   once it has been made to eat all its memory and is ready again.
+#   once it has been made to eat all its memory and is ready again, one that begins with "resize" once it has been given
+#   a whole core and has three workers.
 set -euo pipefail
 dir=$1 tar=$2 cases=$3
 work=$dir/guest
@@ -64,6 +65,15 @@ for file in /cases/*.json; do
       i=0
       until wget -qO- http://127.0.0.1:9464/metrics | grep '^tsunicorn_worker_restarts_total{reason="oom"} 1' || [ $i -ge 100 ]; do i=$((i + 1)); sleep 0.2; done
       until wget -qO- http://127.0.0.1:9464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
+      crun kill "$name" TERM
+      wait $!
+      ;;
+    resize*)
+      crun --cgroup-manager=cgroupfs run -f "$file" "$name" </dev/null 2>&1 &
+      i=0
+      until wget -qO- http://127.0.0.1:9464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
+      echo "100000 100000" >"/sys/fs/cgroup/$name/cpu.max"
+      until wget -qO- http://127.0.0.1:9464/readyz | grep '3 of 3 workers are ready' || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
       crun kill "$name" TERM
       wait $!
       ;;
