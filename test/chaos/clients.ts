@@ -114,7 +114,7 @@ export class Client {
         });
       } catch (error) {
         // Told first, then ended in order: so it is meant to be.
-        if (reader.text.includes('goodbye') && reader.failure === 'ended') return;
+        if (reader.told && reader.failure === 'ended') return;
         throw error;
       }
       this.#books.echoes++;
@@ -126,11 +126,14 @@ export class Client {
 class Reader {
   text = '';
   failure: string | undefined;
+  /** The app's `onShutdown()` has said so. */
+  told = false;
   #wake: () => void = () => {};
 
   constructor(socket: net.Socket) {
     socket.setEncoding('latin1').on('data', (text: string) => {
       this.text += text;
+      if (this.text.includes('goodbye')) this.told = true;
       this.#wake();
     });
     const fail = (cause: string): void => {
