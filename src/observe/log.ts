@@ -1,12 +1,16 @@
 /** The server log: pino, one JSON object a line, or one readable line on a terminal. */
-import { type Logger, pino, stdTimeFunctions } from 'pino';
+import type { Logger } from 'pino';
 import type { Settings } from '../config/settings.ts';
 import { type LogDestination, openDestination } from './destination.ts';
 import { prettyLine } from './pretty.ts';
 
 export type { Logger } from 'pino';
 
+/** At once, as `import()` is not: the first line may be the last one of a process that ends. */
+const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);
+
 export interface ServerLog {
+  /** Made at the first line: pino takes 8 MB, and most workers never have anything to say. */
   readonly logger: Logger;
   readonly destination: LogDestination;
 }
@@ -17,15 +21,47 @@ export function openServerLog(
   who: Readonly<Record<string, number>>,
 ): ServerLog {
   const destination = openDestination(settings.errorLog, 2);
-  const pretty = settings.logFormat === 'pretty';
-  const logger = pino(
+  let logger: Logger | undefined;
+  return {
+    destination,
+    get logger() {
+      try {
+        logger ??= openLogger(settings, who, destination);
+        return logger;
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        if (code === 'EMFILE' || code === 'ENFILE') return SILENT;
+        throw error;
+      }
+    },
+  };
+}
+
+const nothing = (): void => {};
+/** For a process that has no descriptor left to load pino with: to lose a line is better than to end. */
+const SILENT = {
+  trace: nothing,
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+  fatal: nothing,
+} as unknown as Logger;
+
+function openLogger(
+  { logLevel, logFormat }: Pick<Settings, 'logLevel' | 'logFormat'>,
+  who: Readonly<Record<string, number>>,
+  destination: LogDestination,
+): Logger {
+  const { pino, stdTimeFunctions } = require('pino') as typeof import('pino');
+  const isPretty = logFormat === 'pretty';
+  return pino(
     {
-      level: settings.logLevel,
+      level: logLevel,
       base: who,
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write: (line: string) => destination.write(Buffer.from(pretty ? prettyLine(line) : line)) },
+    { write: (line: string) => destination.write(Buffer.from(isPretty ? prettyLine(line) : line)) },
   );
-  return { logger, destination };
 }

@@ -3,7 +3,7 @@
  * what they set off before the worker ends.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from '../observe/log.ts';
+import type { ServerLog } from '../observe/log.ts';
 import type { Channel } from './channel.ts';
 import type { Hooks } from './hooks.ts';
 import type { Unmodified } from './unmodified/unmodified.ts';
@@ -18,12 +18,12 @@ export class Ending {
   readonly #hooks: Hooks;
   readonly #unmodified: Unmodified;
   readonly #channel: Channel;
-  readonly #log: Logger;
+  readonly #log: ServerLog;
   #shutdown: Promise<void> | undefined;
   #handlers: Promise<void> | undefined;
   #handled = false;
 
-  constructor(hooks: Hooks, unmodified: Unmodified, channel: Channel, log: Logger) {
+  constructor(hooks: Hooks, unmodified: Unmodified, channel: Channel, log: ServerLog) {
     this.#hooks = hooks;
     this.#unmodified = unmodified;
     this.#channel = channel;
@@ -40,7 +40,9 @@ export class Ending {
   runHandlers(): void {
     if (this.#handled) return;
     this.#handled = true;
-    this.#handlers = this.#unmodified.signals.run((err) => this.#log.error({ err }, "the app's signal handler failed"));
+    this.#handlers = this.#unmodified.signals.run((err) =>
+      this.#log.logger.error({ err }, "the app's signal handler failed"),
+    );
   }
 
   /** Every connection has ended. Resolves with the app's own exit status when it has finished too. */
@@ -66,7 +68,7 @@ export class Ending {
     try {
       await this.#hooks.onShutdown?.();
     } catch (err) {
-      this.#log.error({ err }, 'onShutdown() failed; the worker goes on to drain');
+      this.#log.logger.error({ err }, 'onShutdown() failed; the worker goes on to drain');
     }
   }
 }

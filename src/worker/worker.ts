@@ -57,7 +57,7 @@ export class Worker implements OnOwnAccord {
     const { unmodified, contexts } = around;
     this.#plan = plan;
     this.#name = app.name;
-    this.#ending = new Ending(hooks, unmodified, channel, log.logger);
+    this.#ending = new Ending(hooks, unmodified, channel, log);
     this.#channel = channel;
     this.#log = log;
     this.#overload = settings.maxEventLoopLag > 0 ? new Overload(settings.maxEventLoopLag * 1000) : undefined;
