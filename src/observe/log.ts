@@ -1,6 +1,7 @@
 /** The server log: pino, one JSON object a line, or one readable line on a terminal. */
 import type { Logger } from 'pino';
 import type { Settings } from '../config/settings.ts';
+import { closeSync, openSync } from '../platform/node-fs.ts';
 import { type LogDestination, openDestination } from './destination.ts';
 import { prettyLine } from './pretty.ts';
 
@@ -29,8 +30,7 @@ export function openServerLog(
         logger ??= openLogger(settings, who, destination);
         return logger;
       } catch (error) {
-        const { code } = error as NodeJS.ErrnoException;
-        if (code === 'EMFILE' || code === 'ENFILE') return SILENT;
+        if (isOutOfDescriptors()) return SILENT;
         throw error;
       }
     },
@@ -47,6 +47,16 @@ const SILENT = {
   error: nothing,
   fatal: nothing,
 } as unknown as Logger;
+
+/** What the module loader throws then has many names. */
+function isOutOfDescriptors(): boolean {
+  try {
+    closeSync(openSync('/dev/null', 'r'));
+    return false;
+  } catch {
+    return true;
+  }
+}
 
 function openLogger(
   { logLevel, logFormat }: Pick<Settings, 'logLevel' | 'logFormat'>,

@@ -1,22 +1,8 @@
 import assert from 'node:assert/strict';
-import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { raw } from '../support/raw.ts';
 import { start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
-
-/** Sends raw bytes and reads until the server ends the connection. */
-function raw(port: number, ...parts: string[]): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>();
-  const socket = net.connect({ port, host: '127.0.0.1' });
-  let text = '';
-  socket.setEncoding('latin1').on('data', (data: string) => {
-    text += data;
-  });
-  socket.on('close', () => resolve(text));
-  socket.on('error', () => undefined);
-  for (const part of parts) socket.write(part);
-  return promise;
-}
 
 const status = (text: string): string => text.split('\r\n')[0] ?? '';
 
