@@ -4,6 +4,7 @@
  * written for other process managers do, must neither be taken for ours nor end anything.
  */
 import type { Settings } from './config/settings.ts';
+import type { Labels } from './observe/sample.ts';
 
 /** The settings that a worker needs; plain JSON, so it crosses the channel as it is. */
 export type WorkerSettings = Pick<
@@ -118,8 +119,8 @@ export interface WorkerReport extends Vitals {
 /** A metric of the app's own: name, help, type, and how prom-client is to aggregate it. */
 export type AppFamily = readonly [name: string, help: string, type: string, aggregator: string];
 
-/** A series of such a metric: the family's index, what follows the name (`_bucket`), and labels as they are printed. */
-export type AppSample = readonly [family: number, suffix: string, labels: string];
+/** A series of such a metric: the family's index, what follows the name (`_bucket`), and its labels. */
+export type AppSample = readonly [family: number, suffix: string, labels: Labels];
 
 /**
  * What changed in the app's registry since the last report of this worker. Families and series are sent once, and have

@@ -3,8 +3,8 @@ import type { AppReport, WorkerReport } from '../messages.ts';
 import { Totals } from '../observe/aggregate.ts';
 import { AppSeries } from '../observe/app-series.ts';
 import { GC_BUCKETS, REQUEST_BUCKETS } from '../observe/buckets.ts';
-import { labelText } from '../observe/exposition.ts';
 import { knownLabels, METRICS, type MetricName } from '../observe/metrics.ts';
+import type { Labels } from '../observe/sample.ts';
 import type { RestartReason } from './decisions.ts';
 
 /** What a worker was like when it last reported. */
@@ -47,7 +47,7 @@ export class Ledger {
         this.#add('tsunicorn_http_requests_total', { method, code }, count);
       }
       const name: MetricName = 'tsunicorn_http_request_duration_seconds';
-      this.totals.observe(name, labelText({ method }), REQUEST_BUCKETS, durations);
+      this.totals.observe(name, { method }, REQUEST_BUCKETS, durations);
     }
     for (const [reason, count] of Object.entries(rejected)) {
       this.#add('tsunicorn_http_requests_rejected_total', { reason }, count);
@@ -59,7 +59,7 @@ export class Ledger {
     this.#add('process_cpu_user_seconds_total', worker, cpu.user);
     this.#add('process_cpu_system_seconds_total', worker, cpu.system);
     for (const [kind, durations] of Object.entries(gc)) {
-      const labels = labelText({ worker: slot, kind });
+      const labels = { worker: slot, kind };
       this.totals.observe('nodejs_gc_duration_seconds' satisfies MetricName, labels, GC_BUCKETS, durations);
     }
     this.#present.set(age, present);
@@ -87,7 +87,7 @@ export class Ledger {
     return this.#present.get(age);
   }
 
-  #add(name: MetricName, labels: Record<string, string | number>, by = 1): void {
-    this.totals.add(name, labelText(labels), by);
+  #add(name: MetricName, labels: Labels, by = 1): void {
+    this.totals.add(name, labels, by);
   }
 }

@@ -1,8 +1,8 @@
 /** Everything that /metrics says: the ledger's counts, and the state of the moment. */
 import type { Totals } from '../observe/aggregate.ts';
 import { LAG_QUANTILES } from '../observe/buckets.ts';
-import { type Family, labelText, type Sample } from '../observe/exposition.ts';
 import { ARBITER, METRICS, type MetricName } from '../observe/metrics.ts';
+import type { Family, Labels, Sample } from '../observe/sample.ts';
 import type { Usage } from '../platform/usage.ts';
 import { version } from '../version.ts';
 import type { PoolWorker } from './decisions.ts';
@@ -24,8 +24,6 @@ export interface Scene {
   readonly date: number;
 }
 
-type Labels = Readonly<Record<string, string | number>>;
-
 /** What is neither counted by workers nor kept: made anew for each scrape. */
 class Moment {
   readonly #samples = new Map<string, Sample[]>();
@@ -33,7 +31,7 @@ class Moment {
   set(name: MetricName, labels: Labels, value: number | undefined): void {
     if (value === undefined) return;
     const samples = this.#samples.get(name) ?? [];
-    samples.push(['', labelText(labels), value]);
+    samples.push(['', labels, value]);
     this.#samples.set(name, samples);
   }
 

@@ -106,9 +106,9 @@ function totalsStatus({ totals }: Ledger): TotalsStatus {
   const by = (name: MetricName, label: string, group = (value: string): string => value): Record<string, number> => {
     const sums: Record<string, number> = {};
     for (const [, labels, count] of totals.samples(name)) {
-      const value = new RegExp(`(?:^|,)${label}="([^"]*)"`).exec(labels)?.[1];
+      const value = labels[label];
       if (value === undefined) continue;
-      const key = group(value);
+      const key = group(String(value));
       sums[key] = (sums[key] ?? 0) + count;
     }
     return sums;

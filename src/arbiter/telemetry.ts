@@ -2,7 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { FromWorker } from '../messages.ts';
-import { CONTENT_TYPES, expose, formatFor } from '../observe/exposition.ts';
+import { CONTENT_TYPES, Exposition, formatFor } from '../observe/exposition.ts';
 import { acceptQueues } from '../platform/accept-queues.ts';
 import type { Listeners } from '../platform/listeners.ts';
 import type { Native } from '../platform/native.ts';
@@ -28,6 +28,7 @@ export class Telemetry {
   readonly ledger: Ledger;
   readonly #options: TelemetryOptions;
   readonly #collector = new Collector();
+  readonly #exposition = new Exposition();
   /** App reports may be long, and come from all workers at once: one a turn of the loop. */
   readonly #backlog: (() => void)[] = [];
   readonly #clashes = new Set<string>();
@@ -96,7 +97,7 @@ export class Telemetry {
       date: Date.now(),
     };
     let text = '';
-    for (const piece of expose(families(scene), format)) {
+    for await (const piece of this.#exposition.print(families(scene), format)) {
       text += piece;
       await turn();
     }

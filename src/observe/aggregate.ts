@@ -1,7 +1,6 @@
 /** How the values of many workers become one. Pure. */
 import type { Durations } from '../messages.ts';
-import type { Sample } from './exposition.ts';
-import { numberText } from './exposition.ts';
+import { type Labels, labelText, type Sample } from './sample.ts';
 
 /** By which prom-client lets an app say what one value stands for several. */
 export const AGGREGATORS = {
@@ -27,12 +26,15 @@ export function onlyGrows(type: string, suffix: string, aggregator: string): boo
 
 /** A histogram that only grows. */
 export class Histogram {
-  readonly #bounds: readonly number[];
+  readonly #labels: Labels;
+  /** The same with each bound, and with none. */
+  readonly #bounded: readonly Labels[];
   readonly #buckets: number[];
   #seconds = 0;
 
-  constructor(bounds: readonly number[]) {
-    this.#bounds = bounds;
+  constructor(bounds: readonly number[], labels: Labels) {
+    this.#labels = labels;
+    this.#bounded = [...bounds, '+Inf'].map((le) => ({ ...labels, le }));
     this.#buckets = new Array(bounds.length + 1).fill(0);
   }
 
@@ -47,37 +49,37 @@ export class Histogram {
   }
 
   /** Counts by upper bound, each with all below it, as Prometheus wants them. */
-  *samples(labels: string): Generator<Sample> {
-    const comma = labels === '' ? '' : ',';
+  *samples(): Generator<Sample> {
     let count = 0;
-    for (const [i, bound] of [...this.#bounds, Number.POSITIVE_INFINITY].entries()) {
+    for (const [i, labels] of this.#bounded.entries()) {
       count += this.#buckets[i] ?? 0;
-      yield ['_bucket', `${labels}${comma}le="${numberText(bound)}"`, count];
+      yield ['_bucket', labels, count];
     }
-    yield ['_sum', labels, this.#seconds];
-    yield ['_count', labels, count];
+    yield ['_sum', this.#labels, this.#seconds];
+    yield ['_count', this.#labels, count];
   }
 }
 
 /** Everything that is counted, by metric and labels. It can only grow. */
 export class Totals {
-  readonly #counters = new Map<string, Map<string, number>>();
+  readonly #counters = new Map<string, Map<string, { readonly labels: Labels; value: number }>>();
   readonly #histograms = new Map<string, Map<string, Histogram>>();
 
   /** Throws where `by` is negative or no number: that would be taken for a restart of the server. */
-  add(name: string, labels: string, by: number): void {
-    if (!(by >= 0)) throw new RangeError(`${name}{${labels}} cannot be increased by ${by}`);
-    const series = entry(this.#counters, name, () => new Map<string, number>());
-    series.set(labels, (series.get(labels) ?? 0) + by);
+  add(name: string, labels: Labels, by: number): void {
+    const text = labelText(labels);
+    if (!(by >= 0)) throw new RangeError(`${name}{${text}} cannot be increased by ${by}`);
+    const series = entry(this.#counters, name, () => new Map<string, { readonly labels: Labels; value: number }>());
+    entry(series, text, () => ({ labels, value: 0 })).value += by;
   }
 
-  observe(name: string, labels: string, bounds: readonly number[], durations: Durations): void {
+  observe(name: string, labels: Labels, bounds: readonly number[], durations: Durations): void {
     const series = entry(this.#histograms, name, () => new Map<string, Histogram>());
-    entry(series, labels, () => new Histogram(bounds)).add(durations);
+    entry(series, labelText(labels), () => new Histogram(bounds, labels)).add(durations);
   }
 
-  get(name: string, labels: string): number {
-    return this.#counters.get(name)?.get(labels) ?? 0;
+  get(name: string, labels: Labels): number {
+    return this.#counters.get(name)?.get(labelText(labels))?.value ?? 0;
   }
 
   /** A histogram's counts over all its labels. */
@@ -90,8 +92,8 @@ export class Totals {
   }
 
   *samples(name: string): Generator<Sample> {
-    for (const [labels, value] of this.#counters.get(name) ?? []) yield ['', labels, value];
-    for (const [labels, histogram] of this.#histograms.get(name) ?? []) yield* histogram.samples(labels);
+    for (const { labels, value } of this.#counters.get(name)?.values() ?? []) yield ['', labels, value];
+    for (const histogram of this.#histograms.get(name)?.values() ?? []) yield* histogram.samples();
   }
 }
 

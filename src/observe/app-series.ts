@@ -4,12 +4,12 @@
  */
 import type { AppFamily, AppReport } from '../messages.ts';
 import { AGGREGATORS, type Aggregator, entry, isAggregator, onlyGrows } from './aggregate.ts';
-import type { Family, Sample } from './exposition.ts';
+import { type Family, type Labels, labelText, type Sample } from './sample.ts';
 
 /** `values`, by the age of the worker, of what may fall; `total` of what only grows. */
 interface Series {
   readonly suffix: string;
-  readonly labels: string;
+  readonly labels: Labels;
   readonly combine: Aggregator;
   total: number | undefined;
   readonly values: Map<number, number>;
@@ -87,9 +87,9 @@ export class AppSeries {
   }
 }
 
-function seriesOf(family: Known | undefined, suffix: string, labels: string): Series | undefined {
+function seriesOf(family: Known | undefined, suffix: string, labels: Labels): Series | undefined {
   if (family === undefined) return undefined;
-  return entry(family.series, `${suffix}{${labels}`, () => {
+  return entry(family.series, `${suffix}{${labelText(labels)}`, () => {
     const { type, aggregator } = family;
     const grows = onlyGrows(type, suffix, aggregator);
     // Quantiles cannot be added.

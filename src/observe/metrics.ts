@@ -3,6 +3,7 @@
  * What /metrics says and docs/metrics.md derive from it.
  */
 import { GC_BUCKETS, REQUEST_BUCKETS } from './buckets.ts';
+import type { Labels } from './sample.ts';
 
 /** As docs/metrics.md has it. */
 export const OVER = {
@@ -227,8 +228,9 @@ export type MetricName = keyof typeof METRICS;
 export const ARBITER = 'arbiter';
 
 /** The labels whose series begin at 0: those that are known, and of a metric without labels the only one. */
-export function knownLabels({ labels, known, over, type }: Metric): string[] {
+export function knownLabels({ labels, known, over, type }: Metric): Labels[] {
   if (over === 'kernel' || type !== 'counter') return [];
-  if (labels.length === 0) return [''];
-  return (known ?? []).map((value) => `${labels[0]}="${value}"`);
+  const [label] = labels;
+  if (label === undefined) return [{}];
+  return (known ?? []).map((value) => ({ [label]: value }));
 }

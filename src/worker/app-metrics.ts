@@ -4,15 +4,13 @@
  */
 import type { AppFamily, AppReport, AppSample } from '../messages.ts';
 import { onlyGrows } from '../observe/aggregate.ts';
-import { labelText } from '../observe/exposition.ts';
+import { type Labels, labelText } from '../observe/sample.ts';
 
 /** What prom-client 12 to 15 have in common, as far as it is needed. */
 interface Registry {
   getMetricsAsArray(): Metric[];
   readonly _defaultLabels?: Labels;
 }
-
-type Labels = Readonly<Record<string, string | number>>;
 
 interface Metric {
   readonly name: string;
@@ -141,13 +139,14 @@ export class AppMetrics {
     }
     for (const { metricName = name, labels, value } of values) {
       const suffix = metricName.startsWith(name) ? metricName.slice(name.length) : '';
-      const text = labelText({ ...defaults, ...labels });
+      const all = { ...defaults, ...labels };
+      const text = labelText(all);
       const key = `${family}${suffix}{${text}`;
       let series = this.#series.get(key);
       if (series === undefined) {
         series = { index: this.#series.size, grows: onlyGrows(type, suffix, aggregator), last: undefined, seen: 0 };
         this.#series.set(key, series);
-        report.series.push([family, suffix, text]);
+        report.series.push([family, suffix, asText(all)]);
       }
       series.seen = Math.max(series.seen, reading);
       const said = series.grows ? increase(value, series.last) : value;
@@ -176,6 +175,11 @@ function registryOf(module: Loaded | undefined): Registry[] {
 /** Told by its methods: its type is known only to its snapshot. */
 function isGauge(metric: Metric & { readonly set?: unknown }): boolean {
   return typeof metric.set === 'function';
+}
+
+/** Labels may be anything in JavaScript; JSON leaves out what is undefined. */
+function asText(labels: Labels): Labels {
+  return Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, String(value)]));
 }
 
 function emptyReport(): { families: AppFamily[]; series: AppSample[]; values: (number | string | null)[] } {

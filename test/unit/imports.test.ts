@@ -15,3 +15,21 @@ test('no module of src/ imports the facade of node:http, node:fs or node:util', 
   );
   assert.deepEqual(found, []);
 });
+
+test('a worker does not load prom-client, whose registry would be taken for that of the app', () => {
+  const seen = new Set<string>();
+  const visit = (url: URL): void => {
+    if (seen.has(url.pathname)) return;
+    seen.add(url.pathname);
+    const source = readFileSync(url, 'utf8');
+    assert.doesNotMatch(source, /^(?!import type |import \{ type ).*['"]prom-client/m, url.pathname);
+    for (const [, file = ''] of source.matchAll(/^(?:import|export) (?!type )[^;]*? from '(\.[^']+)'/gm)) {
+      visit(new URL(file, url));
+    }
+    for (const [, file = ''] of source.matchAll(/\bimport\('(\.[^']+)'\)/g)) visit(new URL(file, url));
+  };
+  visit(new URL('worker/run.ts', SRC));
+  assert.ok(seen.has(new URL('worker/app-metrics.ts', SRC).pathname));
+  // What loads it is found where it is.
+  assert.throws(() => visit(new URL('observe/exposition.ts', SRC)), /exposition\.ts/);
+});

@@ -39,14 +39,14 @@ class Books {
     this.pool = new Pool({ ...SETTINGS, workers, drainDelay: 5 }, () => 0);
   }
 
-  text(usage: Partial<Usage> = {}, queues = new Map<string, number>()): string {
+  text(usage: Partial<Usage> = {}, queues = new Map<string, number>()): Promise<string> {
     const { ledger, pool, now } = this;
     const scene = { ledger, pool, usage: { ...UNKNOWN, ...usage }, queues, process: ARBITER, now, date: 1_000_000 };
     return exposed(families(scene));
   }
 
-  get found(): Record<string, number> {
-    return series(this.text());
+  get found(): Promise<Record<string, number>> {
+    return this.text().then(series);
   }
 
   report(slot: number, age: number, report: Partial<WorkerReport>): void {
@@ -57,7 +57,7 @@ class Books {
 const buckets = (count: number) => REQUEST_BUCKETS.map(() => count).concat(count);
 
 describe('the ledger', () => {
-  it('adds up what workers report, and keeps it when they are gone', () => {
+  it('adds up what workers report, and keeps it when they are gone', async () => {
     const books = new Books();
     const get = { codes: { 200: 3 }, buckets: buckets(1), seconds: 1.5 };
     books.report(0, 1, {
@@ -81,7 +81,7 @@ describe('the ledger', () => {
     books.ledger.restarted('crash');
     books.ledger.restarted('crash');
     books.ledger.orphanReaped();
-    const { found } = books;
+    const found = await books.found;
     assert.equal(found['tsunicorn_http_requests_total{method="GET",code="200"}'], 9);
     assert.equal(found['tsunicorn_http_requests_total{method="POST",code="404"}'], 1);
     const duration = 'tsunicorn_http_request_duration_seconds';
@@ -104,27 +104,31 @@ describe('the ledger', () => {
     assert.equal(found['nodejs_gc_duration_seconds_count{worker="0",kind="minor"}'], 4);
   });
 
-  it('never lets a counter go backwards', () => {
+  it('never lets a counter go backwards', async () => {
     const { ledger } = new Books();
-    for (const by of [-1, Number.NaN]) assert.throws(() => ledger.totals.add('a_total', '', by), RangeError);
+    for (const by of [-1, Number.NaN]) assert.throws(() => ledger.totals.add('a_total', {}, by), RangeError);
   });
 
-  it('shows by slot what is open: of both workers while one takes over, of none where there is none', () => {
+  it('shows by slot what is open: of both workers while one takes over, of none where there is none', async () => {
     const books = new Books();
     books.pool.due(0);
     for (const age of [1, 2]) books.pool.ready(age, 0);
     books.report(0, 1, { inFlight: 2, connections: 9, rssBytes: 100, lag: [1, 2, 3, 4], utilization: 0.9 });
     books.report(1, 2, { inFlight: 1, connections: 4 });
     books.now = 5_000;
-    assert.equal(books.found['tsunicorn_worker_age_seconds{worker="0"}'], 5);
+    assert.equal((await books.found)['tsunicorn_worker_age_seconds{worker="0"}'], 5);
     books.pool.leave(1, 'reload');
     books.pool.due(5_000);
     books.pool.ready(3, 5_000);
     books.pool.due(5_000);
-    assert.equal(books.found['tsunicorn_worker_age_seconds{worker="0"}'], 5, 'the newest has not said a word yet');
+    assert.equal(
+      (await books.found)['tsunicorn_worker_age_seconds{worker="0"}'],
+      5,
+      'the newest has not said a word yet',
+    );
     books.report(0, 3, { inFlight: 1, connections: 1, rssBytes: 50, lag: [0.1, 0.2, 0.3, 0.4], utilization: 0.1 });
     books.now = 7_000;
-    const { found } = books;
+    const found = await books.found;
     assert.equal(found['tsunicorn_http_requests_in_flight{worker="0"}'], 3);
     assert.equal(found['tsunicorn_connections{worker="0"}'], 10);
     assert.equal(found['tsunicorn_worker_resident_memory_bytes{worker="0"}'], 150);
@@ -137,37 +141,37 @@ describe('the ledger', () => {
       books.pool.exited(age, { why: 'SIGKILL', fatal: false }, 7_000);
       books.ledger.gone({ slot: 0, age });
     }
-    assert.equal(books.found['tsunicorn_connections{worker="0"}'], undefined);
+    assert.equal((await books.found)['tsunicorn_connections{worker="0"}'], undefined);
     assert.equal(books.ledger.latest(1), undefined);
   });
 
-  it('shows workers by state, and the drain', () => {
+  it('shows workers by state, and the drain', async () => {
     const books = new Books(3);
     const { pool } = books;
-    const shown = () => {
-      const { found } = books;
+    const shown = async () => {
+      const found = await books.found;
       const states = ['desired', 'booting', 'ready', 'draining'].map((s) => found[`tsunicorn_workers{state="${s}"}`]);
       return [...states, found.tsunicorn_draining];
     };
-    assert.deepEqual(shown(), [3, 0, 0, 0, 0]);
+    assert.deepEqual(await shown(), [3, 0, 0, 0, 0]);
     pool.due(0);
-    assert.deepEqual(shown(), [3, 3, 0, 0, 0]);
+    assert.deepEqual(await shown(), [3, 3, 0, 0, 0]);
     for (const age of [1, 2]) pool.ready(age, 0);
     pool.leave(2, 'reload');
-    assert.deepEqual(shown(), [3, 1, 2, 0, 0], 'who leaves is ready still');
+    assert.deepEqual(await shown(), [3, 1, 2, 0, 0], 'who leaves is ready still');
     pool.broke(1, 0);
-    assert.deepEqual(shown(), [3, 1, 1, 1, 0]);
+    assert.deepEqual(await shown(), [3, 1, 1, 1, 0]);
     pool.stop(0);
-    assert.deepEqual(shown(), [3, 1, 1, 1, 1]);
+    assert.deepEqual(await shown(), [3, 1, 1, 1, 1]);
   });
 
-  it('says what the kernel says, and nothing where it says nothing', () => {
+  it('says what the kernel says, and nothing where it says nothing', async () => {
     const books = new Books();
-    const silent = books.text();
+    const silent = await books.text();
     for (const name of NAMES) assert.ok(silent.includes(`# TYPE ${name} `), name);
     assert.doesNotMatch(silent, /^tsunicorn_(cgroup|accept)/m);
     const found = series(
-      books.text({ quotaCores: 1.5, throttledSeconds: 0, pressureSeconds: { cpu: 2 } }, new Map([['a:80/0', 4]])),
+      await books.text({ quotaCores: 1.5, throttledSeconds: 0, pressureSeconds: { cpu: 2 } }, new Map([['a:80/0', 4]])),
     );
     assert.equal(found.tsunicorn_cgroup_cpu_quota_cores, 1.5);
     assert.equal(found.tsunicorn_cgroup_cpu_throttled_seconds_total, 0);

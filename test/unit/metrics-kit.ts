@@ -1,7 +1,8 @@
 /** For tests of metrics: reports of workers, and what is exposed. */
 import type { WorkerReport } from '../../src/messages.ts';
-import { expose, type Family, type Format } from '../../src/observe/exposition.ts';
+import { Exposition, type Format } from '../../src/observe/exposition.ts';
 import { METRICS } from '../../src/observe/metrics.ts';
+import type { Family } from '../../src/observe/sample.ts';
 
 export const QUIET: WorkerReport = {
   requests: {},
@@ -21,8 +22,15 @@ export const QUIET: WorkerReport = {
   utilization: 0.5,
 };
 
-export function exposed(families: Iterable<Family>, format: Format = 'text'): string {
-  return [...expose(families, format)].join('');
+/** As they come. */
+export async function printed(families: Iterable<Family>, format: Format, by = new Exposition()): Promise<string[]> {
+  const pieces: string[] = [];
+  for await (const piece of by.print(families, format)) pieces.push(piece);
+  return pieces;
+}
+
+export async function exposed(families: Iterable<Family>, format: Format = 'text', by?: Exposition): Promise<string> {
+  return (await printed(families, format, by)).join('');
 }
 
 /** Series and values of a Prometheus text. */
