@@ -67,7 +67,10 @@ export type ToWorker =
    * `leftMs`: from now until the worker is killed; told, since clocks of two processes have no zero in common.
    */
   | { readonly type: 'drain'; readonly quick: boolean; readonly leftMs: number }
-  /** A descriptor of listener `key` comes with this message. `cover`: start to accept on it, for a neighbour. */
+  /**
+   * A descriptor of listener `key` comes with this message. `cover`: start to accept on it, for a neighbour, and say so.
+   * A worker that has no free descriptor never gets the message.
+   */
   | { readonly type: 'descriptor'; readonly key: string; readonly cover: boolean }
   | { readonly type: 'uncover'; readonly key: string }
   | { readonly type: 'reopen logs' }
@@ -148,6 +151,8 @@ export type FromWorker =
   | { readonly type: 'report'; readonly serial: number; readonly report: WorkerReport; readonly more: boolean }
   /** `serial` is 0 where nobody asked. */
   | { readonly type: 'app report'; readonly serial: number; readonly report: AppReport }
+  /** It accepts on this listener, which is another slot's. */
+  | { readonly type: 'covers'; readonly key: string }
   /** Another descriptor of this listener, please: a worker that stops accepting for a while has to close its own. */
   | { readonly type: 'want descriptor'; readonly key: string }
   /** The worker got a SIGTERM of its own and would like to be replaced. */

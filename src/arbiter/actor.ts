@@ -82,7 +82,10 @@ export class Actor {
         }
         return;
       case 'uncover':
-        for (const { key } of listeners.ownedBy(decision.slot)) worker.send({ type: 'uncover', key });
+        for (const { key } of listeners.ownedBy(decision.slot)) {
+          worker.covers.delete(key);
+          worker.send({ type: 'uncover', key });
+        }
         return;
       default:
         return decision satisfies never;

@@ -68,6 +68,12 @@ export class News {
         if (handle) worker.send({ type: 'descriptor', key: message.key, cover: false }, handle);
         return;
       }
+      case 'covers': {
+        const slot = listeners.get(message.key)?.slot;
+        worker.covers.add(message.key);
+        if (slot === undefined || !listeners.ownedBy(slot).every(({ key }) => worker.covers.has(key))) return;
+        return pool.covers(age, slot);
+      }
       case 'born':
         return;
       default:

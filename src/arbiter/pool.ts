@@ -67,6 +67,11 @@ export class Pool {
     if (member) this.#deadlines.waited(member, ms, now);
   }
 
+  /** The worker accepts on the sockets of this slot, as it was asked to. */
+  covers(age: number, slot: number): void {
+    this.#covers.confirmed(age, slot);
+  }
+
   /** The worker says how worn it is. */
   report(age: number, wear: Wear): void {
     const member = this.#members.get(age);
@@ -196,14 +201,15 @@ export class Pool {
       this.#stage.advance(now, out);
     }
     const serving = this.#members.serving();
-    if (!this.#stage.released) this.#covers.arrange(serving, out);
+    if (!this.#stage.released) this.#covers.arrange(serving, now, out);
     if (serving.length > 0 && serving.every((m) => m.generation === this.#staff.generation)) this.#reloading = false;
     return out;
   }
 
   /** When `due` has to be called next at the latest; Infinity where nothing is planned. */
   nextDeadline(now: number): number {
-    const next = Math.min(this.#stage.ends, this.#deadlines.next(this.#members));
+    let next = Math.min(this.#stage.ends, this.#deadlines.next(this.#members));
+    if (!this.#stage.released) next = Math.min(next, this.#covers.nextDeadline);
     if (!this.#stage.serving) return next;
     return Math.min(next, this.#staff.nextDeadline(now), this.#recycling.nextDeadline());
   }

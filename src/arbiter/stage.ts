@@ -104,8 +104,12 @@ export class Stage {
       out.push({ do: 'release listeners' });
     }
     this.#drainAll('the server stops', now, out);
+    const hastened = this.#members.alive('draining').filter((m) => m.killAt > this.#stopBy);
     for (const m of this.#members) m.killAt = Math.min(m.killAt, this.#stopBy);
     this.#deadlines.murder(this.#members, now, out);
+    for (const m of hastened) {
+      if (!m.killed) drain(m, { why: 'the server stops at once', quick: true, killAt: m.killAt }, out);
+    }
     if (this.#members.size === 0) out.push({ do: 'halt', ...this.#verdict });
   }
 

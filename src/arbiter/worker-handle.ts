@@ -75,6 +75,8 @@ export class WorkerHandle {
   killedFor: string | undefined;
   /** Where its JavaScript was when it was killed for being late. */
   stackAtDeath: string | undefined;
+  /** Sockets of other slots that it has said it accepts on, by their keys. */
+  readonly covers = new Set<string>();
   /** Known once it is ready. */
   heapSizeLimitBytes: number | undefined;
   readonly #child: ChildProcess;

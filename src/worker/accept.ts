@@ -23,6 +23,8 @@ export interface AcceptOptions {
  * listening socket is polled level-triggered in each turn, so one turn would do, and the second is for certainty.
  */
 const QUIET_TURNS = 2;
+/** An answer takes a millisecond or two. One that came while there was no free descriptor was lost, and nobody tells. */
+const ASK_AGAIN_MS = 1_000;
 /** New connections may keep coming for ever; the sweep of the accept queue does not. */
 const LONGEST_SWEEP_MS = 1_000;
 
@@ -33,6 +35,9 @@ export class Acceptor {
   readonly #spares = new Map<string, SocketHandle>();
   /** Accepted above the cap while the accept queue is swept at the end; served as soon as there is room. */
   readonly #held: net.Socket[] = [];
+  /** Listeners whose spare was missing when that was last looked at. */
+  #missing = new Set<string>();
+  #watch: NodeJS.Timeout | undefined;
   #open = 0;
   #accepted = 0;
   #state: 'accepting' | 'sweeping' | 'ended' = 'accepting';
@@ -47,18 +52,20 @@ export class Acceptor {
       this.#listen(key, openDescriptor(fd));
       if (this.#options.cap > 0) this.#options.wantDescriptor(key);
     }
+    if (this.#options.cap > 0) this.#watch = setInterval(() => this.#askAgain(), ASK_AGAIN_MS);
   }
 
-  /** A descriptor from the arbiter: `cover` accepts on it now, otherwise it is the spare for the next pause. */
-  lend(key: string, handle: SocketHandle, cover: boolean): void {
+  /** A descriptor from the arbiter, for the next pause. */
+  lend(key: string, handle: SocketHandle): void {
     if (this.#state === 'ended') return handle.close();
-    if (!cover) {
-      this.#spares.get(key)?.close();
-      this.#spares.set(key, handle);
-      this.#resume();
-      return;
-    }
-    if (this.#accepting.has(key)) return handle.close();
+    this.#spares.get(key)?.close();
+    this.#spares.set(key, handle);
+    this.#resume();
+  }
+
+  /** Accepts on a descriptor of another slot's socket until {@link stop}. */
+  cover(key: string, handle: SocketHandle): void {
+    if (this.#state === 'ended' || this.#accepting.has(key)) return handle.close();
     this.#listen(key, handle);
     if (this.#options.cap > 0) this.#options.wantDescriptor(key);
   }
@@ -103,6 +110,7 @@ export class Acceptor {
       if (this.#accepted !== before || this.#paused.size > 0) quiet = -1;
     }
     this.#state = 'ended';
+    clearInterval(this.#watch);
     for (const key of [...this.#accepting.keys(), ...this.#spares.keys()]) this.stop(key);
     this.#paused.clear();
   }
@@ -117,6 +125,13 @@ export class Acceptor {
       this.#listen(key, spare);
       this.#options.wantDescriptor(key);
     }
+  }
+
+  #askAgain(): void {
+    const keys = [...this.#accepting.keys(), ...this.#paused];
+    const missing = new Set(keys.filter((key) => !this.#spares.has(key)));
+    for (const key of missing) if (this.#missing.has(key)) this.#options.wantDescriptor(key);
+    this.#missing = missing;
   }
 
   #listen(key: string, handle: SocketHandle): void {

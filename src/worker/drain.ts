@@ -25,37 +25,64 @@ export interface DrainOptions {
   readonly connections: Connections;
   readonly acceptor: Acceptor;
   readonly ending: Ending;
-  /** Idle connections are closed, and the app is told, without waiting a moment. */
-  readonly quick: boolean;
   /** Development: `TSUNICORN_RELOAD`. */
   readonly reload: boolean;
-  /** Milliseconds until the worker is killed. */
+}
+
+export interface Haste {
+  /** Idle connections are closed, and the app is told, without waiting a moment. */
+  readonly quick: boolean;
+  /** Milliseconds from now until the worker is killed. */
   readonly leftMs: number;
 }
 
-/** Resolves when no connection is left. */
-export async function drain(options: DrainOptions): Promise<void> {
-  const { connections, acceptor, ending, quick, reload, leftMs } = options;
-  const quietMs = reload ? RELOAD_QUIET_MS : IDLE_QUIET_MS;
-  const killedAt = performance.now() + leftMs;
-  const handlersAt = quick ? 0 : killedAt - leftMs * (1 - HANDLERS_AT);
-  const margin = Math.min(END_MARGIN_MS, leftMs * END_MARGIN);
-  connections.closeAfterResponse();
-  ending.begin();
-  await acceptor.end();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setInterval(check, CHECK_MS);
-  check();
-  await promise;
-  clearInterval(timer);
+export class Drain {
+  readonly #options: DrainOptions;
+  #quietMs = Number.POSITIVE_INFINITY;
+  /** Of performance.now(), as all that follows. */
+  #handlersAt = Number.POSITIVE_INFINITY;
+  #endStreamsAt = Number.POSITIVE_INFINITY;
+  #closeEndedAt = Number.POSITIVE_INFINITY;
 
-  function check(): void {
+  constructor(options: DrainOptions, haste: Haste) {
+    this.#options = options;
+    this.hasten(haste);
+  }
+
+  /** There is so much time, and no more; nothing gets later by it. */
+  hasten({ quick, leftMs }: Haste): void {
     const now = performance.now();
-    connections.closeIdle(quick ? 0 : quietMs, now);
+    const margin = Math.min(END_MARGIN_MS, leftMs * END_MARGIN);
+    const quietMs = this.#options.reload ? RELOAD_QUIET_MS : IDLE_QUIET_MS;
+    this.#quietMs = Math.min(this.#quietMs, quick ? 0 : quietMs);
+    this.#handlersAt = Math.min(this.#handlersAt, quick ? now : now + leftMs * HANDLERS_AT);
+    this.#endStreamsAt = Math.min(this.#endStreamsAt, now + leftMs - margin);
+    this.#closeEndedAt = Math.min(this.#closeEndedAt, now + leftMs - margin / 2);
+  }
+
+  /** Resolves when no connection is left. */
+  async run(): Promise<void> {
+    const { connections, acceptor, ending } = this.#options;
+    connections.closeAfterResponse();
+    ending.begin();
+    await acceptor.end();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const check = (): void => {
+      this.#advance(performance.now());
+      if (connections.size === 0 && acceptor.held === 0) resolve();
+    };
+    const timer = setInterval(check, CHECK_MS);
+    check();
+    await promise;
+    clearInterval(timer);
+  }
+
+  #advance(now: number): void {
+    const { connections, acceptor, ending } = this.#options;
+    connections.closeIdle(this.#quietMs, now);
     const hasRequests = acceptor.held > 0 || [...connections].some(({ upgraded }) => !upgraded);
-    if (!hasRequests || now >= handlersAt) ending.runHandlers();
-    if (now >= killedAt - margin) connections.endStreams();
-    if (now >= killedAt - margin / 2) connections.closeEnded();
-    if (connections.size === 0 && acceptor.held === 0) resolve();
+    if (!hasRequests || now >= this.#handlersAt) ending.runHandlers();
+    if (now >= this.#endStreamsAt) connections.endStreams();
+    if (now >= this.#closeEndedAt) connections.closeEnded();
   }
 }

@@ -16,7 +16,7 @@ import { AppMetrics, loadedModules } from './app-metrics.ts';
 import type { Booted } from './boot.ts';
 import type { Channel } from './channel.ts';
 import { CLIENT_CLOSED_REQUEST, Connections } from './connections.ts';
-import { drain } from './drain.ts';
+import { Drain } from './drain.ts';
 import { Ending } from './ending.ts';
 import { forwardedClient } from './forwarded.ts';
 import { Overload } from './overload.ts';
@@ -48,7 +48,7 @@ export class Worker implements OnOwnAccord {
   readonly #reporter: Reporter;
   readonly #ending: Ending;
   readonly #drained = Promise.withResolvers<void>();
-  #draining = false;
+  #drain: Drain | undefined;
   #toldOfUpgrade = false;
   #status: number = EXIT_CODES.ok.status;
 
@@ -146,12 +146,21 @@ export class Worker implements OnOwnAccord {
 
   /**
    * Stops accepting, finishes what is in hand. `quick`: idle connections are closed without waiting a moment. `leftMs`:
-   * until the worker is killed, in a drain of its own the graceful timeout.
+   * until the worker is killed, in a drain of its own the graceful timeout. A second call can only make it faster.
    */
   drain(quick: boolean, leftMs = this.#plan.settings.gracefulTimeout * 1000): void {
-    if (this.#draining) return;
-    this.#draining = true;
-    void this.#drain(quick, leftMs);
+    const haste = { quick, leftMs };
+    if (this.#drain) return this.#drain.hasten(haste);
+    this.#drain = new Drain(
+      {
+        connections: this.#connections,
+        acceptor: this.#acceptor,
+        ending: this.#ending,
+        reload: this.#plan.settings.reload,
+      },
+      haste,
+    );
+    void this.#drain.run().then(this.#drained.resolve);
   }
 
   /** An exception that nobody caught: the state of this process cannot be trusted, the other requests may end. */
@@ -162,7 +171,7 @@ export class Worker implements OnOwnAccord {
   }
 
   exits(status: number, stack: string): 'now' | 'later' {
-    if (this.#draining) return 'later';
+    if (this.#drain) return 'later';
     const { inFlight } = this.#connections;
     this.#log.logger.fatal({ stack, inFlight }, `the app called process.exit(${status}): this worker ends at once`);
     this.#accessLog?.flushSync();
@@ -172,7 +181,7 @@ export class Worker implements OnOwnAccord {
   }
 
   closesServer(): void {
-    if (this.#draining) return; // so it is meant to
+    if (this.#drain) return; // so it is meant to
     this.#log.logger.fatal('the app closed its server: this worker finishes its requests and is replaced');
     this.#break('the app closed its server');
   }
@@ -187,18 +196,6 @@ export class Worker implements OnOwnAccord {
     this.drain(true);
   }
 
-  async #drain(quick: boolean, leftMs: number): Promise<void> {
-    await drain({
-      connections: this.#connections,
-      acceptor: this.#acceptor,
-      ending: this.#ending,
-      quick,
-      reload: this.#plan.settings.reload,
-      leftMs,
-    });
-    this.#drained.resolve();
-  }
-
   #on(message: ToWorker, handle: SocketHandle | undefined): void {
     switch (message.type) {
       case 'closing':
@@ -206,8 +203,10 @@ export class Worker implements OnOwnAccord {
       case 'drain':
         return this.drain(message.quick, message.leftMs);
       case 'descriptor':
-        if (handle) this.#acceptor.lend(message.key, handle, message.cover);
-        return;
+        if (!handle) return;
+        if (!message.cover) return this.#acceptor.lend(message.key, handle);
+        this.#acceptor.cover(message.key, handle);
+        return this.#channel.send({ type: 'covers', key: message.key });
       case 'uncover':
         return this.#acceptor.stop(message.key);
       case 'reopen logs':

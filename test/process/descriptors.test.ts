@@ -2,32 +2,56 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import net from 'node:net';
-import { test } from 'node:test';
-import { start } from '../support/server.ts';
+import { type TestContext, test } from 'node:test';
+import { start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
 const LIMIT = 100;
 
+const wrapper = ['sh', '-c', `ulimit -n ${LIMIT} && exec "$@"`, 'sh'];
+
 test('a worker without a free descriptor goes on, reports, and serves again when there are some', async (t) => {
-  const server = await start(t, {
-    app: 'basic.js',
-    env: { TSUNICORN_WORKERS: '1' },
-    wrapper: ['sh', '-c', `ulimit -n ${LIMIT} && exec "$@"`, 'sh'],
-  });
+  const server = await start(t, { app: 'basic.js', env: { TSUNICORN_WORKERS: '1' }, wrapper });
   await server.ready();
   const pids = server.workerPids();
-  const sockets = Array.from({ length: 2 * LIMIT }, () => net.connect({ port: server.port, host: '127.0.0.1' }));
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-  });
-  for (const socket of sockets) socket.on('error', () => undefined);
-  // libuv keeps one in reserve, with which it turns away whom it cannot take.
-  await waitFor('all are in use', () => readdirSync(`/proc/${pids[0]}/fd`).length >= LIMIT - 1);
+  const free = await takeAll(t, server, pids);
   assert.ok((await server.metric('tsunicorn_connections{worker="0"}')) > 0); // asks the worker for a report
-  for (const socket of sockets) socket.destroy();
+  free();
   await waitFor('it has let go of them', async () => (await server.metric('tsunicorn_connections{worker="0"}')) === 0);
   assert.equal((await server.get('/')).body, 'hello');
   assert.deepEqual(server.workerPids(), pids);
   assert.deepEqual(server.logged('uncaught'), []);
   assert.equal(await server.stop(), 0);
 });
+
+test('the socket of a slot is served though its neighbour had no free descriptor when it was to take over', async (t) => {
+  const server = await start(t, { app: 'basic.js', env: { TSUNICORN_WORKERS: '2' }, wrapper });
+  await server.ready();
+  const pids = server.workerPids();
+  const free = await takeAll(t, server, pids);
+  server.signal('SIGTTOU');
+  await waitFor('one worker is left', () => server.workerPids().length === 1);
+  // It answers after what was sent to it before, which was the socket of the other slot.
+  assert.ok((await server.metric('tsunicorn_connections{worker="0"}')) > 0);
+  free();
+  await waitFor('it has let go of them', async () => (await server.metric('tsunicorn_connections{worker="0"}')) === 0);
+  // The kernel spreads new connections over the sockets of both slots.
+  let answers = 0;
+  for (let i = 0; i < 40; i++) void server.get('/').then(() => answers++);
+  await waitFor('all are answered', () => answers === 40);
+  assert.equal(await server.stop(), 0);
+});
+
+/** Connects until none of the workers has a descriptor left. Returns what closes the connections. */
+async function takeAll(t: TestContext, { port }: TestServer, pids: readonly number[]): Promise<() => void> {
+  const sockets = Array.from({ length: 2 * LIMIT * pids.length }, () => net.connect({ port, host: '127.0.0.1' }));
+  const free = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
+  t.after(free);
+  for (const socket of sockets) socket.on('error', () => undefined);
+  // libuv keeps one in reserve, with which it turns away whom it cannot take.
+  const isFull = (pid: number): boolean => readdirSync(`/proc/${pid}/fd`).length >= LIMIT - 1;
+  await waitFor('all are in use', () => pids.every(isFull));
+  return free;
+}

@@ -36,6 +36,22 @@ async function end(t: TestContext, how: 'SIGTERM' | 'SIGHUP'): Promise<void> {
   assert.deepEqual(server.logged('uncaught'), []);
 }
 
+test('at INT during a drain WebSockets are ended in order within the second that is left', async (t) => {
+  const server = await (
+    await start(t, { app: 'streams.js', env: { ...env, TSUNICORN_GRACEFUL_TIMEOUT: '60' } })
+  ).ready();
+  const handshake = Object.entries(HANDSHAKE).map(([name, value]) => `${name}: ${value}\r\n`);
+  const stream = new Stream(t, server.port, `GET /socket HTTP/1.1\r\nHost: test\r\n${handshake.join('')}\r\n`);
+  await waitFor('upgraded', () => stream.text.includes('\r\n\r\n'));
+  server.signal('SIGTERM');
+  await waitFor('it is told', () => stream.text.endsWith('goodbye'));
+  server.signal('SIGINT');
+  await waitFor('closed', () => stream.closed);
+  assert.deepEqual([stream.ended, stream.error], [true, undefined]);
+  assert.equal((await server.exited).code, 0);
+  assert.deepEqual(server.logged('is killed'), []);
+});
+
 test('a client that goes on sending after the end is not reset before the time is over', async (t) => {
   const server = await (await start(t, { app: 'streams.js', env })).ready();
   const handshake = Object.entries(HANDSHAKE).map(([name, value]) => `${name}: ${value}\r\n`);

@@ -22,7 +22,7 @@ function tell(rows: readonly Row[]): void {
         return { age: age as number, slot: slot as number };
       });
     const out: Decision[] = [];
-    covers.arrange(serving, out);
+    covers.arrange(serving, 0, out);
     return [event, who, out.map(inWords).join(', ')];
   });
   assert.deepEqual(told, rows);

@@ -39,6 +39,28 @@ describe('a crash', () => {
     );
   });
 
+  it('is covered by another where a neighbour does not say that it accepts', () => {
+    tell(
+      [
+        ...started(3),
+        [1000, 'deaf 1, exit 2', 'ended crash, spawn 4@1, cover 1 by 1'],
+        [2000, '', 'uncover 1 by 1, cover 1 by 3'],
+        [9000, 'ready 4', 'uncover 1 by 3'],
+      ],
+      { workers: 3 },
+    );
+  });
+
+  it('is covered anew where the only neighbour does not say that it accepts', () => {
+    tell([
+      ...started(2),
+      [1000, 'deaf 1, exit 2', 'ended crash, spawn 3@1, cover 1 by 1'],
+      [3500, '', '+2000 cover 1 by 1, +3000 cover 1 by 1'],
+      [3600, 'ready 3', 'uncover 1 by 1'],
+      [9000, '', ''],
+    ]);
+  });
+
   it('of the worker that covers, while the slot gets its own again, leaves nothing to uncover', () => {
     tell([
       ...started(2),

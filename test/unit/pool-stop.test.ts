@@ -177,7 +177,7 @@ describe('SIGINT and SIGQUIT', () => {
     tell([
       ...started(2),
       [1000, 'TERM', 'closing 1, closing 2, release, drain 1, drain 2'],
-      [3000, 'INT', ''],
+      [3000, 'INT', 'drain 1 quick, drain 2 quick'],
       [4000, '', 'kill 1, kill 2'],
     ]);
   });

@@ -26,7 +26,7 @@ export const SETTINGS: PoolSettings = {
 
 /**
  * Time in milliseconds, events, outcome. Events are separated by `, ` and happen before `due` is called once:
- * `ready N`, `exit N` (a crash, or the end of a drain), `oom N`, `fatal N` (the app cannot be loaded), `silent N` (its last beat
+ * `ready N`, `deaf N` (it does not say that it covers), `exit N` (a crash, or the end of a drain), `oom N`, `fatal N` (the app cannot be loaded), `silent N` (its last beat
  * is now), `waited N MS` (for a CPU), `served N COUNT`, `holds N MIB` (three reports), `limit MIB` (of resident memory), `leave N`, `broke N`, `HUP`, `TERM`, `INT`, `WINCH`, `size N`, `frozen` (the arbiter had no CPU since the row
  * before), `?` (what /readyz says), or nothing.
  *
@@ -53,6 +53,7 @@ export function started(n: number): Row[] {
 export class Story {
   readonly pool: Pool;
   readonly #silent = new Set<number>();
+  readonly #deaf = new Set<number>();
   #now = 0;
 
   constructor(settings: PoolSettings, random = () => 0) {
@@ -91,7 +92,9 @@ export class Story {
     for (const { age, state } of this.pool.workers) {
       if (state !== 'booting' && !this.#silent.has(age)) this.pool.beat(age, this.#now);
     }
-    return this.pool.due(this.#now);
+    const decisions = this.pool.due(this.#now);
+    for (const d of decisions) if (d.do === 'cover' && !this.#deaf.has(d.age)) this.pool.covers(d.age, d.slot);
+    return decisions;
   }
 
   /** What is worth telling of it. */
@@ -102,6 +105,7 @@ export class Story {
     const [n = Number.NaN, amount = Number.NaN] = numbers.map(Number);
     const actions: Record<string, () => void> = {
       ready: () => pool.ready(n, now),
+      deaf: () => void this.#deaf.add(n),
       waited: () => pool.waited(n, amount, now),
       served: () => pool.report(n, { served: amount, rssBytes: 0 }),
       holds: () => {
