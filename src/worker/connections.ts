@@ -32,6 +32,8 @@ export interface Connection {
   idleSince: number;
   /** Bytes received when it became idle: more than that means that a request is on its way. */
   receivedWhenIdle: number;
+  /** The `idleSince` with which it was last found to have been idle long enough. */
+  foundIdle: number | undefined;
   /** WebSocket and the like: no longer HTTP, and never idle. */
   upgraded: boolean;
 }
@@ -113,6 +115,7 @@ export class Connections {
       sent: 0,
       idleSince: performance.now(),
       receivedWhenIdle: 0,
+      foundIdle: undefined,
       upgraded: false,
     };
     socket[CONNECTION] = connection;
@@ -140,11 +143,16 @@ export class Connections {
     for (const { exchanges } of this.#open) for (const e of exchanges) e.response.shouldKeepAlive = false;
   }
 
-  /** Closes the connections that have been idle for `quietMs`, and no others. */
+  /**
+   * Closes the connections that have been idle for `quietMs`, and no others. The second call that finds them so does: in
+   * between the loop has read what had come. After a long turn it has not yet for those that it accepted in it.
+   */
   closeIdle(quietMs: number, now: number): void {
     for (const c of this.#open) {
       const idle = c.exchanges.length === 0 && !c.upgraded && c.socket.bytesRead === c.receivedWhenIdle;
-      if (idle && now - c.idleSince >= quietMs) c.socket.destroy();
+      if (!idle || now - c.idleSince < quietMs) continue;
+      if (c.foundIdle === c.idleSince) c.socket.destroy();
+      else c.foundIdle = c.idleSince;
     }
   }
 

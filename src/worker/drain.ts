@@ -71,7 +71,8 @@ export class Drain {
       this.#advance(performance.now());
       if (connections.size === 0 && acceptor.held === 0) resolve();
     };
-    const timer = setInterval(check, CHECK_MS);
+    // Once the loop has read what there was to read: see Connections.closeIdle().
+    const timer = setInterval(() => setImmediate(check), CHECK_MS);
     check();
     await promise;
     clearInterval(timer);

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import type { Acceptor } from '../../src/worker/accept.ts';
+import { Connections } from '../../src/worker/connections.ts';
+import { Drain } from '../../src/worker/drain.ts';
+import type { Ending } from '../../src/worker/ending.ts';
+
+const spin = (ms: number): void => {
+  for (const until = performance.now() + ms; performance.now() < until; );
+};
+
+/** Connects, asks, and posts what becomes of it, while the thread of the server has no time. */
+const CLIENT = `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const socket = require('node:net').connect(workerData, '127.0.0.1', () => socket.write('GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n'));
+  let said = '';
+  socket.on('data', (data) => { said += data; });
+  socket.on('error', (error) => { said += error.code; });
+  socket.on('close', () => parentPort.postMessage(said));
+`;
+
+test('a connection is not taken for idle before its request could be read, however long the turn of the loop', async (t) => {
+  const server = http.createServer((_request, response) => void response.end('answered'));
+  const connections = new Connections(server, true, { count: () => {}, finished: () => {} });
+  t.after(() => connections.dispose());
+  const acceptor = { end: async () => {}, held: 0 } as unknown as Acceptor;
+  const ending = { begin: () => {}, runHandlers: () => {} } as unknown as Ending;
+  const drained = Promise.withResolvers<void>();
+  // All in one turn: accepted, a second of other requests, told to drain, and again other requests.
+  const listener = net.createServer({ allowHalfOpen: true }, (socket) => {
+    connections.add(socket);
+    spin(1_100);
+    const options = { connections, acceptor, ending, reload: false };
+    void new Drain(options, { quick: false, leftMs: 25_000 }).run().then(drained.resolve);
+    process.nextTick(() => spin(100));
+    void (async () => {
+      for (let i = 0; i < 20; i++) await undefined;
+      spin(100);
+    })();
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  t.after(() => listener.close());
+  const client = new Worker(CLIENT, { eval: true, workerData: (listener.address() as net.AddressInfo).port });
+  const [said] = await once(client, 'message');
+  assert.match(said, /^HTTP\/1\.1 200 .*answered$/s);
+  await Promise.race([drained.promise, sleep(5_000).then(() => assert.fail('it did not end'))]);
+});
