@@ -65,6 +65,7 @@ export type ToWorker =
   /**
    * Stop accepting, finish what is in hand, end. `quick`: idle connections are closed without waiting a moment.
    * `leftMs`: from now until the worker is killed; told, since clocks of two processes have no zero in common.
+   * A second one can only make it faster.
    */
   | { readonly type: 'drain'; readonly quick: boolean; readonly leftMs: number }
   /**

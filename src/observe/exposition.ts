@@ -86,14 +86,13 @@ export class Exposition {
   }
 
   /** prom-client asks for the snapshot before it returns its promise, so two scrapes at once do not mix. */
-  #piece({ name, help, type }: Family, samples: readonly Sample[], format: Format): Promise<string> {
+  async #piece({ name, help, type }: Family, samples: readonly Sample[], format: Format): Promise<string> {
     const isOpen = format === 'openmetrics';
     // In OpenMetrics a counter's family has the name without the `_total` that prom-client gives each of its samples.
     const base = isOpen && type === 'counter' ? name.replace(/_total$/, '') : name;
     const snapshot = {
       name: base,
-      // prom-client leaves quotes as they are, which OpenMetrics does not take.
-      help: isOpen ? help.replaceAll('"', "'") : help,
+      help,
       type,
       aggregator: 'sum',
       // What is shared it prints once for each object.
@@ -108,7 +107,8 @@ export class Exposition {
     const held = registry.getSingleMetric(base) as unknown as Held | undefined;
     if (held) held.snapshot = snapshot;
     else registry.registerMetric(new Held(snapshot) as never);
-    return registry.getSingleMetricAsString(base);
+    const printed = await registry.getSingleMetricAsString(base);
+    return isOpen && help.includes('"') ? withQuotesEscaped(printed) : printed;
   }
 }
 
@@ -127,6 +127,12 @@ function* inPieces(samples: Iterable<Sample>, size: number): Generator<Sample[]>
     piece.push(sample);
   }
   if (isFirst || piece.length > 0) yield piece;
+}
+
+/** Its first line is the help, in which prom-client leaves quotes as they are; OpenMetrics wants them escaped. */
+function withQuotesEscaped(text: string): string {
+  const end = text.indexOf('\n');
+  return text.slice(0, end).replaceAll('"', '\\"') + text.slice(end);
 }
 
 /** Its first two lines are help and type. */

@@ -46,7 +46,7 @@ describe('the text', () => {
     const text = await exposed([family([['', { reason: nasty, n: 5 }, 1]], { help: nasty })]);
     assert.ok(text.includes('# HELP app_things_total a"\\n\\\\b\n'), text);
     assert.ok(text.endsWith('app_things_total{reason="a\\"\\n\\\\b",n="5"} 1\n'), text);
-    assert.ok((await exposed([family([], { help: nasty })], 'openmetrics')).includes("a'\\n\\\\b\n"));
+    assert.ok((await exposed([family([], { help: nasty })], 'openmetrics')).includes('a\\"\\n\\\\b\n'));
   });
 
   it('gives counters in OpenMetrics the one ending that they must have, each time', async () => {

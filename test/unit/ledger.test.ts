@@ -104,7 +104,7 @@ describe('the ledger', () => {
     assert.equal(found['nodejs_gc_duration_seconds_count{worker="0",kind="minor"}'], 4);
   });
 
-  it('never lets a counter go backwards', async () => {
+  it('never lets a counter go backwards', () => {
     const { ledger } = new Books();
     for (const by of [-1, Number.NaN]) assert.throws(() => ledger.totals.add('a_total', {}, by), RangeError);
   });

@@ -61,6 +61,18 @@ describe('a crash', () => {
     ]);
   });
 
+  it('of the others, while the only neighbour is stuck and has not said that it accepts, leaves nothing to cover', () => {
+    tell(
+      [
+        ...started(2),
+        [1000, 'deaf 1, silent 1, exit 2', 'ended crash, spawn 3@1, cover 1 by 1'],
+        [5000, '', '+2000 cover 1 by 1, +3000 kill 1, +3000 spawn 4@0'],
+        [5100, 'ready 4', 'cover 1 by 4'],
+      ],
+      { timeout: 2 },
+    );
+  });
+
   it('of the worker that covers, while the slot gets its own again, leaves nothing to uncover', () => {
     tell([
       ...started(2),
