@@ -5,7 +5,7 @@
  */
 import { isatty } from 'node:tty';
 import type { Logger } from 'pino';
-import { type AdminSource, serveAdmin } from '../admin/admin.ts';
+import { serveAdmin } from '../admin/admin.ts';
 import type { SettingStatus } from '../admin/status.ts';
 import type { Settings } from '../config/settings.ts';
 import { HaltServer } from '../errors.ts';
@@ -16,7 +16,6 @@ import { statSync } from '../platform/node-fs.ts';
 import { Notifier } from '../platform/notify.ts';
 import { startReaper } from '../platform/reaper.ts';
 import type { ArbiterSignal, Signals } from '../platform/signals.ts';
-import { readUsage } from '../platform/usage.ts';
 import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';
 import { Actor } from './actor.ts';
@@ -25,10 +24,9 @@ import { News } from './news.ts';
 import { writePidfile } from './pidfile.ts';
 import { Pool } from './pool.ts';
 import { reloadOnChange } from './reload-on-change.ts';
-import { reportOnWorkers } from './report.ts';
 import { type Resize, Sizer } from './sizer.ts';
-import { type StatusSources, statusOf } from './status.ts';
 import { Telemetry } from './telemetry.ts';
+import { Views } from './views.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 
 /** The loop turns at least this often, so that a gap in its own time shows (see the pool's starvation rule). */
@@ -58,8 +56,7 @@ export class Arbiter {
   readonly #listeners: Listeners;
   readonly #workers = new Map<number, WorkerHandle>();
   readonly #telemetry: Telemetry;
-  readonly #history = new History();
-  readonly #startedAt = performance.now();
+  readonly #views: Views;
   readonly #actor: Actor;
   readonly #notifier: Notifier;
   readonly #native = loadNative();
@@ -84,6 +81,7 @@ export class Arbiter {
       process,
       log: logger,
     });
+    const history = new History();
     const crew = {
       pool: this.#pool,
       listeners: this.#listeners,
@@ -91,7 +89,9 @@ export class Arbiter {
       telemetry: this.#telemetry,
       log: logger,
     };
-    const news = new News({ ...crew, history: this.#history, chdir: settings.chdir });
+    const { describeSettings } = options;
+    this.#views = new Views({ ...crew, history, sizer: this.#sizer, describeSettings, process });
+    const news = new News({ ...crew, history, chdir: settings.chdir });
     this.#actor = new Actor({
       ...crew,
       settings,
@@ -141,7 +141,7 @@ export class Arbiter {
     if (settings.pidfile) undo.push(writePidfile(settings.pidfile, process.pid));
     const inherited = inheritedSockets(process.env, process.pid);
     await this.#listeners.bind(inherited.length > 0 ? inherited : settings.bind, sizing.workers);
-    if (settings.adminBind) undo.push(await serveAdmin(settings.adminBind, this.#adminSource()));
+    if (settings.adminBind) undo.push(await serveAdmin(settings.adminBind, this.#views));
     this.#log.info(`listening on ${this.#listeners.urls.join(', ')}`);
     if (settings.reload) undo.push(this.#reloadOnChange());
     if (settings.resizeInterval > 0) undo.push(this.#lookAtLimits(settings.resizeInterval * 1000));
@@ -219,46 +219,12 @@ export class Arbiter {
         for (const worker of this.#workers.values()) worker.send({ type: 'reopen logs' });
         return;
       case 'SIGUSR2':
-        return void this.#report();
+        return void this.#views.report();
       case 'SIGWINCH':
         // On a terminal it only says that the window has another size (Gunicorn obeys it as a daemon alone, too).
         return isatty(2) ? undefined : this.#pool.park();
       default:
         return signal satisfies never;
     }
-  }
-
-  async #report(): Promise<void> {
-    const sources = { pool: this.#pool, ledger: this.#telemetry.ledger, workers: this.#workers };
-    const workers = await reportOnWorkers(sources, performance.now());
-    this.#log.info({ target: this.#pool.target, ...this.#pool.readiness(), workers }, 'status report');
-  }
-
-  #statusSources(): StatusSources {
-    const { process, describeSettings } = this.#options;
-    const sizing = this.#sizer.inForce;
-    return {
-      pool: this.#pool,
-      ledger: this.#telemetry.ledger,
-      history: this.#history,
-      sizing,
-      usage: readUsage(),
-      settings: describeSettings(sizing),
-      listeners: this.#listeners.urls,
-      processes: this.#workers,
-      pid: process.pid,
-      startedAt: this.#startedAt,
-    };
-  }
-
-  #adminSource(): AdminSource {
-    return {
-      readiness: () => this.#pool.readiness(),
-      metrics: (accept) => this.#telemetry.metrics(accept),
-      status: async () => {
-        await this.#telemetry.refresh();
-        return statusOf(this.#statusSources(), performance.now(), new Date());
-      },
-    };
   }
 }

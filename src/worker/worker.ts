@@ -23,7 +23,8 @@ import { Overload } from './overload.ts';
 import { Reporter } from './reporter.ts';
 import type { RequestContexts } from './request-contexts.ts';
 import { enforceRequestTimeout } from './request-timeout.ts';
-import { createServer, type ServerEvents } from './server.ts';
+import { createServer } from './server.ts';
+import { serverEvents } from './server-events.ts';
 import { Tally } from './tally.ts';
 import type { OnOwnAccord, Unmodified } from './unmodified/unmodified.ts';
 import { Vitals } from './vitals.ts';
@@ -49,7 +50,6 @@ export class Worker implements OnOwnAccord {
   readonly #ending: Ending;
   readonly #drained = Promise.withResolvers<void>();
   #drain: Drain | undefined;
-  #toldOfUpgrade = false;
   #status: number = EXIT_CODES.ok.status;
 
   constructor(plan: WorkerPlan, { app, hooks }: Booted, channel: Channel, log: ServerLog, around: Surroundings) {
@@ -64,26 +64,14 @@ export class Worker implements OnOwnAccord {
     if (settings.accessLog !== 'off') this.#accessLog = openAccessLog(plan, this.#ids);
     process.once('exit', () => this.#accessLog?.flushSync());
     const contextOf = (request: IncomingMessage): RequestContext => this.#contextOf(request);
-    const events: ServerEvents = {
-      refused: (why) => this.#tally.rejected(why),
+    const events = serverEvents({
+      name: app.name,
+      tally: this.#tally,
+      accessLog: this.#accessLog,
+      log,
+      contextOf,
       upgraded: (socket) => this.#connections.markUpgraded(socket),
-      handshakeRefused: () => {
-        this.#tally.rejected('no_websocket');
-        if (this.#toldOfUpgrade) return;
-        this.#toldOfUpgrade = true;
-        log.logger.warn(NO_UPGRADE(app.name));
-      },
-      handlerFailed: (err, request) => {
-        const { method, url } = request;
-        log.logger.error({ err, ...contextOf(request), method, url }, 'the request handler failed');
-      },
-      malformed: (socket, status, code) => {
-        const remote = socket.remoteAddress ?? '';
-        this.#tally.rejected(status === 408 ? 'timeout' : 'malformed');
-        this.#accessLog?.malformed(remote, status, code);
-        log.logger.info({ remote, status, code }, 'refused a malformed or slow request');
-      },
-    };
+    });
     const server = createServer(app, settings, events, {
       overload: this.#overload,
       around: (handle) => contexts.around(handle, contextOf),
@@ -228,9 +216,6 @@ export class Worker implements OnOwnAccord {
     return { request_id: id, ...(trace !== '' && { trace_id: trace }) };
   }
 }
-
-const NO_UPGRADE = (app: string): string =>
-  `a WebSocket handshake was answered with 426, or 400 where it was malformed: ${app} has no upgrade listener. Export the http.Server that the listener is on, and not the handler (this is said once a worker)`;
 
 /** V8's limit for the whole heap of this process, in bytes. */
 export function heapLimit(): number {
