@@ -5,6 +5,7 @@
  */
 import type { Settings } from './config/settings.ts';
 import type { Labels } from './observe/sample.ts';
+import type { MemoryGroup } from './platform/memory-group.ts';
 
 /** The settings that a worker needs; plain JSON, so it crosses the channel as it is. */
 export type WorkerSettings = Pick<
@@ -54,6 +55,10 @@ export interface WorkerPlan {
   readonly listeners: readonly InheritedListener[];
   /** TCP ports that the server serves, the one that counts as its PORT first. */
   readonly ports: readonly number[];
+  /** What to watch, so that nothing is begun for which there is no memory; undefined is nothing. */
+  readonly memory: MemoryGroup | undefined;
+  /** The limit of its old space, where that is known. */
+  readonly heapLimitBytes: number | undefined;
   /** `tsunicorn check`: load the app, report, end. */
   readonly checkOnly: boolean;
 }
@@ -66,14 +71,19 @@ export type ToWorker =
    * Stop accepting, finish what is in hand, end. `quick`: idle connections are closed without waiting a moment.
    * `leftMs`: from now until the worker is killed; told, since clocks of two processes have no zero in common.
    * A second one can only make it faster.
+   * `sweep`: serve what waits in the accept queues first, as nobody else will.
    */
-  | { readonly type: 'drain'; readonly quick: boolean; readonly leftMs: number }
+  | { readonly type: 'drain'; readonly quick: boolean; readonly leftMs: number; readonly sweep: boolean }
   /**
    * A descriptor of listener `key` comes with this message. `cover`: start to accept on it, for a neighbour, and say so.
    * A worker that has no free descriptor never gets the message.
    */
   | { readonly type: 'descriptor'; readonly key: string; readonly cover: boolean }
   | { readonly type: 'uncover'; readonly key: string }
+  /** In place of the plan's. */
+  | { readonly type: 'memory'; readonly memory: MemoryGroup | undefined }
+  /** Requests that wait for memory are to be served without, as are all that come before there is room again. */
+  | { readonly type: 'serve on' }
   | { readonly type: 'reopen logs' }
   /** Somebody wants to know: report now, with this number in the answers. */
   | { readonly type: 'report'; readonly serial: number };
@@ -156,6 +166,8 @@ export type FromWorker =
   | { readonly type: 'covers'; readonly key: string }
   /** Another descriptor of this listener, please: a worker that stops accepting for a while has to close its own. */
   | { readonly type: 'want descriptor'; readonly key: string }
+  /** There is no memory left for new requests, which wait. `heap`: in this worker's heap, and not in the group. */
+  | { readonly type: 'full'; readonly rssBytes: number; readonly heap: boolean }
   /** The worker got a SIGTERM of its own and would like to be replaced. */
   | { readonly type: 'asks to leave' }
   /** An uncaught exception: it drains by itself and ends; replace it now. */

@@ -8,6 +8,7 @@ import type { LoadedNative } from '../platform/native.ts';
 import { NOTIFY_VARIABLES } from '../platform/notify.ts';
 import { askForStack } from '../platform/stack.ts';
 import type { Decision } from './decisions.ts';
+import type { MemoryWatch } from './memory-watch.ts';
 import { nodeFlags } from './node-flags.ts';
 import type { Pool } from './pool.ts';
 import type { Sizer } from './sizer.ts';
@@ -25,6 +26,7 @@ export interface ActorOptions {
   /** By age; new ones are added. */
   readonly workers: Map<number, WorkerHandle>;
   readonly telemetry: Telemetry;
+  readonly memory: MemoryWatch;
   readonly log: Logger;
   readonly native: LoadedNative;
   /** The arbiter's. */
@@ -58,6 +60,10 @@ export class Actor {
     if (decision.do === 'spawn') return await this.#spawn(decision);
     if (decision.do === 'halt') throw new HaltServer(decision.why, decision.exit);
     if (decision.do === 'warn') return log.warn(decision.why);
+    if (decision.do === 'release brakes') {
+      for (const worker of workers.values()) worker.send({ type: 'serve on' });
+      return;
+    }
     if (decision.do === 'release listeners') return listeners.release();
     if (decision.do === 'give up reload') {
       return log.error(`the reload is given up, the workers that serve go on: ${decision.why}`);
@@ -72,7 +78,12 @@ export class Actor {
         return log[decision.soon ? 'warn' : 'info'](subject, `worker is to be replaced: ${decision.why}`);
       case 'drain':
         log.info(subject, `worker drains: ${decision.why}`);
-        return worker.send({ type: 'drain', quick: decision.quick, leftMs: decision.by - performance.now() });
+        return worker.send({
+          type: 'drain',
+          quick: decision.quick,
+          leftMs: decision.by - performance.now(),
+          sweep: decision.sweep,
+        });
       case 'kill':
         // Not awaited: the others have their deadlines too.
         return void this.#kill(worker, decision.why, decision.stuck);
@@ -102,7 +113,7 @@ export class Actor {
   }
 
   async #spawn({ age, slot }: { readonly age: number; readonly slot: number }): Promise<void> {
-    const { settings, sizer, pool, listeners, log, events } = this.#options;
+    const { settings, sizer, pool, listeners, log, events, memory } = this.#options;
     try {
       await listeners.ensureSlots(slot + 1);
     } catch (error) {
@@ -122,6 +133,7 @@ export class Actor {
         execArgv: nodeFlags(settings, sizer.inForce.heapBytes, this.#workerEnv.NODE_OPTIONS),
         env: this.#workerEnv,
         stacks: this.#stacks,
+        memory: memory.watched,
         ...this.#identity,
       },
       events,

@@ -20,6 +20,7 @@ import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';
 import { Actor } from './actor.ts';
 import { History } from './history.ts';
+import { MemoryWatch } from './memory-watch.ts';
 import { News } from './news.ts';
 import { writePidfile } from './pidfile.ts';
 import { Pool } from './pool.ts';
@@ -52,6 +53,7 @@ export class Arbiter {
   readonly #settings: Settings;
   readonly #log: Logger;
   readonly #sizer: Sizer;
+  readonly #memory: MemoryWatch;
   readonly #pool: Pool;
   readonly #listeners: Listeners;
   readonly #workers = new Map<number, WorkerHandle>();
@@ -68,7 +70,9 @@ export class Arbiter {
     this.#options = options;
     this.#settings = settings;
     this.#log = logger;
-    this.#sizer = new Sizer(settings, options.readLimits());
+    const limits = options.readLimits();
+    this.#sizer = new Sizer(settings, limits);
+    this.#memory = new MemoryWatch(settings, limits);
     this.#pool = new Pool({ ...settings, ...this.#sizer.inForce }, Math.random);
     // A worker that may pause has to leave its connections to the others, which only a shared socket can.
     const uncapped = settings.workerClass === 'async' && settings.workerConnections === 0;
@@ -96,6 +100,7 @@ export class Arbiter {
       ...crew,
       settings,
       sizer: this.#sizer,
+      memory: this.#memory,
       native: this.#native,
       env: process.env,
       events: {
@@ -149,7 +154,11 @@ export class Arbiter {
 
   #lookAtLimits(intervalMs: number): () => void {
     const timer = setInterval(() => {
-      this.#enqueue(() => this.#resize(this.#sizer.look(this.#options.readLimits(), performance.now())));
+      this.#enqueue(() => {
+        const limits = this.#options.readLimits();
+        this.#resize(this.#sizer.look(limits, performance.now()));
+        this.#memory.look(limits, this.#workers.values());
+      });
     }, intervalMs);
     return () => clearInterval(timer);
   }

@@ -17,8 +17,18 @@ export type Decision =
   | { readonly do: 'spawn'; readonly age: number; readonly slot: number }
   /** Tell the worker that every response is to end its connection; it goes on accepting. */
   | { readonly do: 'close connections'; readonly age: number }
-  /** `by`: when it is killed, should it not have ended then. */
-  | { readonly do: 'drain'; readonly age: number; readonly quick: boolean; readonly why: string; readonly by: number }
+  /**
+   * `by`: when it is killed, should it not have ended then. `sweep`: it is to serve what waits in its accept queue, as no
+   * successor accepts there.
+   */
+  | {
+      readonly do: 'drain';
+      readonly age: number;
+      readonly quick: boolean;
+      readonly sweep: boolean;
+      readonly why: string;
+      readonly by: number;
+    }
   /** `stuck`: its event loop does not turn, so it is asked first where its JavaScript is. */
   | { readonly do: 'kill'; readonly age: number; readonly why: string; readonly stuck: boolean }
   | { readonly do: 'cover'; readonly age: number; readonly slot: number }
@@ -26,6 +36,8 @@ export type Decision =
   /** The worker is to be replaced, and goes on serving until then. `soon`: sooner than can be meant. */
   | { readonly do: 'recycle'; readonly age: number; readonly why: string; readonly soon: boolean }
   | { readonly do: 'warn'; readonly why: string }
+  /** Requests that wait for memory are to be served without: nothing would be gained by replacing a worker. */
+  | { readonly do: 'release brakes' }
   | { readonly do: 'release listeners' }
   | { readonly do: 'give up reload'; readonly why: string }
   | { readonly do: 'halt'; readonly exit: ExitName; readonly why: string };

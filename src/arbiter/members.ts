@@ -64,10 +64,17 @@ export class Members {
   }
 }
 
-export function drain(m: Member, how: { why: string; quick: boolean; killAt: number }, out: Decision[]): void {
+export interface DrainHow {
+  readonly why: string;
+  readonly quick: boolean;
+  readonly sweep: boolean;
+  readonly killAt: number;
+}
+
+export function drain(m: Member, { why, quick, sweep, killAt }: DrainHow, out: Decision[]): void {
   m.state = 'draining';
-  m.killAt = how.killAt;
-  out.push({ do: 'drain', age: m.age, quick: how.quick, why: how.why, by: how.killAt });
+  m.killAt = killAt;
+  out.push({ do: 'drain', age: m.age, quick, sweep, why, by: killAt });
 }
 
 /** For a worker that is not wanted any more, which is nobody's fault; see {@link Deadlines.murder} for the others. */

@@ -51,7 +51,12 @@ export class News {
       case 'beat':
         pool.report(age, message.report);
         return telemetry.received(worker, message);
+      case 'full':
+        return pool.full(age, message);
       case 'report':
+        // Of a new worker: what it has before its first request.
+        if (message.serial === 0) pool.report(age, message.report);
+        return telemetry.received(worker, message);
       case 'app report':
         return telemetry.received(worker, message);
       case 'asks to leave':

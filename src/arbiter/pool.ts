@@ -8,7 +8,7 @@ import { CrashLog } from './crash-log.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Decision, Ending, PoolSettings, PoolWorker, RestartReason } from './decisions.ts';
 import { type Member, Members } from './members.ts';
-import { Recycling, type Wear } from './recycling.ts';
+import { Recycling, type Short, type Wear } from './recycling.ts';
 import { Staff } from './staff.ts';
 import { Stage } from './stage.ts';
 
@@ -76,6 +76,12 @@ export class Pool {
   report(age: number, wear: Wear): void {
     const member = this.#members.get(age);
     if (member) this.#recycling.report(member, wear);
+  }
+
+  /** The worker lets new requests wait, as there is no memory for them. */
+  full(age: number, short: Short): void {
+    const member = this.#members.get(age);
+    if (member) this.#recycling.full(member, short);
   }
 
   /** The worker asked to be replaced; it goes on serving until then. */

@@ -14,12 +14,23 @@ const RSS_MIN_AGE_MS = 10_000;
 /** Who is too large as soon as this has likely a limit that is too low. */
 const SOON_MS = 60_000;
 const MIB = 1024 * 1024;
+/** A worker that has grown by less than this since its birth has a successor that is no smaller. */
+const LEAST_GROWTH = 16 * MIB;
+/** That memory is short is a warning once in this time. */
+const SAY_SHORT_MS = 60_000;
 
 /** What a worker says of itself. */
 export interface Wear {
   /** Requests answered since its birth. */
   readonly served: number;
   readonly rssBytes: number;
+}
+
+/** What a worker says that lets new requests wait. */
+export interface Short {
+  readonly rssBytes: number;
+  /** In its own heap, and not in the group. */
+  readonly heap: boolean;
 }
 
 interface Life {
@@ -43,6 +54,10 @@ export class Recycling {
   #maxRss: number | undefined;
   /** The limit has turned out to be below what a worker needs at least. */
   #hopeless = false;
+
+  /** Who said so since `due` was called. */
+  #short: { readonly by: Member; readonly heap: boolean } | undefined;
+  #saidShortAt = Number.NEGATIVE_INFINITY;
 
   /** @param random gives 0 to 1, as Math.random does */
   constructor(settings: PoolSettings, members: Members, random: () => number) {
@@ -68,13 +83,48 @@ export class Recycling {
     life.above = this.#maxRss !== undefined && rssBytes > this.#maxRss ? life.above + 1 : 0;
   }
 
+  /** There is no memory for further requests. */
+  full(member: Member, { rssBytes, heap }: Short): void {
+    if (member.state === 'booting') return;
+    const life = this.#lifeOf(member);
+    life.rss = rssBytes;
+    life.bornWith ??= rssBytes;
+    if (!this.#short?.heap) this.#short = { by: member, heap };
+  }
+
   due(now: number, out: Decision[]): void {
+    this.#relieve(now, out);
     for (const m of this.#members.alive('ready')) {
       const verdict = m.killed ? undefined : this.#judge(m, now, out);
       if (!verdict) continue;
       Object.assign(m, { state: 'leaving', reason: verdict.reason });
       out.push({ do: 'recycle', age: m.age, why: verdict.why, soon: verdict.soon ?? false });
     }
+  }
+
+  /** One at a time: while a worker makes room those that wait say so again. */
+  #relieve(now: number, out: Decision[]): void {
+    const short = this.#short;
+    this.#short = undefined;
+    if (!short || this.#members.alive('booting', 'leaving', 'draining').length > 0) return;
+    const what = short.heap ? 'its JavaScript heap is nearly full' : 'the memory limit is nearly reached';
+    const size = (m: Member): number => this.#lifeOf(m).rss;
+    const [largest] = this.#members
+      .alive('ready')
+      .filter((m) => !m.killed && (!short.heap || m === short.by))
+      .filter((m) => size(m) - (this.#lifeOf(m).bornWith ?? 0) >= LEAST_GROWTH)
+      .toSorted((a, b) => size(b) - size(a));
+    const quiet = now - this.#saidShortAt < SAY_SHORT_MS;
+    if (!quiet) this.#saidShortAt = now;
+    if (!largest) {
+      const why = `${what}, but no worker has grown since its start: they are not replaced for that. ${MEND_SHORT}`;
+      out.push({ do: 'release brakes' });
+      if (!quiet) out.push({ do: 'warn', why });
+      return;
+    }
+    const why = `it has ${mib(size(largest))} of memory, and ${what}, so new requests wait`;
+    Object.assign(largest, { state: 'leaving', reason: 'rss' });
+    out.push({ do: 'recycle', age: largest.age, why: quiet ? why : `${why}. ${MEND_SHORT}`, soon: !quiet });
   }
 
   nextDeadline(): number {
@@ -134,5 +184,7 @@ export class Recycling {
 }
 
 const MEND = 'Raise TSUNICORN_MAX_WORKER_RSS or the memory limit, or lower TSUNICORN_WORKERS';
+
+const MEND_SHORT = 'Look for a leak, raise the memory limit, or lower TSUNICORN_WORKERS';
 
 const mib = (bytes = 0): string => `${Math.round(bytes / MIB)}MiB`;

@@ -74,7 +74,7 @@ export class Staff {
     for (const old of serving) {
       if (!this.#outdated(old) || !serving.some((m) => m.slot === old.slot && m.age > old.age)) continue;
       old.reason ??= 'reload';
-      drain(old, { why: 'a newer worker took over', quick: false, killAt }, out);
+      drain(old, { why: 'a newer worker took over', quick: false, sweep: false, killAt }, out);
     }
   }
 
@@ -91,7 +91,7 @@ export class Staff {
     for (const m of this.#members.serving()) {
       if (m.slot < this.target) continue;
       m.reason = 'resize';
-      drain(m, { why, quick: false, killAt: this.#stage.drainBy(now) }, out);
+      drain(m, { why, quick: false, sweep: true, killAt: this.#stage.drainBy(now) }, out);
     }
     for (const m of this.#members.alive('booting')) if (m.slot >= this.target) kill(m, why, out);
   }

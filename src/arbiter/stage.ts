@@ -108,7 +108,7 @@ export class Stage {
     for (const m of this.#members) m.killAt = Math.min(m.killAt, this.#stopBy);
     this.#deadlines.murder(this.#members, now, out);
     for (const m of hastened) {
-      if (!m.killed) drain(m, { why: 'the server stops at once', quick: true, killAt: m.killAt }, out);
+      if (!m.killed) drain(m, { why: 'the server stops at once', quick: true, sweep: true, killAt: m.killAt }, out);
     }
     if (this.#members.size === 0) out.push({ do: 'halt', ...this.#verdict });
   }
@@ -116,6 +116,6 @@ export class Stage {
   #drainAll(why: string, now: number, out: Decision[]): void {
     const quick = this.#name === 'quitting';
     for (const m of this.#members.alive('booting')) kill(m, why, out);
-    for (const m of this.#members.serving()) drain(m, { why, quick, killAt: this.drainBy(now) }, out);
+    for (const m of this.#members.serving()) drain(m, { why, quick, sweep: true, killAt: this.drainBy(now) }, out);
   }
 }

@@ -16,6 +16,7 @@ import {
   type WorkerSettings,
 } from '../messages.ts';
 import { CpuWait } from '../platform/cpu-wait.ts';
+import type { MemoryGroup } from '../platform/memory-group.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
 import { processState } from '../platform/stack.ts';
 import { heapLimitOf } from './node-flags.ts';
@@ -36,6 +37,7 @@ export interface SpawnOptions {
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
   readonly checkOnly?: boolean;
+  readonly memory?: MemoryGroup | undefined;
   /** How to ask a worker that can tell for its stack. */
   readonly stacks?: StackSource | undefined;
 }
@@ -95,6 +97,8 @@ export class WorkerHandle {
       settings,
       listeners: listeners.map(({ key }, i) => ({ key, fd: FIRST_SOCKET_FD + i })),
       ports,
+      memory: options.memory,
+      heapLimitBytes: this.heapLimitBytes,
       checkOnly: options.checkOnly ?? false,
     };
     this.#child = spawn(process.execPath, [...options.execArgv, ENTRY, 'worker'], {

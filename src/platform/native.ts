@@ -34,6 +34,8 @@ export interface Native {
   readonly stackSignal: number;
   /** Connections that wait on the listening unix socket with this inode; undefined where the kernel does not tell. */
   unixAcceptQueue(inode: number): number | undefined;
+  /** Gives memory that was freed back to the kernel, which malloc(3) of glibc would keep (malloc_trim(3)). */
+  trimMemory(): void;
 }
 
 /** `problem` says for people why it is not there: not built, or built for another machine. */

@@ -13,6 +13,8 @@ export interface AcceptOptions {
   readonly backlog: number;
   /** Open connections at which this worker stops to accept; 0 is no cap. */
   readonly cap: number;
+  /** It is going to be paused, by the cap or by {@link Acceptor.pause}: have a second descriptor at hand. */
+  readonly spares: boolean;
   readonly onConnection: (socket: net.Socket) => void;
   /** Asks the arbiter for a duplicate descriptor of a listener; it comes back through {@link Acceptor.lend}. */
   readonly wantDescriptor: (key: string) => void;
@@ -39,6 +41,7 @@ export class Acceptor {
   #missing = new Set<string>();
   #watch: NodeJS.Timeout | undefined;
   #open = 0;
+  #braked = false;
   #accepted = 0;
   #state: 'accepting' | 'sweeping' | 'ended' = 'accepting';
 
@@ -50,9 +53,9 @@ export class Acceptor {
   start(listeners: readonly InheritedListener[]): void {
     for (const { key, fd } of listeners) {
       this.#listen(key, openDescriptor(fd));
-      if (this.#options.cap > 0) this.#options.wantDescriptor(key);
+      if (this.#options.spares) this.#options.wantDescriptor(key);
     }
-    if (this.#options.cap > 0) this.#watch = setInterval(() => this.#askAgain(), ASK_AGAIN_MS);
+    if (this.#options.spares) this.#watch = setInterval(() => this.#askAgain(), ASK_AGAIN_MS);
   }
 
   /** A descriptor from the arbiter, for the next pause. */
@@ -67,7 +70,7 @@ export class Acceptor {
   cover(key: string, handle: SocketHandle): void {
     if (this.#state === 'ended' || this.#accepting.has(key)) return handle.close();
     this.#listen(key, handle);
-    if (this.#options.cap > 0) this.#options.wantDescriptor(key);
+    if (this.#options.spares) this.#options.wantDescriptor(key);
   }
 
   /** Stops to accept on one socket: its slot has a worker of its own again. */
@@ -76,6 +79,14 @@ export class Acceptor {
     this.#paused.delete(key);
     this.#spares.get(key)?.close();
     this.#spares.delete(key);
+  }
+
+  /** New connections wait in the kernel's queue, where a spare descriptor is there to come back with; or no longer. */
+  pause(on: boolean): void {
+    this.#braked = on;
+    if (this.#state !== 'accepting') return;
+    if (!on) return this.#resume();
+    for (const key of [...this.#accepting.keys()]) if (this.#spares.has(key)) this.#pause(key);
   }
 
   /** Called with the number of open connections whenever it changes. */
@@ -87,10 +98,7 @@ export class Acceptor {
       if (next) this.#options.onConnection(next);
       else if (this.#state !== 'ended') this.#resume();
     } else if (this.#state === 'accepting') {
-      for (const key of [...this.#accepting.keys()]) {
-        this.#close(key);
-        this.#paused.add(key);
-      }
+      for (const key of [...this.#accepting.keys()]) this.#pause(key);
     }
   }
 
@@ -99,9 +107,17 @@ export class Acceptor {
     return this.#held.length;
   }
 
-  /** Serves what waits in the accept queues, then closes every descriptor. */
-  async end(): Promise<void> {
+  /** Serves what waits in the accept queues, where nobody else would (`sweep`), then closes every descriptor. */
+  async end(sweep: boolean): Promise<void> {
     this.#state = 'sweeping';
+    if (sweep) await this.#sweep();
+    this.#state = 'ended';
+    clearInterval(this.#watch);
+    for (const key of [...this.#accepting.keys(), ...this.#spares.keys()]) this.stop(key);
+    this.#paused.clear();
+  }
+
+  async #sweep(): Promise<void> {
     this.#resume();
     const deadline = performance.now() + LONGEST_SWEEP_MS;
     for (let quiet = 0; quiet < QUIET_TURNS && performance.now() < deadline; quiet++) {
@@ -109,14 +125,11 @@ export class Acceptor {
       await new Promise(setImmediate);
       if (this.#accepted !== before || this.#paused.size > 0) quiet = -1;
     }
-    this.#state = 'ended';
-    clearInterval(this.#watch);
-    for (const key of [...this.#accepting.keys(), ...this.#spares.keys()]) this.stop(key);
-    this.#paused.clear();
   }
 
   #resume(): void {
-    if (this.#state === 'accepting' && this.#open >= this.#options.cap) return;
+    const { cap } = this.#options;
+    if (this.#state === 'accepting' && (this.#braked || (cap > 0 && this.#open >= cap))) return;
     for (const key of [...this.#paused]) {
       const spare = this.#spares.get(key);
       if (!spare) continue; // it is on its way
@@ -145,6 +158,11 @@ export class Acceptor {
     });
     this.#accepting.set(key, server);
     listenOnHandle(server, handle, backlog);
+  }
+
+  #pause(key: string): void {
+    this.#close(key);
+    this.#paused.add(key);
   }
 
   #close(key: string): void {

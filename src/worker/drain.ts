@@ -27,6 +27,8 @@ export interface DrainOptions {
   readonly ending: Ending;
   /** Development: `TSUNICORN_RELOAD`. */
   readonly reload: boolean;
+  /** Nobody else serves what waits in the accept queues. */
+  readonly sweep: boolean;
 }
 
 export interface Haste {
@@ -62,10 +64,10 @@ export class Drain {
 
   /** Resolves when no connection is left. */
   async run(): Promise<void> {
-    const { connections, acceptor, ending } = this.#options;
+    const { connections, acceptor, ending, sweep } = this.#options;
     connections.closeAfterResponse();
     ending.begin();
-    await acceptor.end();
+    await acceptor.end(sweep);
     const { promise, resolve } = Promise.withResolvers<void>();
     const check = (): void => {
       this.#advance(performance.now());

@@ -40,7 +40,7 @@ export async function runWorker(process: NodeJS.Process): Promise<number> {
       await channel.sendLast({ type: 'ready', app: booted.app.name, heapSizeLimitBytes: heapLimit() });
       return EXIT_CODES.ok.status;
     }
-    const worker = new Worker(plan, booted, channel, log, { unmodified, contexts });
+    const worker = new Worker(plan, booted, channel, log, { unmodified, contexts, native });
     orphaned = () => worker.drain(false);
     unmodified.tell(worker);
     return await worker.run();

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { http } from '../platform/node-http.ts';
 import type { App, NodeHandler } from './app/app.ts';
 import { isThenable } from './app/form.ts';
+import type { Brake } from './brake.ts';
 import type { Overload } from './overload.ts';
 import { answerInstead, type Refusal, type RequestLimits, refusalOf, shed, watchBody } from './refuse.ts';
 import { handshakeRefusal } from './upgrade.ts';
@@ -42,20 +43,24 @@ const STATUS_OF: Readonly<Record<string, number>> = {
 export interface ServerExtras {
   /** May refuse requests. */
   readonly overload?: Overload | undefined;
+  /** May let requests wait. */
+  readonly brake?: Brake | undefined;
   /** Wraps the app's handler. */
   readonly around?: (handle: NodeHandler) => NodeHandler;
 }
+
+type Dispatch = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** An http.Server that never listens: connections are handed to it by the acceptor. */
 export function createServer(
   app: App,
   settings: ServerSettings,
   events: ServerEvents,
-  { overload, around = (handle) => handle }: ServerExtras = {},
+  { overload, brake, around = (handle) => handle }: ServerExtras = {},
 ): Server {
   const server = app.kind === 'server' ? app.server : http.createServer();
   const handle = app.kind === 'server' ? callListeners(server) : app.handle;
-  const dispatch = guarded(around(handle), server, settings, events, overload);
+  const dispatch = braked(guarded(around(handle), server, settings, events, overload), brake);
 
   if (app.kind === 'handler') server.on('request', dispatch);
   else intercept(server, dispatch, events);
@@ -73,13 +78,24 @@ export function createServer(
   return server;
 }
 
+/** Requests whose client has left while they waited are not served. */
+function braked(serve: Dispatch, brake: Brake | undefined): Dispatch {
+  if (brake === undefined) return serve;
+  return (request, response) => {
+    if (!brake.holds) return serve(request, response);
+    brake.wait(() => {
+      if (!response.destroyed) serve(request, response);
+    });
+  };
+}
+
 function guarded(
   handle: NodeHandler,
   server: Server,
   settings: ServerSettings,
   events: ServerEvents,
   overload: Overload | undefined,
-): NodeHandler {
+): Dispatch {
   const fail = (error: unknown, request: IncomingMessage, response: ServerResponse): void => {
     events.handlerFailed(error, request);
     answerInstead(response, 500);
@@ -127,7 +143,7 @@ function callListeners(server: Server): NodeHandler {
 }
 
 /** Puts `dispatch` before the server's own listeners. Listens to nothing: a listener for 'upgrade' alone means yes. */
-function intercept(server: Server, dispatch: NodeHandler, events: ServerEvents): void {
+function intercept(server: Server, dispatch: Dispatch, events: ServerEvents): void {
   const emit = server.emit;
   server.emit = (event: string | symbol, ...args: unknown[]): boolean => {
     // Comes before any byte of the new protocol.

@@ -70,6 +70,11 @@ export class Vitals {
     };
   }
 
+  /** Resident size at this moment. */
+  get rssBytes(): number {
+    return this.#readMemory().rss;
+  }
+
   dispose(): void {
     this.#delay.disable();
     this.#observer.disconnect();

@@ -10,6 +10,7 @@ import type { ServerLog } from '../observe/log.ts';
 import { RequestIds, traceIdOf } from '../observe/request-id.ts';
 import { scan } from '../observe/seen-headers.ts';
 import { textLines } from '../observe/text-line.ts';
+import type { Native } from '../platform/native.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
 import { Acceptor } from './accept.ts';
 import { AppMetrics, loadedModules } from './app-metrics.ts';
@@ -19,6 +20,7 @@ import { CLIENT_CLOSED_REQUEST, Connections } from './connections.ts';
 import { Drain } from './drain.ts';
 import { Ending } from './ending.ts';
 import { forwardedClient } from './forwarded.ts';
+import { MemoryBrake } from './memory-brake.ts';
 import { Overload } from './overload.ts';
 import { Reporter } from './reporter.ts';
 import type { RequestContexts } from './request-contexts.ts';
@@ -33,6 +35,7 @@ import { Vitals } from './vitals.ts';
 export interface Surroundings {
   readonly unmodified: Unmodified;
   readonly contexts: RequestContexts;
+  readonly native: Native | undefined;
 }
 
 export class Worker implements OnOwnAccord {
@@ -46,6 +49,8 @@ export class Worker implements OnOwnAccord {
   readonly #connections: Connections;
   readonly #acceptor: Acceptor;
   readonly #overload: Overload | undefined;
+  readonly #memory: MemoryBrake;
+  readonly #vitals = new Vitals();
   readonly #reporter: Reporter;
   readonly #ending: Ending;
   readonly #drained = Promise.withResolvers<void>();
@@ -54,7 +59,7 @@ export class Worker implements OnOwnAccord {
 
   constructor(plan: WorkerPlan, { app, hooks }: Booted, channel: Channel, log: ServerLog, around: Surroundings) {
     const { settings } = plan;
-    const { unmodified, contexts } = around;
+    const { unmodified, contexts, native } = around;
     this.#plan = plan;
     this.#name = app.name;
     this.#ending = new Ending(hooks, unmodified, channel, log);
@@ -72,8 +77,16 @@ export class Worker implements OnOwnAccord {
       contextOf,
       upgraded: (socket) => this.#connections.markUpgraded(socket),
     });
+    this.#memory = new MemoryBrake({
+      heapLimitBytes: plan.heapLimitBytes,
+      native,
+      connections: () => this.#connections.size,
+      hold: (on) => this.#acceptor.pause(on),
+      full: (heap) => channel.send({ type: 'full', rssBytes: this.#vitals.rssBytes, heap }),
+    });
     const server = createServer(app, settings, events, {
       overload: this.#overload,
+      brake: this.#memory.brake,
       around: (handle) => contexts.around(handle, contextOf),
     });
     const isSync = settings.workerClass === 'sync';
@@ -89,13 +102,14 @@ export class Worker implements OnOwnAccord {
     this.#acceptor = new Acceptor({
       backlog: settings.backlog,
       cap: isSync ? 1 : settings.workerConnections,
+      spares: isSync || settings.workerConnections > 0 || plan.memory !== undefined,
       onConnection: (socket) => this.#connections.add(socket),
       wantDescriptor: (key) => channel.send({ type: 'want descriptor', key }),
     });
     this.#reporter = new Reporter(
       {
         tally: this.#tally,
-        vitals: new Vitals(),
+        vitals: this.#vitals,
         appMetrics: settings.appMetrics ? new AppMetrics(loadedModules(), () => performance.now()) : undefined,
         connections: this.#connections,
         takeDropped: () => log.destination.takeDropped() + (this.#accessLog?.takeDropped() ?? 0),
@@ -109,7 +123,7 @@ export class Worker implements OnOwnAccord {
 
   /** Serves until the drain is over. */
   async run(): Promise<number> {
-    const { settings, listeners } = this.#plan;
+    const { settings, listeners, memory } = this.#plan;
     this.#acceptor.start(listeners);
     this.#channel.send({ type: 'ready', app: this.#name, heapSizeLimitBytes: heapLimit() });
     this.#reporter.start();
@@ -120,6 +134,7 @@ export class Worker implements OnOwnAccord {
           )
         : undefined;
     const unwatch = this.#overload?.start();
+    this.#memory.watch(memory);
     await this.#drained.promise;
     unwatch?.();
     unlimit?.();
@@ -135,16 +150,19 @@ export class Worker implements OnOwnAccord {
   /**
    * Stops accepting, finishes what is in hand. `quick`: idle connections are closed without waiting a moment. `leftMs`:
    * until the worker is killed, in a drain of its own the graceful timeout. A second call can only make it faster.
+   * `sweep`: nobody else accepts what waits.
    */
-  drain(quick: boolean, leftMs = this.#plan.settings.gracefulTimeout * 1000): void {
+  drain(quick: boolean, leftMs = this.#plan.settings.gracefulTimeout * 1000, sweep = true): void {
     const haste = { quick, leftMs };
     if (this.#drain) return this.#drain.hasten(haste);
+    this.#memory.watch(undefined);
     this.#drain = new Drain(
       {
         connections: this.#connections,
         acceptor: this.#acceptor,
         ending: this.#ending,
         reload: this.#plan.settings.reload,
+        sweep,
       },
       haste,
     );
@@ -189,7 +207,7 @@ export class Worker implements OnOwnAccord {
       case 'closing':
         return this.#connections.closeAfterResponse();
       case 'drain':
-        return this.drain(message.quick, message.leftMs);
+        return this.drain(message.quick, message.leftMs, message.sweep);
       case 'descriptor':
         if (!handle) return;
         if (!message.cover) return this.#acceptor.lend(message.key, handle);
@@ -197,6 +215,10 @@ export class Worker implements OnOwnAccord {
         return this.#channel.send({ type: 'covers', key: message.key });
       case 'uncover':
         return this.#acceptor.stop(message.key);
+      case 'memory':
+        return this.#drain ? undefined : this.#memory.watch(message.memory);
+      case 'serve on':
+        return this.#memory.brake.giveUp();
       case 'reopen logs':
         this.#accessLog?.reopen();
         return this.#log.destination.reopen();

@@ -1,20 +1,13 @@
 /** The image under a real cgroup v2 kernel: CPU and memory limits become workers and heaps (contract, section 4). */
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
-import { DIRECTORY, must, ROOT, skipReason } from './support/machine.ts';
-import { IMAGE, podman, tryPodman } from './support/podman.ts';
+import { type Bundle, bundle, cases, emptyFolder, NODE, runGuest, type Said } from './support/guest.ts';
+import { DIRECTORY, skipReason } from './support/machine.ts';
 
-const MIB = 1024 * 1024;
-
-interface Case {
+interface Case extends Bundle {
   readonly name: string;
-  /** Cores. The guest has one CPU, so more workers come from TSUNICORN_WORKERS_PER_CPU. */
-  readonly cpu?: number;
-  /** MiB. */
-  readonly memory?: number;
-  readonly env?: readonly string[];
   /** Undefined where the limits decide nothing. */
   readonly heap: string | undefined;
   /** Resident size above which a worker is recycled. */
@@ -40,67 +33,25 @@ const CASES: readonly Case[] = [
   },
 ];
 
-/** What crun wants, from its own default. */
-function bundle(spec: string, name: string, { cpu, memory, env = [] }: Partial<Case>, args: readonly string[]): string {
-  const config = JSON.parse(spec);
-  const path = 'PATH=/usr/local/bin:/usr/bin:/bin';
-  const capabilities = Object.fromEntries(Object.keys(config.process.capabilities).map((set) => [set, []]));
-  Object.assign(config.process, {
-    terminal: false,
-    cwd: '/app',
-    args,
-    noNewPrivileges: true,
-    rlimits: [],
-    capabilities,
-  });
-  Object.assign(config.process, { user: { uid: 10001, gid: 10001 }, env: [path, 'TSUNICORN_LOG_FORMAT=json', ...env] });
-  config.root = { path: 'rootfs', readonly: true };
-  config.mounts.push({ destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev'] });
-  config.linux.resources = {
-    ...(cpu && { cpu: { quota: cpu * 100_000, period: 100_000 } }),
-    ...(memory && { memory: { limit: memory * MIB } }),
-  };
-  const others = config.linux.namespaces.filter(
-    ({ type }: { type: string }) => type !== 'network' && type !== 'cgroup',
-  );
-  config.linux.namespaces = [...others, { type: 'cgroup' }];
-  config.linux.cgroupsPath = `/${name}`;
-  return JSON.stringify(config);
-}
-
 suite('under cgroup v2', { skip: skipReason() }, () => {
-  const said = new Map<string, { text: string; exit: number }>();
+  const said = new Map<string, Said>();
   let console_ = '';
 
   before(async () => {
     const folder = join(DIRECTORY, 'cases');
-    rmSync(folder, { recursive: true, force: true });
-    mkdirSync(folder, { recursive: true });
-    await must('crun', ['spec'], { cwd: folder });
-    const spec = await must('cat', [join(folder, 'config.json')]);
-    rmSync(join(folder, 'config.json'));
-    const node = ['node', '/opt/tsunicorn/dist/main.js'];
+    const spec = await emptyFolder(folder);
     for (const one of CASES) {
-      writeFileSync(join(folder, `${one.name}.json`), bundle(spec, one.name, one, [...node, 'config', '--json']));
+      writeFileSync(join(folder, `${one.name}.json`), bundle(spec, one.name, one, [...NODE, 'config', '--json']));
     }
     const served = { cpu: 0.5, memory: 256, env: ['TSUNICORN_WORKERS_PER_CPU=4', 'TSUNICORN_WORKER_MEMORY=64MiB'] };
-    writeFileSync(join(folder, 'serve.json'), bundle(spec, 'serve', served, node));
+    writeFileSync(join(folder, 'serve.json'), bundle(spec, 'serve', served, NODE));
     const resized = { cpu: 0.5, memory: 512, env: ['TSUNICORN_WORKERS_PER_CPU=3', 'TSUNICORN_RESIZE_INTERVAL=1'] };
-    writeFileSync(join(folder, 'resize.json'), bundle(spec, 'resize', resized, node));
+    writeFileSync(join(folder, 'resize.json'), bundle(spec, 'resize', resized, NODE));
     const eats = { cpu: 1, memory: 256, env: ['TSUNICORN_WORKERS=1'] };
-    writeFileSync(join(folder, 'eat.json'), bundle(spec, 'eat', eats, node));
+    writeFileSync(join(folder, 'eat.json'), bundle(spec, 'eat', eats, NODE));
 
-    const tar = join(DIRECTORY, 'rootfs.tar');
-    const name = `tsunicorn-export-${process.pid}`;
-    await podman('create', '--pull=never', '--network=none', `--name=${name}`, IMAGE);
-    await podman('cp', `${ROOT}test/container/app/.`, `${name}:/app`);
-    await podman('export', `--output=${tar}`, name);
-    await tryPodman(['rm', name]);
-    console_ = await must(join(ROOT, 'test/container/support/guest.sh'), [DIRECTORY, tar, folder], { timeout: 240 });
-    rmSync(tar);
-    for (const [, key = '', text = '', exit] of console_.matchAll(/^=== (\S+)\r?\n(.*?)^=== exit (\d+)/gms)) {
-      said.set(key, { text, exit: Number(exit) });
-    }
+    console_ = await runGuest(folder, { 'test/container/app/.': '/app' });
+    for (const [key, what] of cases(console_)) said.set(key, what);
   });
 
   test('the kernel has its controllers', () => {

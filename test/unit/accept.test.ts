@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { test } from 'node:test';
-import { bindTcp } from '../../src/platform/socket-handle.ts';
+import { bindTcp, type SocketHandle } from '../../src/platform/socket-handle.ts';
 import { Acceptor } from '../../src/worker/accept.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -10,11 +11,77 @@ test('a worker with a cap asks again for a spare descriptor that has not come', 
   const acceptor = new Acceptor({
     backlog: 10,
     cap: 1,
+    spares: true,
     onConnection: (socket) => socket.destroy(),
     wantDescriptor: (key) => asked.push(key),
   });
-  t.after(() => acceptor.end());
+  t.after(() => acceptor.end(true));
   acceptor.start([{ key: '0/shared', fd: bound.fd }]);
   assert.deepEqual(asked, ['0/shared']);
   await waitFor('it asks again', () => asked.length > 1);
+});
+
+test('what waits in the accept queue is left to a successor, or served where there is none', async (t) => {
+  for (const [sweep, expected] of [
+    [false, 0],
+    [true, 1],
+  ] as const) {
+    const bound = bindTcp('127.0.0.1', 0, 4, 0);
+    const address: { port?: number } = {};
+    bound.getsockname?.(address);
+    let accepted = 0;
+    const acceptor = new Acceptor({
+      backlog: 10,
+      cap: 0,
+      spares: true,
+      onConnection: (socket) => {
+        accepted++;
+        socket.destroy();
+      },
+      wantDescriptor: () => {},
+    });
+    acceptor.start([{ key: '0', fd: bound.fd }]);
+    // The kernel completes the connection without this process, which has not polled since.
+    const client = net.connect(address.port ?? assert.fail(), '127.0.0.1').on('error', () => {});
+    t.after(() => client.destroy());
+    const handle = (client as unknown as { _handle: unknown })._handle;
+    assert.ok(handle, 'connect(2) was called');
+    await acceptor.end(sweep);
+    assert.equal(accepted, expected);
+  }
+});
+
+test('a brake leaves new connections to the kernel, where a spare descriptor is there to come back with', async (t) => {
+  const [first, second] = [bindTcp('127.0.0.1', 0, 4, 0), bindTcp('127.0.0.1', 0, 4, 0)];
+  const portOf = (handle: SocketHandle): number => {
+    const address: { port?: number } = {};
+    handle.getsockname?.(address);
+    return address.port ?? assert.fail();
+  };
+  const ports = [portOf(first), portOf(second)];
+  const asked: string[] = [];
+  const acceptor = new Acceptor({
+    backlog: 10,
+    cap: 0,
+    spares: true,
+    onConnection: (socket) => socket.destroy(),
+    wantDescriptor: (key) => asked.push(key),
+  });
+  t.after(() => acceptor.end(false));
+  const accepts = async (port = 0): Promise<boolean> => {
+    const client = net.connect(port, '127.0.0.1');
+    return await new Promise((resolve) => client.once('close', (failed) => resolve(!failed)).once('error', () => {}));
+  };
+  acceptor.start([{ key: '0', fd: first.fd }]);
+  acceptor.pause(true);
+  assert.equal(await accepts(ports[0]), true, 'it has no spare, and goes on');
+  acceptor.pause(false);
+  // Another socket, so that the two can be told apart.
+  acceptor.lend('0', second);
+  acceptor.pause(true);
+  assert.equal(await accepts(ports[0]), false);
+  assert.equal(await accepts(ports[1]), false);
+  acceptor.pause(false);
+  assert.equal(await accepts(ports[1]), true);
+  assert.deepEqual(asked, ['0', '0']);
 });

@@ -35,7 +35,7 @@ test('a connection is not taken for idle before its request could be read, howev
   const listener = net.createServer({ allowHalfOpen: true }, (socket) => {
     connections.add(socket);
     spin(1_100);
-    const options = { connections, acceptor, ending, reload: false };
+    const options = { connections, acceptor, ending, reload: false, sweep: false };
     void new Drain(options, { quick: false, leftMs: 25_000 }).run().then(drained.resolve);
     process.nextTick(() => spin(100));
     void (async () => {

@@ -182,3 +182,27 @@ test('unixAcceptQueue: connections that nobody has accepted', { skip }, async (t
   assert.equal(native.unixAcceptQueue(2 ** 32 - 1), undefined, 'no such socket');
   for (const bad of [0, 'x', undefined]) assert.throws(() => native.unixAcceptQueue(bad as number));
 });
+
+test('trimMemory: what was freed between blocks that are in use goes back to the kernel', { skip }, (t) => {
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
+  if (header.glibcVersionRuntime === undefined) return t.skip('the libc has nothing to trim');
+  const program = `
+    const { trimMemory } = require(process.argv[1]);
+    const all = Array.from({ length: 400 }, () => Buffer.alloc(100_000, 1));
+    const rest = all.filter((_, i) => i % 4 === 0);
+    all.length = 0;
+    const freed = () => process.memoryUsage().arrayBuffers < 15_000_000;
+    const look = () => {
+      gc();
+      if (!freed()) return setTimeout(look, 5);
+      const before = process.memoryUsage.rss();
+      const result = trimMemory();
+      console.log(JSON.stringify({ given: before - process.memoryUsage.rss(), result, rest: rest.length }));
+    };
+    look();`;
+  const { stdout, stderr } = spawnSync(process.execPath, ['--expose-gc', '-e', program, file], { encoding: 'utf8' });
+  const { given, result, rest } = JSON.parse(stdout || assert.fail(stderr));
+  assert.equal(rest, 100);
+  assert.equal(result, undefined);
+  assert.ok(given > 15_000_000, `${given} of 30 million bytes`);
+});

@@ -186,3 +186,62 @@ describe('a worker that has grown too large', () => {
     );
   });
 });
+
+describe('where no memory is left for new requests', () => {
+  const born: Row = [100, 'holds 1 70, holds 2 70', ''];
+
+  it('the largest is replaced at once, whoever says so, whatever its age', () => {
+    tell([
+      ...started(2),
+      born,
+      [500, 'holds 2 240', ''],
+      [600, 'full 1 200', 'recycle 2 soon, spawn 3@1'],
+      [900, 'ready 3', 'drain 2'],
+      [950, 'exit 2', 'ended rss'],
+    ]);
+  });
+
+  it('one at a time: a call counts when nobody makes room', () => {
+    tell([
+      ...started(2),
+      born,
+      [600, 'full 1 240, full 2 230', 'recycle 1 soon, spawn 3@0'],
+      [700, 'full 2 230', ''],
+      [900, 'ready 3, full 2 230', 'drain 1'],
+      [950, 'full 2 230', ''],
+      [960, 'exit 1', 'ended rss'],
+      [970, 'full 2 230', 'recycle 2, spawn 4@1'],
+    ]);
+  });
+
+  it('in a heap it is that worker, though another is larger', () => {
+    tell([...started(2), born, [500, 'holds 2 300', ''], [600, 'heap 1 200', 'recycle 1 soon, spawn 3@0']]);
+  });
+
+  it('and where nobody has grown, nobody is replaced, and what waits is served; a warning says so once a minute', () => {
+    tell([
+      ...started(2),
+      born,
+      [600, 'full 1 85', 'release brakes, warn'],
+      [700, 'full 1 85', 'release brakes'],
+      [800, 'full 1 300', 'recycle 1, spawn 3@0'],
+    ]);
+  });
+
+  it('is a warning once a minute', () => {
+    tell(
+      [
+        ...started(1),
+        [100, 'holds 1 70', ''],
+        [600, 'full 1 240', 'recycle 1 soon, spawn 2@0'],
+        [900, 'ready 2', 'drain 1'],
+        [950, 'exit 1, holds 2 70', 'ended rss'],
+        [60_000, 'full 2 240', 'recycle 2, spawn 3@0'],
+        [60_300, 'ready 3', 'drain 2'],
+        [60_400, 'exit 2, holds 3 70', 'ended rss'],
+        [60_700, 'full 3 240', 'recycle 3 soon, spawn 4@0'],
+      ],
+      { workers: 1 },
+    );
+  });
+});

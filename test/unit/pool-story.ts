@@ -26,9 +26,11 @@ export const SETTINGS: PoolSettings = {
 
 /**
  * Time in milliseconds, events, outcome. Events are separated by `, ` and happen before `due` is called once:
- * `ready N`, `deaf N` (it does not say that it covers), `exit N` (a crash, or the end of a drain), `oom N`, `fatal N` (the app cannot be loaded), `silent N` (its last beat
- * is now), `waited N MS` (for a CPU), `served N COUNT`, `holds N MIB` (three reports), `limit MIB` (of resident memory), `leave N`, `broke N`, `HUP`, `TERM`, `INT`, `WINCH`, `size N`, `frozen` (the arbiter had no CPU since the row
- * before), `?` (what /readyz says), or nothing.
+ * `ready N`, `deaf N` (it does not say that it covers), `exit N` (a crash, or the end of a drain), `oom N`, `fatal N`
+ * (the app cannot be loaded), `silent N` (its last beat is now), `waited N MS` (for a CPU), `served N COUNT`, `holds N
+ * MIB` (three reports), `limit MIB` (of resident memory), `full N MIB` (no memory is left in the group, and it has so
+ * much), `heap N MIB` (none in its heap), `leave N`, `broke N`, `HUP`, `TERM`, `INT`, `WINCH`, `size N`, `frozen` (the
+ * arbiter had no CPU since the row before), `?` (what /readyz says), or nothing.
  *
  * The outcome is what events answered and what was decided, in order. What fell due since the row before comes first,
  * with its time: `+1500 kill 2`.
@@ -112,6 +114,8 @@ export class Story {
         for (let i = 0; i < 3; i++) pool.report(n, { served: 0, rssBytes: amount * MIB });
       },
       limit: () => pool.sized({ workers: pool.target, maxRss: n * MIB, bootsAtOnce: 64 }),
+      full: () => pool.full(n, { rssBytes: amount * MIB, heap: false }),
+      heap: () => pool.full(n, { rssBytes: amount * MIB, heap: true }),
       leave: () => pool.leave(n, 'reload'),
       broke: () => pool.broke(n, now),
       silent: () => {
@@ -160,6 +164,8 @@ export function inWords(decision: Decision): string {
       return `recycle ${decision.age}${decision.soon ? ' soon' : ''}`;
     case 'warn':
       return 'warn';
+    case 'release brakes':
+      return 'release brakes';
     case 'release listeners':
       return 'release';
     case 'give up reload':

@@ -155,7 +155,7 @@ export class World {
       this.#released = true;
       return;
     }
-    if (decision.do === 'give up reload' || decision.do === 'warn') return;
+    if (decision.do === 'give up reload' || decision.do === 'warn' || decision.do === 'release brakes') return;
     const worker = this.#processes.get(decision.age);
     if (worker === undefined) return;
     switch (decision.do) {

@@ -8,9 +8,11 @@
  *   notify(path, message)             the datagram of sd_notify(3)
  *   reportStacks(fd)                  where JavaScript is, when asked by a signal: stack.c
  *   unixAcceptQueue(inode)            sock_diag(7), of a listening unix socket
+ *   trimMemory()                      malloc_trim(3), where libc has it
  *
- * Plain Node-API, version 8, without libuv: one binary loads in Node.js 22, 24 and 26. Nothing beyond POSIX and Linux,
- * so it builds on glibc and on musl; a binary serves the libc that it was built on. `npm run build` compiles it:
+ * Plain Node-API, version 8, without libuv: one binary loads in Node.js 22, 24 and 26. Nothing but malloc_trim() is
+ * beyond POSIX and Linux, so it builds on glibc and on musl; a binary serves the libc that it was built on. `npm run
+ * build` compiles it:
  *
  *   cc -O2 -shared -fPIC -I node_modules/node-api-headers/include *.c -o tsunicorn.node
  *
@@ -23,6 +25,9 @@
 #include "stack.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -250,6 +255,16 @@ static napi_value unix_accept_queue(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/* musl gives large blocks back when they are freed, and has nothing to call for the small ones. */
+static napi_value trim_memory(napi_env env, napi_callback_info info) {
+  (void)env;
+  (void)info;
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+  return NULL;
+}
+
 NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"reapOrphan", NULL, reap_orphan, NULL, NULL, NULL, napi_enumerable, NULL},
@@ -257,6 +272,7 @@ NAPI_MODULE_INIT() {
       {"isChildSubreaper", NULL, is_child_subreaper, NULL, NULL, NULL, napi_enumerable, NULL},
       {"dieWithParent", NULL, die_with_parent, NULL, NULL, NULL, napi_enumerable, NULL},
       {"unixAcceptQueue", NULL, unix_accept_queue, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"trimMemory", NULL, trim_memory, NULL, NULL, NULL, napi_enumerable, NULL},
       {"notify", NULL, notify, NULL, NULL, NULL, napi_enumerable, NULL},
       {"reportStacks", NULL, report_stacks, NULL, NULL, NULL, napi_enumerable, NULL},
       {"stackSignal", NULL, NULL, NULL, NULL, stack_signal(env), napi_enumerable, NULL},

@@ -2,15 +2,16 @@
 # Runs containers under a real cgroup v2 kernel, whatever this machine has: Debian's user-mode Linux, one CPU, with
 # crun. Nothing of this machine's own cgroups is touched.
 #
-# usage: guest.sh DIRECTORY ROOTFS.tar CASES
+# usage: [LEAK_SECONDS=20] guest.sh DIRECTORY ROOTFS.tar CASES
 #   CASES is a folder of crun configurations, NAME.json each; what they print comes out between lines "=== NAME" and
 #   "=== exit STATUS". A case whose name begins with "serve" gets SIGTERM once it is ready, one that begins with "eat"
 #   once it has been made to eat all its memory and is ready again, one that begins with "resize" once it has been given
-#   a whole core and has three workers.
+#   a whole core and has three workers, one that begins with "leak" after LEAK_SECONDS of load.
 set -euo pipefail
 dir=$1 tar=$2 cases=$3
 work=$dir/guest
 root=$work/root
+leak=${LEAK_SECONDS:-20}
 
 if [ ! -x "$dir/uml/usr/bin/linux.uml" ]; then
   mkdir -p "$dir/uml" "$dir/uml.deb"
@@ -31,6 +32,7 @@ for library in $(ldd /usr/bin/crun | grep -oE '/[^ ]+\.so[^ ]*'); do
 done
 tar -C "$root/bundle/rootfs" -xf "$tar"
 cp "$cases"/*.json "$root/cases/"
+echo "$leak" >"$root/cases/seconds"
 
 cat >"$root/init" <<'SH'
 #!/bin/sh
@@ -45,6 +47,8 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ip link set lo up
 echo "controllers: $(cat /sys/fs/cgroup/cgroup.controllers)"
 cd /bundle
+mount -t proc proc /bundle/rootfs/proc
+mount -t devtmpfs dev /bundle/rootfs/dev
 for file in /cases/*.json; do
   name=$(basename "$file" .json)
   echo "=== $name"
@@ -65,6 +69,17 @@ for file in /cases/*.json; do
       i=0
       until wget -qO- http://127.0.0.1:9464/metrics | grep '^tsunicorn_worker_restarts_total{reason="oom"} 1' || [ $i -ge 100 ]; do i=$((i + 1)); sleep 0.2; done
       until wget -qO- http://127.0.0.1:9464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
+      crun kill "$name" TERM
+      wait $!
+      ;;
+    leak*)
+      crun --cgroup-manager=cgroupfs run -f "$file" "$name" </dev/null 2>&1 &
+      i=0
+      until wget -qO- http://127.0.0.1:9464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
+      chroot /bundle/rootfs /usr/local/bin/node /app/leak-client.ts "$(cat /cases/seconds)"
+      wget -qO- http://127.0.0.1:9464/metrics | grep '^tsunicorn_worker_restarts_total'
+      cat "/sys/fs/cgroup/$name/memory.events"
+      echo "peak $(cat "/sys/fs/cgroup/$name/memory.peak")"
       crun kill "$name" TERM
       wait $!
       ;;
@@ -90,6 +105,7 @@ size=$(($(du -sm "$root" | cut -f1) + 64))
 truncate -s "${size}M" "$work/root.img"
 mke2fs -q -t ext4 -O ^has_journal -E root_owner=0:0,lazy_itable_init=1 -d "$root" "$work/root.img"
 rm -rf "$root"
-TMPDIR=/dev/shm timeout 150 "$dir/uml/usr/bin/linux.uml" mem=1500M ubd0r="$work/root.img" root=/dev/ubda ro rootfstype=ext4 \
+leaks=$(find "$cases" -name 'leak*.json' | wc -l)
+TMPDIR=/dev/shm timeout $((150 + leaks * (leak + 40))) "$dir/uml/usr/bin/linux.uml" mem=1500M ubd0r="$work/root.img" root=/dev/ubda ro rootfstype=ext4 \
   init=/init cgroup_no_v1=all quiet panic=-1 con0=fd:0,fd:1 con=null umid="tsunicorn$$" </dev/null 2>&1 || true
 rm -rf "$work"

@@ -1,0 +1,33 @@
+/** Which memory limit workers watch: the one in force. */
+import type { Settings } from '../config/settings.ts';
+import type { Limits } from '../platform/limits.ts';
+import { type MemoryGroup, memoryGroup } from '../platform/memory-group.ts';
+import type { WorkerHandle } from './worker-handle.ts';
+
+export class MemoryWatch {
+  readonly #wanted: boolean;
+  #group: MemoryGroup | undefined;
+
+  constructor({ maxWorkerRss }: Pick<Settings, 'maxWorkerRss'>, limits: Limits) {
+    // Whoever does not want workers to be replaced for their size does not want them to hold either.
+    this.#wanted = maxWorkerRss !== 'off';
+    this.#group = this.#groupOf(limits);
+  }
+
+  /** For a worker that is about to start. */
+  get watched(): MemoryGroup | undefined {
+    return this.#group;
+  }
+
+  /** The limits as they are now: workers are told where the one for memory is another. */
+  look(limits: Limits, workers: Iterable<WorkerHandle>): void {
+    const group = this.#groupOf(limits);
+    if (group?.limitBytes === this.#group?.limitBytes && group?.usageFile === this.#group?.usageFile) return;
+    this.#group = group;
+    for (const worker of workers) worker.send({ type: 'memory', memory: group });
+  }
+
+  #groupOf(limits: Limits): MemoryGroup | undefined {
+    return this.#wanted ? memoryGroup(limits) : undefined;
+  }
+}

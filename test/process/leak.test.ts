@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Load } from '../support/load.ts';
+import { start, type TestServer } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
+
+const MIB = 2 ** 20;
+const RESTARTS = 'tsunicorn_worker_restarts_total{reason="rss"}';
+const support = (file: string): string => fileURLToPath(new URL(`../support/${file}`, import.meta.url));
+
+interface Limited {
+  readonly server: TestServer;
+  /** Ends the controller, and says what it saw. */
+  readonly books: () => Promise<{ readonly peak: number; readonly kills: number }>;
+}
+
+/** A server in a group of `mib` MiB, kept by memory-controller.ts. */
+async function startLimited(t: TestContext, app: string, mib: number, env: object): Promise<Limited> {
+  const folder = mkdtempSync(join(tmpdir(), 'tsunicorn-test-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(join(folder, 'memory.max'), String(mib * MIB));
+  writeFileSync(join(folder, 'memory.current'), '0');
+  writeFileSync(join(folder, 'memory.stat'), 'inactive_file 0\nactive_file 0\nfile_mapped 0\n');
+  const wrapper = [process.execPath, support('limited.ts'), folder];
+  const server = await start(t, { app, wrapper, env: { TSUNICORN_ACCESS_LOG: 'off', ...env } });
+  const controller = spawn(process.execPath, [support('memory-controller.ts'), folder, String(server.pid)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.after(() => controller.kill('SIGKILL'));
+  let said = '';
+  controller.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  const books = async (): Promise<{ peak: number; kills: number }> => {
+    controller.kill('SIGTERM');
+    await once(controller, 'close');
+    return JSON.parse(said);
+  };
+  return { server: await server.ready(), books };
+}
+
+const fullLoad = (t: TestContext, port: number): Load[] =>
+  (['keep-alive', 'short'] as const).map((kind) => new Load(t, { port, clients: 16, kind }));
+
+async function losesNothing(t: TestContext, what: 'bytes' | 'objects', mib: number): Promise<void> {
+  // The limit of the heap comes before that of the group, where it is the heap that fills.
+  const env = { LEAK: what, TSUNICORN_WORKER_HEAP: '200MiB' };
+  const { server, books } = await startLimited(t, 'leak-fast.js', mib, env);
+  const loads = fullLoad(t, server.port);
+  const began = performance.now();
+  await waitFor('six workers are recycled', async () => (await server.metric(RESTARTS)) >= 6, {
+    seconds: 90,
+    state: () => server.stderr.slice(-4000),
+  });
+  const results = await Promise.all(loads.map((load) => load.stop()));
+  const { peak, kills } = await books();
+  t.diagnostic(JSON.stringify({ results, peak: peak / MIB, kills, ms: performance.now() - began }));
+  const failures = results.map((result) => result.failures);
+  assert.deepEqual(failures, [{}, {}], server.stderr.slice(-4000));
+  assert.equal(kills, 0, `the peak was ${Math.round(peak / MIB)} MiB`);
+  assert.deepEqual(server.logged(/worker ended: (?!exit code 0)/), []);
+  assert.ok(server.logged('so new requests wait').length >= 3);
+  assert.equal(await server.stop(), 0);
+}
+
+test('an app that leaks 1 MB of bytes a request at full load loses nothing', (t) => losesNothing(t, 'bytes', 512));
+
+test('an app that leaks 1 MB of objects a request at full load loses nothing', (t) => losesNothing(t, 'objects', 1024));
+
+test('an app that leaves garbage behind is not taken for one that leaks', async (t) => {
+  // More than a worker ever has, so that only the brake could have it replaced.
+  const env = { TSUNICORN_WORKERS: '1', TSUNICORN_MAX_WORKER_RSS: '1GiB' };
+  const { server, books } = await startLimited(t, 'garbage.js', 320, env);
+  const loads = fullLoad(t, server.port);
+  const answered = (): number => loads.reduce((sum, { result }) => sum + result.ok, 0);
+  await waitFor('so much has been answered', () => answered() >= 4_000, { seconds: 90, state: answered });
+  const results = await Promise.all(loads.map((load) => load.stop()));
+  const { peak, kills } = await books();
+  t.diagnostic(JSON.stringify({ results, peak: peak / MIB, kills }));
+  assert.deepEqual(
+    results.map(({ failures }) => failures),
+    [{}, {}],
+  );
+  assert.deepEqual(server.logged('worker is to be replaced'), []);
+  assert.equal(await server.metric(RESTARTS), 0);
+  assert.equal(kills, 0);
+  assert.equal(await server.stop(), 0);
+});
