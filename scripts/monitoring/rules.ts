@@ -113,6 +113,15 @@ export const ALERTS: readonly Alert[] = [
     todo: 'If the memory of the workers grows with their age, the app leaks: set TSUNICORN_MAX_REQUESTS or TSUNICORN_MAX_WORKER_RSS until that is mended. Else raise the limit, or TSUNICORN_WORKER_MEMORY for fewer workers.',
   },
   {
+    alert: 'TsunicornRecycledForSize',
+    expr: `sum by (${SERVER}) (increase(tsunicorn_worker_restarts_total{reason="rss"}[10m])) > 10`,
+    for: '5m',
+    severity: 'warning',
+    summary: 'Workers are replaced for their size more than once a minute',
+    found: `${WHERE} replaced {{ $value | humanize }} workers for their size within ten minutes.`,
+    todo: 'The app leaks quickly, or has less memory than it needs; where the log says that new requests wait, they do until a worker is replaced. Look for the leak. Else raise the limit, or TSUNICORN_WORKER_MEMORY for fewer workers.',
+  },
+  {
     alert: 'TsunicornServerErrors',
     expr: 'tsunicorn:http_errors:ratio_rate5m > 0.05',
     for: '5m',

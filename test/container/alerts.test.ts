@@ -91,6 +91,14 @@ const CASES: Readonly<Record<string, { readonly fires: readonly Case[]; readonly
       { series: memory('850x20 950x4 850x170'), at: '10m' },
     ],
   },
+  TsunicornRecycledForSize: {
+    fires: [{ series: restarts('rss', '0+1x200'), at: '20m' }],
+    quiet: [
+      { series: restarts('rss', '0+1x30 30x170'), at: '20m' },
+      { series: restarts('rss', '0x4 1x4 2x4 3x4 4x4 5x4 6x4 7x4 8x160'), at: '10m' },
+      { series: restarts('lifetime', '0+1x200'), at: '20m' },
+    ],
+  },
   TsunicornServerErrors: {
     fires: [
       { series: answers('0+90x200', '0+10x200'), at: '10m' },
