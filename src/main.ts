@@ -8,16 +8,25 @@ Without a command it serves. Everything is configured by environment variables:
 \`tsunicorn config\` lists them with their values in force, \`tsunicorn config --env\` as a commented file.
 `;
 
+/**
+ * The arbiter turns its loop once a second: code that is compiled for speed would cost it 4 MB for nothing, and a young
+ * generation that grows for the sake of a scrape 2 MB. It collects that one by itself: with helpers its loop stands still
+ * until they, too, have got a CPU (docs/decisions/0008-metrics.md).
+ */
+const ARBITER_FLAGS = [
+  '--no-opt',
+  '--no-maglev',
+  '--no-sparkplug',
+  '--semi-space-growth-factor=1',
+  '--no-parallel-scavenge',
+];
+
 async function main(command: string | undefined, args: readonly string[]): Promise<number> {
   if (args.length > 0 && command !== 'config')
     throw new HaltServer(`tsunicorn ${command} takes no argument\n${USAGE}`, 'config');
   switch (command) {
     case undefined: {
-      // The arbiter turns its loop once a second: code that is compiled for speed would cost it 4 MB for nothing, and a
-      // young generation that grows for the sake of a scrape 2 MB.
-      for (const flag of ['--no-opt', '--no-maglev', '--no-sparkplug', '--semi-space-growth-factor=1']) {
-        process.getBuiltinModule('node:v8').setFlagsFromString(flag);
-      }
+      for (const flag of ARBITER_FLAGS) process.getBuiltinModule('node:v8').setFlagsFromString(flag);
       // Before all that takes a while to load.
       const signals = (await import('./platform/signals.ts')).listenForSignals(process);
       return await (await import('./commands/serve.ts')).serve(process, signals);

@@ -82,6 +82,7 @@ export class Arbiter {
       workers: this.#workers,
       listeners: this.#listeners,
       native: this.#native.native,
+      cpus: () => this.#sizer.inForce.cpus,
       process,
       log: logger,
     });

@@ -1,28 +1,45 @@
 /** Asks the workers for fresh values when somebody scrapes, and waits for stragglers only so long. */
-import { setImmediate as turn } from 'node:timers/promises';
 
 /** A worker that is stopped or stuck delays a scrape by no more than this (contract, section 8). */
 export const PATIENCE_MS = 250;
 
-/** So many are asked in a turn of the loop, that their answers do not all come in one. */
-const ASKED_AT_ONCE = 16;
+/**
+ * So many a CPU work on their answers at a time, as long as answers come. The arbiter has to wait its turn among them;
+ * fewer leave CPUs idle while it reads what came (docs/decisions/0008-metrics.md has the figures).
+ */
+const PLACES_PER_CPU = 2;
+
+/** Where answers do not come, the others are asked all the same, spread over this time: with some left to answer in. */
+const CATCH_UP_MS = { from: 100, to: 200 };
+const CHECK_MS = 20;
 
 export interface Asked {
   readonly age: number;
   ask(serial: number): void;
 }
 
+export interface CollectorOptions {
+  /** Cores that may be used. */
+  cpus(): number;
+  /** Milliseconds of a monotonic clock. */
+  now(): number;
+}
+
 export class Collector {
+  readonly #options: CollectorOptions;
   #serial = 0;
-  /** Ages that have not answered, for each serial number. */
-  readonly #waiting = new Map<number, { readonly ages: Set<number>; readonly done: () => void }>();
+  #round: Round | undefined;
   /** Those that let a scrape wait in vain and have not said a word since. */
   readonly #silent = new Set<number>();
   #current: Promise<void> | undefined;
 
+  constructor(options: CollectorOptions) {
+    this.#options = options;
+  }
+
   /** Resolves when all have answered, or at the latest after {@link PATIENCE_MS}. Calls at the same time share one round. */
   collect(workers: Iterable<Asked>): Promise<void> {
-    this.#current ??= this.#round([...workers]).finally(() => {
+    this.#current ??= this.#collect([...workers]).finally(() => {
       this.#current = undefined;
     });
     return this.#current;
@@ -34,29 +51,82 @@ export class Collector {
   }
 
   answered(age: number, serial: number): void {
-    const round = this.#waiting.get(serial);
-    if (round?.ages.delete(age) && round.ages.size === 0) round.done();
+    if (serial === this.#serial) this.#round?.done(age);
   }
 
   gone(age: number): void {
     this.heard(age);
-    for (const serial of this.#waiting.keys()) this.answered(age, serial);
+    this.#round?.done(age);
   }
 
-  async #round(workers: readonly Asked[]): Promise<void> {
+  async #collect(workers: readonly Asked[]): Promise<void> {
     const serial = ++this.#serial;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const ages = new Set(workers.map(({ age }) => age).filter((age) => !this.#silent.has(age)));
-    this.#waiting.set(serial, { ages, done: resolve });
-    if (ages.size === 0) resolve();
-    const timer = setTimeout(resolve, PATIENCE_MS);
-    for (const [i, worker] of workers.entries()) {
-      if (i > 0 && i % ASKED_AT_ONCE === 0) await turn();
-      worker.ask(serial);
+    const { silent = [], others = [] } = Object.groupBy(workers, ({ age }) =>
+      this.#silent.has(age) ? 'silent' : 'others',
+    );
+    this.#round = new Round(others, serial, this.#options);
+    for (const worker of silent) worker.ask(serial);
+    for (const age of await this.#round.missing) this.#silent.add(age);
+    this.#round = undefined;
+  }
+}
+
+/** One round of questions. */
+class Round {
+  readonly #workers: readonly Asked[];
+  readonly #serial: number;
+  readonly #places: number;
+  /** So many of the workers have had their turn. */
+  #turns = 0;
+  /** Those that have been asked and have not answered. */
+  readonly #busy = new Set<number>();
+  readonly #missing: Set<number>;
+  readonly #end = Promise.withResolvers<ReadonlySet<number>>();
+  readonly #timers: readonly NodeJS.Timeout[];
+
+  constructor(workers: readonly Asked[], serial: number, { cpus, now }: CollectorOptions) {
+    this.#workers = workers;
+    this.#serial = serial;
+    this.#missing = new Set(workers.map(({ age }) => age));
+    this.#places = Math.max(PLACES_PER_CPU, Math.ceil(cpus() * PLACES_PER_CPU));
+    const { from, to } = CATCH_UP_MS;
+    const startedAt = now();
+    const due = (): number => ((now() - startedAt - from) / (to - from)) * workers.length;
+    this.#timers = [
+      setTimeout(() => this.#finish(), PATIENCE_MS),
+      // Once the loop has read what came while it was busy.
+      setInterval(() => setImmediate(() => this.#ask(due())), CHECK_MS),
+    ];
+    this.#ask();
+  }
+
+  /** Resolves at the end with those that have not answered. */
+  get missing(): Promise<ReadonlySet<number>> {
+    return this.#end.promise;
+  }
+
+  /** It answered, or will never. */
+  done(age: number): void {
+    this.#missing.delete(age);
+    this.#busy.delete(age);
+    this.#ask();
+  }
+
+  /** Fills the places, and goes on where not so many have been asked as are `due` by now. */
+  #ask(due = 0): void {
+    if (this.#missing.size === 0) return this.#finish();
+    while (this.#busy.size < this.#places || this.#turns < due) {
+      const worker = this.#workers[this.#turns];
+      if (worker === undefined) return;
+      this.#turns++;
+      if (!this.#missing.has(worker.age)) continue;
+      this.#busy.add(worker.age);
+      worker.ask(this.#serial);
     }
-    await promise;
-    clearTimeout(timer);
-    this.#waiting.delete(serial);
-    for (const age of ages) this.#silent.add(age);
+  }
+
+  #finish(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#end.resolve(this.#missing);
   }
 }

@@ -18,6 +18,8 @@ export interface TelemetryOptions {
   readonly workers: ReadonlyMap<number, WorkerHandle>;
   readonly listeners: Listeners;
   readonly native: Native | undefined;
+  /** Cores that may be used. */
+  cpus(): number;
   readonly process: NodeJS.Process;
   readonly log: Pick<Logger, 'info' | 'warn'>;
 }
@@ -27,7 +29,7 @@ export type Report = FromWorker & { readonly type: 'beat' | 'report' | 'app repo
 export class Telemetry {
   readonly ledger: Ledger;
   readonly #options: TelemetryOptions;
-  readonly #collector = new Collector();
+  readonly #collector: Collector;
   readonly #exposition = new Exposition();
   /** App reports may be long, and come from all workers at once: one a turn of the loop. */
   readonly #backlog: (() => void)[] = [];
@@ -36,6 +38,7 @@ export class Telemetry {
 
   constructor(options: TelemetryOptions) {
     this.#options = options;
+    this.#collector = new Collector({ cpus: options.cpus, now: () => performance.now() });
     this.ledger = new Ledger((name) => {
       if (!this.#clashes.has(name)) this.#fresh.push(name);
       this.#clashes.add(name);

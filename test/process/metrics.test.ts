@@ -93,6 +93,34 @@ test('a stopped worker delays one scrape by 250 ms and fails none', async (t) =>
   assert.equal(await server.stop(), 0);
 });
 
+test('stopped workers keep nobody else from being asked', async (t) => {
+  const slots = [0, 1, 2, 3];
+  const env = { ...quiet, TSUNICORN_WORKERS: `${slots.length}`, TSUNICORN_BIND: 'unix:app-{slot}.sock' };
+  // With one CPU two are asked at a time.
+  const server = await (await start(t, { app: 'basic.js', env, wrapper: ['taskset', '-c', '0'] })).ready();
+  let sent = 0;
+  const pidOf = async (slot: number): Promise<number> => {
+    sent++;
+    return Number((await request({ socketPath: join(server.directory, `app-${slot}.sock`), path: '/pid' })).body);
+  };
+  const pids = await waitFor('a worker for each slot', async () => {
+    const found = await Promise.all(slots.map(pidOf));
+    return new Set(found).size === slots.length && found;
+  });
+  await waitFor('all is reported', async () => total(await scrape(server), ANSWERED) === sent);
+  const stopped = pids.slice(0, 2);
+  t.after(() => {
+    for (const pid of stopped) if (isRunning(pid)) process.kill(pid, 'SIGCONT');
+  });
+  for (const pid of stopped) process.kill(pid, 'SIGSTOP');
+  await Promise.all(slots.slice(2).map(pidOf));
+  const seen = await scrape(server);
+  assert.equal(total(seen, ANSWERED), sent);
+  assert.ok(seen.ms >= 250 && seen.ms < 500, `${seen.ms} ms`);
+  for (const pid of stopped) process.kill(pid, 'SIGCONT');
+  assert.equal(await server.stop(), 0);
+});
+
 test("the app's own metrics, required late and with names of ours", async (t) => {
   const server = await (await start(t, { app: 'metrics/app.cjs', env: quiet })).ready();
   assert.doesNotMatch((await scrape(server)).text, /shop_/);

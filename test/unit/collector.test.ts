@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
 import { test } from 'node:test';
 import { Collector, PATIENCE_MS } from '../../src/arbiter/collector.ts';
+
+const PLACES = 4;
+/** On two cores. */
+const collectorAt = (now: () => number) => new Collector({ cpus: () => 2, now });
 
 /** Workers by age: each asks into `asked`. */
 function workers(asked: [age: number, serial: number][], ...ages: number[]) {
@@ -8,7 +14,7 @@ function workers(asked: [age: number, serial: number][], ...ages: number[]) {
 }
 
 test('all are asked, and the round ends with the last answer', async () => {
-  const collector = new Collector();
+  const collector = collectorAt(() => performance.now());
   const asked: [number, number][] = [];
   const from = performance.now();
   let done = false;
@@ -30,12 +36,12 @@ test('all are asked, and the round ends with the last answer', async () => {
 
 test('nobody to ask', async () => {
   const from = performance.now();
-  await new Collector().collect([]);
+  await collectorAt(() => performance.now()).collect([]);
   assert.ok(performance.now() - from < PATIENCE_MS);
 });
 
 test('a silent worker is waited for only so long, and by the next round not at all until it is heard', async () => {
-  const collector = new Collector();
+  const collector = collectorAt(() => performance.now());
   const asked: [number, number][] = [];
   const round = async (serial: number): Promise<number> => {
     const from = performance.now();
@@ -54,7 +60,7 @@ test('a silent worker is waited for only so long, and by the next round not at a
 });
 
 test('who ends is not waited for', async () => {
-  const collector = new Collector();
+  const collector = collectorAt(() => performance.now());
   const from = performance.now();
   const round = collector.collect(workers([], 1, 2));
   collector.answered(1, 1);
@@ -64,7 +70,7 @@ test('who ends is not waited for', async () => {
 });
 
 test('two scrapes at once share a round, and the next has one of its own', async () => {
-  const collector = new Collector();
+  const collector = collectorAt(() => performance.now());
   const asked: [number, number][] = [];
   const both = [collector.collect(workers(asked, 1)), collector.collect(workers(asked, 1))];
   collector.answered(1, 1);
@@ -77,3 +83,121 @@ test('two scrapes at once share a round, and the next has one of its own', async
     [1, 2],
   ]);
 });
+
+const MANY = Array.from({ length: 64 }, (_, i) => i + 1);
+
+test('so many are asked at a time, and the next with each answer', async () => {
+  const collector = collectorAt(() => performance.now());
+  const asked: [number, number][] = [];
+  const round = collector.collect(workers(asked, ...MANY));
+  assert.equal(asked.length, PLACES);
+  collector.answered(2, 0); // of another round
+  assert.equal(asked.length, PLACES);
+  for (const age of MANY) {
+    collector.answered(age, 1);
+    assert.equal(asked.length, Math.min(PLACES + age, MANY.length));
+  }
+  await round;
+  assert.deepEqual(
+    asked.map(([age]) => age),
+    MANY,
+  );
+});
+
+test('where answers do not come, the others are asked all the same within 200 ms', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  let now = 0;
+  const pass = async (ms: number): Promise<void> => {
+    now += ms;
+    t.mock.timers.tick(ms);
+    await new Promise(setImmediate);
+  };
+  const collector = collectorAt(() => now);
+  const asked: [number, number][] = [];
+  let done = false;
+  const round = collector.collect(workers(asked, ...MANY)).then(() => {
+    done = true;
+  });
+  const seen: number[] = [];
+  while (now < 200) {
+    await pass(25);
+    seen.push(asked.length);
+  }
+  assert.deepEqual(seen, [4, 4, 4, 4, 16, 32, 48, 64]);
+  for (const age of MANY.slice(PLACES)) collector.answered(age, 1);
+  await pass(PATIENCE_MS - now - 1);
+  assert.equal(done, false);
+  await pass(1);
+  await round;
+
+  const before = asked.length;
+  const next = collector.collect(workers(asked, ...MANY));
+  const silent = MANY.slice(0, PLACES);
+  const first = MANY.slice(PLACES, 2 * PLACES);
+  assert.deepEqual(
+    new Set(asked.slice(before).map(([age]) => age)),
+    new Set([...silent, ...first]),
+    'the silent ones beside the others',
+  );
+  for (const age of MANY.slice(PLACES)) collector.answered(age, 2);
+  await next;
+});
+
+test('a worker that ends before its turn is not asked', async () => {
+  const collector = collectorAt(() => performance.now());
+  const asked: [number, number][] = [];
+  const round = collector.collect(workers(asked, ...MANY));
+  collector.gone(MANY.length);
+  for (const age of MANY) collector.answered(age, 1);
+  await round;
+  assert.deepEqual(
+    asked.map(([age]) => age),
+    MANY.slice(0, -1),
+  );
+});
+
+test('answers that came during a long turn of the loop are read before others are asked', async (t) => {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const socket = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+  t.after(() => socket.destroy());
+  const [theirs] = (await once(server, 'connection')) as [net.Socket];
+  t.after(() => theirs.destroy());
+
+  let now = 0;
+  const collector = collectorAt(() => now);
+  let out = 0;
+  let most = 0;
+  socket.on('data', (ages: Buffer) => {
+    for (const age of ages) {
+      out--;
+      collector.answered(age, 1);
+    }
+  });
+  const ask = (age: number): void => {
+    most = Math.max(most, ++out);
+    theirs.write(Uint8Array.of(age)); // is with the kernel at once
+  };
+  const round = collector.collect(MANY.map((age) => ({ age, ask: () => ask(age) })));
+  const from = performance.now();
+  while (performance.now() - from < 20);
+  now = 109; // six are due
+  await round;
+  assert.equal(most, PLACES);
+});
+
+for (const { cpus, places } of [
+  { cpus: 0.2, places: 2 },
+  { cpus: 1.2, places: 3 },
+  { cpus: 40, places: 64 },
+]) {
+  test(`with ${cpus} CPUs ${places} workers are asked at a time`, async () => {
+    const collector = new Collector({ cpus: () => cpus, now: () => 0 });
+    const asked: [number, number][] = [];
+    const round = collector.collect(workers(asked, ...MANY));
+    assert.equal(asked.length, places);
+    for (const age of MANY) collector.answered(age, 1);
+    await round;
+  });
+}
