@@ -8,6 +8,10 @@ import { waitFor } from '../support/wait.ts';
 
 const env = { TSUNICORN_WORKERS: '1', TSUNICORN_GRACEFUL_TIMEOUT: '2' };
 
+const MEGABYTE = 1024 ** 2;
+/** What /flood of the app writes. */
+const FLOOD = 16 * MEGABYTE;
+
 test('at TERM WebSockets and server-sent events are told, and end without a reset', (t) => end(t, 'SIGTERM'));
 test('at HUP WebSockets and server-sent events are told, and end without a reset', (t) => end(t, 'SIGHUP'));
 
@@ -63,6 +67,37 @@ test('a client that goes on sending after the end is not reset before the time i
   await waitFor('closed', () => stream.closed);
   assert.ok(stream.ended, String(stream.error));
   assert.equal((await server.exited).code, 0);
+});
+
+test('what waits for slow clients when streams are ended reaches them, before the end of the connection', async (t) => {
+  // The streams are ended after four seconds, closed after four and a half, and the worker is killed after five.
+  const server = await (
+    await start(t, { app: 'streams.js', env: { ...env, TSUNICORN_GRACEFUL_TIMEOUT: '5' } })
+  ).ready();
+  const handshake = Object.entries(HANDSHAKE).map(([name, value]) => `${name}: ${value}\r\n`);
+  const webSocket = new Stream(t, server.port, `GET /flood HTTP/1.1\r\nHost: test\r\n${handshake.join('')}\r\n`);
+  const events = new Stream(t, server.port, 'GET /flood HTTP/1.1\r\nHost: test\r\n\r\n');
+  const other = new Stream(t, server.port, 'GET /events HTTP/1.1\r\nHost: test\r\n\r\n');
+  const slow = [webSocket, events];
+  for (const { socket } of slow) socket.pause();
+  await waitFor('megabytes wait in the server', async () => {
+    const pending = (await server.get('/pending')).body.split(',').map(Number);
+    return pending.length === slow.length && pending.every((bytes) => bytes > MEGABYTE);
+  });
+  server.signal('SIGTERM');
+  await waitFor('streams are ended', () => other.closed);
+  assert.deepEqual(
+    slow.map(({ ended, closed }) => ended || closed),
+    [false, false],
+  );
+  for (const { socket } of slow) socket.resume();
+  await waitFor('both are closed', () => slow.every(({ closed }) => closed));
+  for (const { ended, error, text } of slow) {
+    assert.deepEqual([ended, error], [true, undefined]);
+    assert.equal(text.match(/x{2,}/g)?.join('').length, FLOOD);
+  }
+  assert.equal((await server.exited).code, 0);
+  assert.deepEqual(server.logged('is killed'), []);
 });
 
 test('an upload that began before TERM is answered', async (t) => {
