@@ -51,3 +51,38 @@ test('a connection is not taken for idle before its request could be read, howev
   assert.match(said, /^HTTP\/1\.1 200 .*answered$/s);
   await Promise.race([drained.promise, sleep(5_000).then(() => assert.fail('it did not end'))]);
 });
+
+test('a stream that was ended is not closed before all of it is sent, and then it is', async (t) => {
+  const server = http.createServer();
+  const connections = new Connections(server, true, { count: () => {}, finished: () => {} });
+  t.after(() => connections.dispose());
+  const listener = net.createServer({ allowHalfOpen: true }, (socket) => {
+    connections.add(socket);
+    connections.markUpgraded(socket);
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  t.after(() => listener.close());
+  // It does not close by itself.
+  const client = net.connect({ port: (listener.address() as net.AddressInfo).port, allowHalfOpen: true });
+  t.after(() => client.destroy());
+  while (connections.size === 0) await sleep(1);
+  const [{ socket } = assert.fail()] = connections;
+
+  const bytes = 16 * 1024 ** 2; // more than the kernel takes, see test/fixtures/apps/streams.js
+  socket.write(Buffer.alloc(bytes, 'x'));
+  connections.endStreams();
+  connections.closeEnded();
+  assert.deepEqual([socket.writableFinished, socket.destroyed], [false, false]);
+
+  let received = 0;
+  client.on('data', ({ length }) => {
+    received += length;
+  });
+  await once(client, 'end');
+  assert.equal(received, bytes);
+  assert.equal(socket.destroyed, false);
+  if (!socket.writableFinished) await once(socket, 'finish');
+  connections.closeEnded();
+  assert.equal(socket.destroyed, true);
+});
