@@ -3,7 +3,8 @@ import net from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Load } from '../support/load.ts';
-import { isRunning, start } from '../support/server.ts';
+import { scrape } from '../support/scrapes.ts';
+import { isRunning, start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
 test('TERM under keep-alive, short and slow load loses nothing', async (t) => {
@@ -29,13 +30,7 @@ test('new connections are accepted during the drain delay, told to close, and re
   const server = await start(t, { app: 'basic.js', env: { TSUNICORN_DRAIN_DELAY: '1' } });
   await server.ready();
   const slow = server.get('/slow?ms=1800');
-  await waitFor(
-    'the slow request is in hand',
-    async () =>
-      (await server.metric('tsunicorn_http_requests_in_flight{worker="0"}')) +
-        (await server.metric('tsunicorn_http_requests_in_flight{worker="1"}')) >
-      0,
-  );
+  await inHand(server);
   server.signal('SIGTERM');
   await waitFor('readiness is gone', async () => (await server.admin('/readyz')).status === 503);
   assert.equal((await server.admin('/livez')).status, 200);
@@ -80,12 +75,7 @@ test('what outlasts the graceful timeout is killed, said in the log, and the exi
     () => 'answered',
     (error: NodeJS.ErrnoException) => error.code,
   );
-  await waitFor('it is in hand', async () => {
-    const counts = await Promise.all(
-      [0, 1].map((w) => server.metric(`tsunicorn_http_requests_in_flight{worker="${w}"}`)),
-    );
-    return counts.some((count) => count > 0);
-  });
+  await inHand(server);
   const before = performance.now();
   assert.equal(await server.stop(), 0);
   const took = performance.now() - before;
@@ -97,8 +87,8 @@ test('what outlasts the graceful timeout is killed, said in the log, and the exi
 test('a second TERM changes nothing; INT gives a second, and a second INT none', async (t) => {
   const server = await start(t, { app: 'basic.js' });
   await server.ready();
-  const slow = server.get('/slow?ms=700');
-  await sleep(100);
+  const slow = server.get('/slow?ms=1000');
+  await inHand(server);
   server.signal('SIGTERM');
   server.signal('SIGTERM');
   assert.equal((await slow).status, 200);
@@ -106,7 +96,7 @@ test('a second TERM changes nothing; INT gives a second, and a second INT none',
 
   const other = await (await start(t, { app: 'basic.js' })).ready();
   const never = other.get('/never').catch((error: NodeJS.ErrnoException) => error.code);
-  await sleep(100);
+  await inHand(other);
   const before = performance.now();
   other.signal('SIGINT');
   assert.equal((await other.exited).code, 0);
@@ -116,7 +106,7 @@ test('a second TERM changes nothing; INT gives a second, and a second INT none',
 
   const third = await (await start(t, { app: 'basic.js' })).ready();
   const cut = third.get('/never').catch((error: NodeJS.ErrnoException) => error.code);
-  await sleep(100);
+  await inHand(third);
   third.signal('SIGQUIT');
   await third.untilLogged('received SIGQUIT');
   const at = performance.now();
@@ -136,8 +126,8 @@ test('TERM while workers boot ends at once with 0', async (t) => {
 
 test('workers end when the arbiter is killed, in hand or not', async (t) => {
   const server = await (await start(t, { app: 'basic.js' })).ready();
-  const slow = server.get('/slow?ms=600');
-  await sleep(100);
+  const slow = server.get('/slow?ms=1000');
+  await inHand(server);
   const workers = server.workerPids();
   assert.equal(workers.length, 2);
   server.signal('SIGKILL');
@@ -153,6 +143,14 @@ test('a worker that still boots ends when the arbiter is killed', async (t) => {
   await server.exited;
   await waitFor('they are gone', () => !workers.some(isRunning));
 });
+
+/** One of the two workers has a request. */
+async function inHand(server: TestServer): Promise<void> {
+  await waitFor('a request is in hand', async () => {
+    const { series } = await scrape(server);
+    return [0, 1].some((worker) => (series[`tsunicorn_http_requests_in_flight{worker="${worker}"}`] ?? 0) > 0);
+  });
+}
 
 function refused(port: number): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
