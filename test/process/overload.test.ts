@@ -1,19 +1,28 @@
 /** More work than a worker can do: some of it is refused early, and none comes late. */
 import assert from 'node:assert/strict';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Answer, established, request, start, type TestServer } from '../support/server.ts';
+import { type Answer, type RequestOptions, request, start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
 const CLIENTS = 40;
 
-/** Many at once, while the event loop is kept busy for a second. */
-async function flood(server: TestServer, options: http.RequestOptions & { body?: string } = {}): Promise<Answer[]> {
-  const busy = server.get('/spin?ms=1000');
-  await waitFor('it has arrived', () => established(server.port) > 0);
-  const one = () => request({ host: '127.0.0.1', port: server.port, path: '/spin?ms=10', ...options });
-  const answers = await Promise.all(Array.from({ length: CLIENTS }, one));
-  return [await busy, ...answers];
+/** Many that have all come before the event loop, which is kept busy for a second at least, turns again. */
+async function flood(server: TestServer, options: RequestOptions = {}): Promise<Answer[]> {
+  const gate = join(server.directory, 'gate');
+  for (const file of [gate, `${gate}.begun`]) rmSync(file, { force: true });
+  await waitFor('it has caught up', async () => (await server.get('/')).status === 200);
+  const busy = server.get(`/spin?ms=1000&until=${encodeURIComponent(gate)}`);
+  await waitFor('it spins', () => existsSync(`${gate}.begun`));
+  let sent = 0;
+  const onSent = () => void sent++;
+  const one = () => request({ host: '127.0.0.1', port: server.port, path: '/spin?ms=10', onSent, ...options });
+  const answers = Array.from({ length: CLIENTS }, one);
+  await waitFor('all have been sent', () => sent === CLIENTS);
+  writeFileSync(gate, '');
+  return await Promise.all([busy, ...answers]);
 }
 
 const count = (answers: readonly Answer[], status: number) => answers.filter((a) => a.status === status).length;

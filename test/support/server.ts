@@ -183,9 +183,15 @@ export async function run(
   return { code, stdout: server.stdout, stderr: server.stderr, log: server.log };
 }
 
-export function request(options: http.RequestOptions & { body?: string | Buffer }): Promise<Answer> {
+export interface RequestOptions extends http.RequestOptions {
+  readonly body?: string | Buffer;
+  /** All of it is with the kernel. */
+  readonly onSent?: () => void;
+}
+
+export function request(options: RequestOptions): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  const { body, ...rest } = options;
+  const { body, onSent, ...rest } = options;
   const outgoing = http.request({ agent: false, ...rest }, (response) => {
     let text = '';
     response.setEncoding('utf8').on('data', (chunk: string) => {
@@ -195,6 +201,7 @@ export function request(options: http.RequestOptions & { body?: string | Buffer 
     response.on('error', reject);
   });
   outgoing.on('error', reject);
+  if (onSent) outgoing.on('finish', onSent);
   outgoing.end(body);
   return promise;
 }
