@@ -26,6 +26,7 @@ export function deathsIn(log: readonly LogLine[]): Death[] {
 /**
  * The failures that nothing accounts for. A request fails with a worker that was killed while it was in hand: the
  * worker's pid is known from the last answer on the connection, and on a new connection any that died then will do.
+ * Where it is known the request may also have been sent a moment later, before the client had heard of the death.
  * While descriptors ran out, a new connection may be closed without an answer.
  */
 export function unexplained(
@@ -36,7 +37,7 @@ export function unexplained(
   return failures.filter(({ pid, from, at, cause }) => {
     if (cause === 'no answer in time' || cause.startsWith('connect')) return true;
     const isKilled = deaths.some(
-      (death) => (pid === undefined || pid === death.pid) && from <= death.at && Math.abs(at - death.at) <= LATE_MS,
+      (death) => (pid === undefined ? from <= death.at : pid === death.pid) && Math.abs(at - death.at) <= LATE_MS,
     );
     const hasNoDescriptor = pid === undefined && bursts.some((burst) => burst.from <= at && at <= burst.to + LATE_MS);
     return !isKilled && !hasNoDescriptor;
