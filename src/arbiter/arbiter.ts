@@ -74,7 +74,8 @@ export class Arbiter {
     this.#sizer = new Sizer(settings, limits);
     this.#memory = new MemoryWatch(settings, limits);
     this.#pool = new Pool({ ...settings, ...this.#sizer.inForce }, Math.random);
-    // A worker that may pause has to leave its connections to the others, which only a shared socket can.
+    // A worker at its cap has to leave connections to the others, which only a shared socket can. One that is short of
+    // memory is replaced, and its successor has its socket.
     const uncapped = settings.workerClass === 'async' && settings.workerConnections === 0;
     this.#listeners = new Listeners({ reusePort: settings.reusePort && uncapped, socketMode: settings.socketMode });
     this.#telemetry = new Telemetry({

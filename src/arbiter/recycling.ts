@@ -117,7 +117,7 @@ export class Recycling {
     const quiet = now - this.#saidShortAt < SAY_SHORT_MS;
     if (!quiet) this.#saidShortAt = now;
     if (!largest) {
-      const why = `${what}, but no worker has grown since its start: they are not replaced for that. ${MEND_SHORT}`;
+      const why = `memory is short, but no worker has grown since its start: they are not replaced for that. ${MEND_SHORT}`;
       out.push({ do: 'release brakes' });
       if (!quiet) out.push({ do: 'warn', why });
       return;

@@ -9,9 +9,8 @@ import { lookup } from 'node:dns/promises';
 import type { Stats } from 'node:fs';
 import net from 'node:net';
 import { dirname } from 'node:path';
-import type { BindAddress } from '../config/bind-address.ts';
-import { formatBindAddress } from '../config/bind-address.ts';
-import { HaltServer } from '../errors.ts';
+import { type BindAddress, formatBindAddress } from '../config/bind-address.ts';
+import { cannotBind } from './cannot-bind.ts';
 import { existsSync, lstatSync, unlinkSync } from './node-fs.ts';
 import { BindError, bindTcp, bindUnix, openDescriptor, REUSE_PORT, type SocketHandle } from './socket-handle.ts';
 
@@ -187,23 +186,6 @@ function bound(address: BindAddress, open: () => SocketHandle): Opened {
     throw cannotBind(address, error instanceof BindError ? error.code : String(error));
   }
 }
-
-function cannotBind(address: BindAddress, code: string): HaltServer {
-  return new HaltServer(`cannot bind ${formatBindAddress(address)}: ${WHY[code] ?? code}`, 'bind');
-}
-
-const WHY: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'the address is in use by another process (EADDRINUSE)',
-  EADDRNOTAVAIL: 'this machine does not have that address (EADDRNOTAVAIL)',
-  EACCES: 'permission denied (EACCES): ports below 1024 and foreign directories need more rights',
-  ENOENT: 'the directory of the socket does not exist (ENOENT)',
-  ENOTDIR: 'the directory of the socket is not a directory (ENOTDIR)',
-  EROFS: 'the file system is read-only (EROFS): mount a writable volume there',
-  ENOTFOUND: 'the host name cannot be resolved (ENOTFOUND)',
-  EBADF: 'there is no such open descriptor (EBADF): the parent process has to pass it',
-  ENOTSOCK: 'the descriptor is not a socket (ENOTSOCK)',
-  EINVAL: 'the descriptor is not a stream socket (EINVAL)',
-};
 
 async function resolve(address: BindAddress & { kind: 'tcp' }): Promise<{ address: string; family: 4 | 6 }> {
   try {

@@ -2,8 +2,9 @@
  * The accepting side of a worker: starts, pauses and ends `accept(2)` on each of its listening sockets.
  *
  * Node.js cannot stop to poll a listening socket without closing its descriptor, and cannot duplicate one. So a worker
- * with a connection cap keeps a spare descriptor of each socket, lent by the arbiter over the IPC channel: to pause is
- * to close the one in use, to resume is to listen on the spare and ask for the next.
+ * that may have to pause, at its connection cap or for want of memory, keeps a spare descriptor of each socket, lent by
+ * the arbiter over the IPC channel: to pause is to close the one in use, to resume is to listen on the spare and ask for
+ * the next.
  */
 import net from 'node:net';
 import type { InheritedListener } from '../messages.ts';

@@ -3,13 +3,10 @@ import type { IncomingMessage } from 'node:http';
 import type { RequestContext } from '../context-hook.ts';
 import { EXIT_CODES } from '../errors.ts';
 import type { ToWorker, WorkerPlan } from '../messages.ts';
-import { AccessLog } from '../observe/access-log.ts';
-import { openDestination } from '../observe/destination.ts';
-import { jsonLines } from '../observe/json-line.ts';
+import type { AccessLog } from '../observe/access-log.ts';
 import type { ServerLog } from '../observe/log.ts';
 import { RequestIds, traceIdOf } from '../observe/request-id.ts';
 import { scan } from '../observe/seen-headers.ts';
-import { textLines } from '../observe/text-line.ts';
 import type { Native } from '../platform/native.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
 import { Acceptor } from './accept.ts';
@@ -19,8 +16,8 @@ import type { Channel } from './channel.ts';
 import { CLIENT_CLOSED_REQUEST, Connections } from './connections.ts';
 import { Drain } from './drain.ts';
 import { Ending } from './ending.ts';
-import { forwardedClient } from './forwarded.ts';
 import { MemoryBrake } from './memory-brake.ts';
+import { openAccessLog } from './open-access-log.ts';
 import { Overload } from './overload.ts';
 import { Reporter } from './reporter.ts';
 import type { RequestContexts } from './request-contexts.ts';
@@ -66,7 +63,7 @@ export class Worker implements OnOwnAccord {
     this.#channel = channel;
     this.#log = log;
     this.#overload = settings.maxEventLoopLag > 0 ? new Overload(settings.maxEventLoopLag * 1000) : undefined;
-    if (settings.accessLog !== 'off') this.#accessLog = openAccessLog(plan, this.#ids);
+    this.#accessLog = openAccessLog(plan, this.#ids);
     process.once('exit', () => this.#accessLog?.flushSync());
     const contextOf = (request: IncomingMessage): RequestContext => this.#contextOf(request);
     const events = serverEvents({
@@ -242,10 +239,4 @@ export class Worker implements OnOwnAccord {
 /** V8's limit for the whole heap of this process, in bytes. */
 export function heapLimit(): number {
   return process.getBuiltinModule('node:v8').getHeapStatistics().heap_size_limit;
-}
-
-function openAccessLog({ settings, slot }: WorkerPlan, ids: RequestIds): AccessLog {
-  const { accessLog, accessLogFormat: format, forwardedAllowIps } = settings;
-  const lines = format.kind === 'json' ? jsonLines(slot, ids) : textLines(format.pieces, process);
-  return new AccessLog(openDestination(accessLog, 1), lines, forwardedClient(forwardedAllowIps));
 }

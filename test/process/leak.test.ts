@@ -2,15 +2,18 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Load } from '../support/load.ts';
-import { start, type TestServer } from '../support/server.ts';
+import { scrape, total } from '../support/scrapes.ts';
+import { type Answer, request, start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
 const MIB = 2 ** 20;
+const IN_FLIGHT = 'tsunicorn_http_requests_in_flight{worker="0"}';
 const RESTARTS = 'tsunicorn_worker_restarts_total{reason="rss"}';
 const support = (file: string): string => fileURLToPath(new URL(`../support/${file}`, import.meta.url));
 
@@ -20,15 +23,20 @@ interface Limited {
   readonly books: () => Promise<{ readonly peak: number; readonly kills: number }>;
 }
 
-/** A server in a group of `mib` MiB, kept by memory-controller.ts. */
-async function startLimited(t: TestContext, app: string, mib: number, env: object): Promise<Limited> {
+/** A server in a group of `mib` MiB that is empty, as the files in the folder say. */
+async function startIn(t: TestContext, app: string, mib: number, env: object): Promise<[TestServer, folder: string]> {
   const folder = mkdtempSync(join(tmpdir(), 'tsunicorn-test-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   writeFileSync(join(folder, 'memory.max'), String(mib * MIB));
   writeFileSync(join(folder, 'memory.current'), '0');
   writeFileSync(join(folder, 'memory.stat'), 'inactive_file 0\nactive_file 0\nfile_mapped 0\n');
   const wrapper = [process.execPath, support('limited.ts'), folder];
-  const server = await start(t, { app, wrapper, env: { TSUNICORN_ACCESS_LOG: 'off', ...env } });
+  return [await start(t, { app, wrapper, env: { TSUNICORN_ACCESS_LOG: 'off', ...env } }), folder];
+}
+
+/** The same with the group kept by memory-controller.ts. */
+async function startLimited(t: TestContext, app: string, mib: number, env: object): Promise<Limited> {
+  const [server, folder] = await startIn(t, app, mib, env);
   const controller = spawn(process.execPath, [support('memory-controller.ts'), folder, String(server.pid)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -90,5 +98,41 @@ test('an app that leaves garbage behind is not taken for one that leaks', async 
   assert.deepEqual(server.logged('worker is to be replaced'), []);
   assert.equal(await server.metric(RESTARTS), 0);
   assert.equal(kills, 0);
+  assert.equal(await server.stop(), 0);
+});
+
+test('while memory is short requests wait in the worker, and new connections in the kernel', async (t) => {
+  const [starting, folder] = await startIn(t, 'basic.js', 512, { TSUNICORN_WORKERS: '1' });
+  const server = await starting.ready();
+  const ask = (agent: http.Agent | false): Promise<Answer> =>
+    request({ agent, host: '127.0.0.1', port: server.port, path: '/' });
+  const queued = async (): Promise<number> => total(await scrape(server), /^tsunicorn_accept_queue_length/);
+  // While the old worker drains nobody else is replaced, so the new one has to hold.
+  const never = http.get({ host: '127.0.0.1', port: server.port, path: '/never' }).on('error', () => {});
+  t.after(() => never.destroy());
+  await waitFor('it is in hand', async () => (await server.metric(IN_FLIGHT)) === 1);
+  server.signal('SIGHUP');
+  await server.untilLogged('worker drains');
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  t.after(() => agent.destroy());
+  assert.equal((await ask(agent)).status, 200);
+
+  writeFileSync(join(folder, 'memory.current'), String(512 * MIB));
+  const waiting: Promise<Answer>[] = [];
+  await waitFor('new connections stay with the kernel', async () => {
+    if (waiting.length < 20) waiting.push(ask(false));
+    return (await queued()) >= 2;
+  });
+  let isAnswered = false;
+  const before = await server.metric(IN_FLIGHT);
+  waiting.push(ask(agent).finally(() => (isAnswered = true)));
+  await waitFor('the worker has the request', async () => (await server.metric(IN_FLIGHT)) > before);
+  assert.equal(isAnswered, false);
+  const inQueue = await queued();
+  assert.ok(inQueue >= 2, `${inQueue} in the queue`);
+
+  writeFileSync(join(folder, 'memory.current'), '0');
+  for (const answer of await Promise.all(waiting)) assert.equal(answer.status, 200);
+  never.destroy();
   assert.equal(await server.stop(), 0);
 });

@@ -1,17 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Limits } from '../../src/platform/limits.ts';
 import { chargedBytes, memoryGroup, neededBytes } from '../../src/platform/memory-group.ts';
-
-const limits = (memory: string | undefined, memoryBytes: number | undefined): Limits => ({
-  onlineCpus: 1,
-  affinityCpus: 1,
-  cpusetCpus: undefined,
-  quotaCores: undefined,
-  memoryBytes,
-  cgroup: 'v2',
-  sources: memory === undefined ? {} : { memory },
-});
+import { memoryLimits } from './memory-limits.ts';
 
 describe('the group whose memory limit counts', () => {
   for (const [source, version, usage] of [
@@ -21,14 +11,14 @@ describe('the group whose memory limit counts', () => {
     ['/sys/fs/cgroup/memory/memory.stat', 1, '/sys/fs/cgroup/memory/memory.usage_in_bytes'],
   ] as const) {
     it(`with the limit from ${source}`, () => {
-      const group = memoryGroup(limits(source, 1000));
+      const group = memoryGroup(memoryLimits(1000, source));
       assert.equal(group?.version, version);
       assert.equal(group.usageFile, usage);
       assert.equal(group.limitBytes, 1000);
     });
   }
 
-  it('is none without a limit', () => assert.equal(memoryGroup(limits(undefined, undefined)), undefined));
+  it('is none without a limit', () => assert.equal(memoryGroup(memoryLimits(undefined)), undefined));
 
   it('needs what it is charged with, without page cache that is not mapped', () => {
     const files: Record<string, string> = {
@@ -40,7 +30,7 @@ describe('the group whose memory limit counts', () => {
     };
     const read = (path: string): string | undefined => files[path];
     for (const source of ['/v2/memory.max', '/v1/memory.limit_in_bytes']) {
-      const group = memoryGroup(limits(source, 1000)) ?? assert.fail();
+      const group = memoryGroup(memoryLimits(1000, source)) ?? assert.fail();
       assert.equal(chargedBytes(group, read), 900);
       assert.equal(neededBytes(group, 900, read), 900 - 440);
       assert.equal(

@@ -2,17 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { MemoryWatch } from '../../src/arbiter/memory-watch.ts';
 import type { WorkerHandle } from '../../src/arbiter/worker-handle.ts';
-import type { Limits } from '../../src/platform/limits.ts';
-
-const limits = (memoryBytes: number | undefined): Limits => ({
-  onlineCpus: 1,
-  affinityCpus: 1,
-  cpusetCpus: undefined,
-  quotaCores: undefined,
-  memoryBytes,
-  cgroup: 'v2',
-  sources: memoryBytes === undefined ? {} : { memory: '/sys/fs/cgroup/memory.max' },
-});
+import { memoryLimits } from './memory-limits.ts';
 
 /** Notes down the limits that it is told. */
 function worker() {
@@ -26,17 +16,17 @@ function worker() {
 describe('the memory limit that workers watch', () => {
   it('is the present one: they are told of another, of the end of all, and of nothing else', () => {
     const { told, workers } = worker();
-    const watch = new MemoryWatch({ maxWorkerRss: 'auto' }, limits(1000));
+    const watch = new MemoryWatch({ maxWorkerRss: 'auto' }, memoryLimits(1000));
     assert.equal(watch.watched?.limitBytes, 1000);
-    for (const bytes of [1000, 2000, 2000, undefined, undefined, 500]) watch.look(limits(bytes), workers);
+    for (const bytes of [1000, 2000, 2000, undefined, undefined, 500]) watch.look(memoryLimits(bytes), workers);
     assert.deepEqual(told, [2000, undefined, 500]);
     assert.equal(watch.watched?.limitBytes, 500);
   });
 
   it('is none where workers are not to be replaced for their size', () => {
     const { told, workers } = worker();
-    const watch = new MemoryWatch({ maxWorkerRss: 'off' }, limits(1000));
-    watch.look(limits(2000), workers);
+    const watch = new MemoryWatch({ maxWorkerRss: 'off' }, memoryLimits(1000));
+    watch.look(memoryLimits(2000), workers);
     assert.equal(watch.watched, undefined);
     assert.deepEqual(told, []);
   });
