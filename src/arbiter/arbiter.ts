@@ -27,6 +27,7 @@ import { Pool } from './pool.ts';
 import { reloadOnChange } from './reload-on-change.ts';
 import { type Resize, Sizer } from './sizer.ts';
 import { Telemetry } from './telemetry.ts';
+import { keepTidy } from './tidy.ts';
 import { Views } from './views.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 
@@ -118,7 +119,7 @@ export class Arbiter {
     const undo: (() => void | Promise<void>)[] = [() => this.#notifier.stop()];
     try {
       undo.push(this.#options.signals.connect((signal) => this.#enqueue(() => this.#onSignal(signal))));
-      undo.push(this.#reap());
+      undo.push(this.#reap(), keepTidy());
       await this.#start(undo);
       for (;;) {
         for (const event of this.#inbox.splice(0)) event();

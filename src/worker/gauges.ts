@@ -1,4 +1,5 @@
 /** What the brake looks at: how full the group is, and how full the JavaScript heap of this worker. */
+import { collectGarbage } from '../platform/garbage.ts';
 import { chargedBytes, type MemoryGroup, neededBytes } from '../platform/memory-group.ts';
 import type { Native } from '../platform/native.ts';
 import type { ReadFile } from '../platform/read-file.ts';
@@ -102,22 +103,13 @@ export function heapGauge(limitBytes: number, heap: Heap): Gauge {
  */
 export function ownHeap(native: Pick<Native, 'trimMemory'> | undefined): Heap {
   const v8 = process.getBuiltinModule('node:v8');
-  let collect: (() => void) | undefined;
   return {
     usedBytes: () => v8.getHeapStatistics().used_heap_size,
     allBytes: () => {
       const { used_heap_size, external_memory } = v8.getHeapStatistics();
       return used_heap_size + external_memory;
     },
-    collect: () => {
-      if (!collect) {
-        // The global of this name is not for the app, which some libraries would use.
-        v8.setFlagsFromString('--expose-gc');
-        collect = process.getBuiltinModule('node:vm').runInNewContext('gc') as () => void;
-        v8.setFlagsFromString('--no-expose-gc');
-      }
-      collect();
-    },
+    collect: collectGarbage,
     giveBack: () => native?.trimMemory(),
   };
 }

@@ -8,12 +8,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { CpuGroup, NEEDS } from '../support/cpu-group.ts';
-import { scrape, total } from '../support/scrapes.ts';
+import { scrape, total, Watch } from '../support/scrapes.ts';
 import { start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 import { deathsIn, differences, type Span, unexplained } from './accounts.ts';
 import { act, DESCRIPTORS, Disk } from './actions.ts';
 import { Books, Client, type Kind } from './clients.ts';
+import { liveHeapBytes } from './live-heap.ts';
 import { planOf } from './plan.ts';
 
 const { values } = parseArgs({ options: { minutes: { type: 'string', default: '5' } } });
@@ -21,8 +22,12 @@ const lengthMs = Number(values.minutes) * 60_000;
 const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 32));
 if (!(lengthMs > 0) || !Number.isInteger(seed)) throw new Error('--minutes and CHAOS_SEED have to be numbers');
 
-/** What an arbiter may have gained at the end, beside what its heap had not collected yet at the beginning. */
-const GROWTH_BYTES = 32 * 1024 * 1024;
+const MIB = 2 ** 20;
+/** What an arbiter may hold at the end and not at the beginning: functions that had not run yet have been compiled. */
+const LIVE_GROWTH_BYTES = MIB;
+/** The same of its resident memory: garbage that it has not collected yet comes to that, and what allocators keep. */
+const RSS_GROWTH_BYTES = 8 * MIB;
+const SCRAPE_MS = 2_000;
 const WORKERS = 3;
 const KINDS: readonly (Kind | 'websocket')[] = [
   ...repeat(4, { name: 'keep-alive', path: '/', keepAlive: true, pauseMs: 10 }),
@@ -60,6 +65,7 @@ async function chaos(): Promise<void> {
   else say('no disk fills up: that needs the right to mount a tmpfs');
   const server = await start(t, {
     app: 'chaos.js',
+    nodeArgs: ['--inspect=127.0.0.1:0'],
     wrapper: ['sh', '-c', `ulimit -n ${DESCRIPTORS} && exec "$@"`, 'sh', ...(group?.wrapper ?? [])],
     env: {
       TSUNICORN_WORKERS: group ? undefined : String(WORKERS),
@@ -77,10 +83,15 @@ async function chaos(): Promise<void> {
   const bursts: Span[] = [];
   const clients = KINDS.map((kind) => new Client(server.port, books, kind));
   await sleep(1_000); // the first figures are of a server that works
-  const before = { descriptors: descriptorsOf(server.pid), at: performance.now() };
+  const before = {
+    liveHeap: await liveHeapBytes(() => server.stderr),
+    descriptors: descriptorsOf(server.pid),
+    at: performance.now(),
+  };
   const rss: number[] = [];
   const sampler = setInterval(() => rss.push(rssOf(server.pid)), 1_000);
   t.after(() => clearInterval(sampler));
+  const watch = new Watch(server, SCRAPE_MS);
 
   const acts: Promise<void>[] = [];
   const world = { server, books, group, disk, bursts };
@@ -100,8 +111,10 @@ async function chaos(): Promise<void> {
   server.signal('SIGHUP');
   await settled(server);
   clearInterval(sampler);
+  await watch.stop();
+  problems.push(...watch.falls.map((fall) => `a counter fell: ${fall}`));
   await judge(server, books, bursts, before.descriptors);
-  report(rss);
+  report(rss, before.liveHeap, await liveHeapBytes(() => server.stderr));
   const code = await server.stop();
   if (code !== 0) problems.push(`exit code ${code} at the stop`);
 }
@@ -156,13 +169,15 @@ async function judge(server: TestServer, books: Books, bursts: Span[], descripto
 }
 
 /** The memory of the arbiter over time, and whether it grew. */
-function report(rss: readonly number[]): void {
+function report(rss: readonly number[], liveBefore: number, liveAfter: number): void {
+  say(`live heap of the arbiter, MiB: ${(liveBefore / MIB).toFixed(2)} before, ${(liveAfter / MIB).toFixed(2)} after`);
+  if (liveAfter - liveBefore > LIVE_GROWTH_BYTES) problems.push('the live heap of the arbiter grew');
   const parts = 10;
   const size = Math.max(1, Math.floor(rss.length / parts));
   const medians = Array.from({ length: parts }, (_, i) => median(rss.slice(i * size, (i + 1) * size)));
-  say(`RSS of the arbiter, medians of tenths, MiB: ${medians.map((bytes) => (bytes / 2 ** 20).toFixed(1)).join(' ')}`);
+  say(`RSS of the arbiter, medians of tenths, MiB: ${medians.map((bytes) => (bytes / MIB).toFixed(1)).join(' ')}`);
   const growth = (medians.at(-1) ?? 0) - (medians[1] ?? 0);
-  if (growth > GROWTH_BYTES) problems.push(`the arbiter grew by ${(growth / 2 ** 20).toFixed(1)} MiB`);
+  if (growth > RSS_GROWTH_BYTES) problems.push(`the arbiter grew by ${(growth / MIB).toFixed(1)} MiB`);
 }
 
 function restarts(series: Readonly<Record<string, number>>): Record<string, number> {

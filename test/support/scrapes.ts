@@ -1,4 +1,5 @@
 /** What successive scrapes say: the series of one, and whether a counter ever fell. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestServer } from './server.ts';
 
 export interface Scrape {
@@ -23,6 +24,7 @@ export function total({ series }: Scrape, pattern: RegExp): number {
 /** Scrapes over and over, and keeps what must not happen. */
 export class Watch {
   readonly #server: TestServer;
+  readonly #pauseMs: number;
   readonly #running: Promise<void>;
   #stopped = false;
   #last: Scrape | undefined;
@@ -30,9 +32,11 @@ export class Watch {
   count = 0;
   slowest = 0;
 
-  constructor(server: TestServer) {
+  constructor(server: TestServer, pauseMs = 0) {
     this.#server = server;
+    this.#pauseMs = pauseMs;
     this.#running = this.#run();
+    this.#running.catch(() => {}); // thrown by `stop`
   }
 
   /** One more, and what was seen last. */
@@ -44,7 +48,10 @@ export class Watch {
   }
 
   async #run(): Promise<void> {
-    while (!this.#stopped) await this.#look();
+    while (!this.#stopped) {
+      await this.#look();
+      if (this.#pauseMs > 0) await sleep(this.#pauseMs);
+    }
   }
 
   async #look(): Promise<void> {

@@ -31,6 +31,8 @@ export interface StartOptions {
   readonly args?: readonly string[];
   /** Another Node.js than this one. */
   readonly node?: string;
+  /** Flags for the Node.js that runs the arbiter. */
+  readonly nodeArgs?: readonly string[];
   /** Put before the command, for example `taskset -c 0`. */
   readonly wrapper?: readonly string[];
   readonly detached?: boolean;
@@ -147,13 +149,21 @@ export class TestServer {
 /** Starts a server; `t.after` ends it. */
 export async function start(
   t: { after(fn: () => unknown): void },
-  { app, env = {}, args = [], node = process.execPath, wrapper = [], detached = false }: StartOptions = {},
+  {
+    app,
+    env = {},
+    args = [],
+    node = process.execPath,
+    nodeArgs = [],
+    wrapper = [],
+    detached = false,
+  }: StartOptions = {},
 ): Promise<TestServer> {
   const port = await freePort();
   let adminPort = port; // the kernel may give the same one again
   while (adminPort === port) adminPort = await freePort();
   const directory = mkdtempSync(join(tmpdir(), 'tsunicorn-test-'));
-  const [command = node, ...rest] = [...wrapper, node, MAIN, ...args];
+  const [command = node, ...rest] = [...wrapper, node, ...nodeArgs, MAIN, ...args];
   const child = spawn(command, rest, {
     cwd: directory,
     stdio: ['ignore', 'pipe', 'pipe'],
