@@ -84,6 +84,8 @@ export type ToWorker =
   | { readonly type: 'memory'; readonly memory: MemoryGroup | undefined }
   /** Requests that wait for memory are to be served without, as are all that come before there is room again. */
   | { readonly type: 'serve on' }
+  /** It looks too large: collect garbage, and give back what that frees. */
+  | { readonly type: 'clear up' }
   | { readonly type: 'reopen logs' }
   /** Somebody wants to know: report now, with this number in the answers. */
   | { readonly type: 'report'; readonly serial: number };

@@ -75,10 +75,11 @@ const MIN_HEAP_BYTES = 32 * MIB;
 const RSS_SHARE = 0.9;
 
 /**
- * Less would recycle healthy workers over and over. An Express app under full load was measured at 145 MiB on Node.js
- * 22 and 104 on 26; 50 of these are the binary's own pages, which workers share and the group is charged with once.
+ * Of a resident size this much is pages of the Node.js binary, which all processes share and the group is charged with
+ * once: they are in the arbiter's part. 50 to 53 MB on Node.js 22 to 26 (proc_pid_statm(5), "shared").
  */
-const MIN_RSS_BYTES = 160 * MIB;
+const SHARED_BYTES = 48 * MIB;
+
 /**
  * Decides in this order: CPUs, what fits the memory, TSUNICORN_MAX_WORKERS, TSUNICORN_MIN_WORKERS. The last has the last
  * word because somebody wrote it down for this app, while a worker's memory is an assumption; a number that was asked
@@ -163,8 +164,8 @@ function rssPerWorker(
 ): number | undefined {
   if (typeof setting === 'number') return setting;
   if (setting === 'off' || memoryBytes === undefined) return undefined;
-  const share = (RSS_SHARE * (memoryBytes - ARBITER_BYTES)) / workers;
-  return Math.max(MIN_RSS_BYTES, Math.floor(share / MIB) * MIB);
+  const share = (RSS_SHARE * Math.max(0, memoryBytes - ARBITER_BYTES)) / workers;
+  return SHARED_BYTES + Math.floor(share / MIB) * MIB;
 }
 
 const decimal = (value: number): string => String(Number(value.toFixed(3)));

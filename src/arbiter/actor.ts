@@ -74,6 +74,9 @@ export class Actor {
     switch (decision.do) {
       case 'close connections':
         return worker.send({ type: 'closing' });
+      case 'clear up':
+        log.debug(subject, 'worker clears up its memory');
+        return worker.send({ type: 'clear up' });
       case 'recycle':
         return log[decision.soon ? 'warn' : 'info'](subject, `worker is to be replaced: ${decision.why}`);
       case 'drain':

@@ -31,6 +31,8 @@ export type Decision =
     }
   /** `stuck`: its event loop does not turn, so it is asked first where its JavaScript is. */
   | { readonly do: 'kill'; readonly age: number; readonly why: string; readonly stuck: boolean }
+  /** It looks too large: its garbage is to be collected, and what that frees given back. */
+  | { readonly do: 'clear up'; readonly age: number }
   | { readonly do: 'cover'; readonly age: number; readonly slot: number }
   | { readonly do: 'uncover'; readonly age: number; readonly slot: number }
   /** The worker is to be replaced, and goes on serving until then. `soon`: sooner than can be meant. */

@@ -1,5 +1,5 @@
 /** What the brake looks at: how full the group is, and how full the JavaScript heap of this worker. */
-import { collectGarbage } from '../platform/garbage.ts';
+import { collectAllGarbage, collectGarbage } from '../platform/garbage.ts';
 import { chargedBytes, type MemoryGroup, neededBytes } from '../platform/memory-group.ts';
 import type { Native } from '../platform/native.ts';
 import type { ReadFile } from '../platform/read-file.ts';
@@ -31,7 +31,11 @@ const LOOKS_TO_GIVE_BACK = 4;
  * Collects when the group seems full: V8 knows nothing of the group and leaves garbage where it is, and malloc(3) keeps
  * what was freed. So a worker that only has not cleared up is told from one that leaks.
  */
-export function groupGauge(group: MemoryGroup, read: ReadFile, heap: Heap): Gauge {
+export function groupGauge(
+  group: MemoryGroup,
+  read: ReadFile,
+  heap: Pick<Heap, 'allBytes' | 'collect' | 'giveBack'>,
+): Gauge {
   const { limitBytes } = group;
   const worth = within(LEAST_WORTH_COLLECTING, GROUP_WORTH_COLLECTING * limitBytes, MOST_WORTH_COLLECTING);
   let kept = 0;
@@ -70,6 +74,8 @@ export interface Heap {
   /** With what objects hold outside of it, such as buffers. */
   allBytes(): number;
   collect(): void;
+  /** Takes longer, and leaves less to the process. */
+  collectAll(): void;
   /** What was freed, to the kernel. */
   giveBack(): void;
 }
@@ -80,7 +86,7 @@ export interface Heap {
  *
  * @param limitBytes of the old space, at which V8 ends the process
  */
-export function heapGauge(limitBytes: number, heap: Heap): Gauge {
+export function heapGauge(limitBytes: number, heap: Pick<Heap, 'usedBytes' | 'collect'>): Gauge {
   let live = Number.NEGATIVE_INFINITY;
   return {
     limitBytes,
@@ -110,6 +116,7 @@ export function ownHeap(native: Pick<Native, 'trimMemory'> | undefined): Heap {
       return used_heap_size + external_memory;
     },
     collect: collectGarbage,
+    collectAll: collectAllGarbage,
     giveBack: () => native?.trimMemory(),
   };
 }

@@ -30,6 +30,11 @@ export class MemoryBrake {
     });
   }
 
+  clearUp(): void {
+    this.#heap.collectAll();
+    this.#heap.giveBack();
+  }
+
   /** Undefined: no limit, and no more than V8 does about the heap. */
   watch(memory: MemoryGroup | undefined): void {
     if (memory === undefined) return this.brake.watch([]);

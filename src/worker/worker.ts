@@ -216,6 +216,8 @@ export class Worker implements OnOwnAccord {
         return this.#drain ? undefined : this.#memory.watch(message.memory);
       case 'serve on':
         return this.#memory.brake.giveUp();
+      case 'clear up':
+        return this.#memory.clearUp();
       case 'reopen logs':
         this.#accessLog?.reopen();
         return this.#log.destination.reopen();

@@ -229,8 +229,6 @@ describe('the gauge of the heap', () => {
     const state = { used: 0, live, collections: 0 };
     const gauge = heapGauge(1000, {
       usedBytes: () => state.used,
-      allBytes: () => state.used,
-      giveBack: () => {},
       collect: () => {
         state.collections++;
         state.used = state.live;
@@ -276,7 +274,6 @@ describe('the gauge of the group', () => {
       { limitBytes: 512 * MIB, usageFile: 'current', statFile: 'stat', version: 2 },
       (file) => files[file]?.(),
       {
-        usedBytes: () => state.all * MIB,
         allBytes: () => state.all * MIB,
         collect: () => {
           state.collections++;

@@ -120,18 +120,46 @@ describe('at its lifetime', () => {
 describe('a worker that has grown too large', () => {
   const settings = { workers: 1, maxRss: 100 * MIB };
 
-  it('is replaced after three reports in a row', () => {
+  /** What is decided after each report of these sizes, one a second. */
+  const reported = (story: Story, from: number, ...sizes: number[]): string[] =>
+    sizes.map((size, i) => {
+      story.pool.report(1, { served: 0, rssBytes: size * MIB });
+      return story.at(from + i * 1000, '').join(', ');
+    });
+  const grown = (): Story => {
     const story = new Story({ ...SETTINGS, ...settings });
     for (const events of ['', 'ready 1']) story.at(0, events);
     story.pool.report(1, { served: 0, rssBytes: 50 * MIB });
-    const sizes = [101, 101, 100, 101, 101, 101];
-    const said = sizes.map((size, i) => {
-      story.pool.report(1, { served: 0, rssBytes: size * MIB });
-      return story.at(100_000 + i, '').join(', ');
-    });
-    assert.deepEqual(said, ['', '', '', '', '', 'recycle 1, spawn 2@0']);
-    assert.deepEqual(story.at(100_300, 'ready 2'), ['drain 1']);
-    assert.deepEqual(story.at(100_400, 'exit 1'), ['ended rss']);
+    return story;
+  };
+
+  it('clears up after three reports in a row, and is replaced where three more say that it did not help', () => {
+    const story = grown();
+    assert.deepEqual(reported(story, 100_000, 101, 101, 100, 101, 101, 101), ['', '', '', '', '', 'clear up 1']);
+    assert.deepEqual(reported(story, 106_000, 105, 95, 91), ['', '', 'recycle 1, spawn 2@0']);
+    assert.deepEqual(story.at(109_000, 'ready 2'), ['drain 1']);
+    assert.deepEqual(story.at(109_100, 'exit 1'), ['ended rss']);
+  });
+
+  it('is not where clearing up helps, however often', () => {
+    const story = grown();
+    for (const from of [100_000, 200_000]) {
+      assert.deepEqual(reported(story, from, 120, 120, 120, 120, 80), ['', '', 'clear up 1', '', '']);
+      assert.deepEqual(reported(story, from + 5000, 95, 95, 95), ['', '', '']);
+    }
+  });
+
+  it('clears up alone, as it does not answer meanwhile', () => {
+    tell(
+      [
+        ...started(2),
+        [1000, 'holds 1 50, holds 2 50', ''],
+        [70_000, 'holds 1 120, holds 2 120', 'clear up 1'],
+        [71_500, 'holds 1 80', '+71000 clear up 2'],
+        [72_000, 'holds 2 80', ''],
+      ],
+      { ...settings, workers: 2 },
+    );
   });
 
   it('is not before ten seconds of age, and below a minute the limit may be the fault', () => {
@@ -141,7 +169,8 @@ describe('a worker that has grown too large', () => {
         [500, 'holds 1 50', ''],
         [1000, 'holds 1 101', ''],
         [9000, 'holds 1 300', ''],
-        [10_100, '', '+10000 recycle 1 soon, +10000 spawn 2@0'],
+        [10_100, '', '+10000 clear up 1'],
+        [11_000, 'holds 1 300', 'recycle 1 soon, spawn 2@0'],
       ],
       settings,
     );
@@ -167,7 +196,8 @@ describe('a worker that has grown too large', () => {
         ...started(1),
         [1000, 'holds 1 80', ''],
         [70_000, 'holds 1 90', ''],
-        [70_010, 'limit 85, holds 1 90', 'recycle 1, spawn 2@0'],
+        [70_010, 'limit 85, holds 1 90', 'clear up 1'],
+        [70_020, 'holds 1 90', 'recycle 1, spawn 2@0'],
       ],
       settings,
     );
@@ -178,9 +208,10 @@ describe('a worker that has grown too large', () => {
       [
         ...started(2),
         [1000, 'holds 1 50, holds 2 50', ''],
-        [70_000, 'holds 1 101, holds 2 101', 'recycle 1, recycle 2, spawn 3@0'],
-        [70_300, 'ready 3', 'drain 1'],
-        [71_300, 'exit 1', 'ended rss, spawn 4@1'],
+        [70_000, 'holds 1 101, holds 2 101', 'clear up 1'],
+        [71_100, 'holds 1 101, holds 2 101', '+71000 clear up 2, recycle 1, recycle 2, spawn 3@0'],
+        [71_300, 'ready 3', 'drain 1'],
+        [72_300, 'exit 1', 'ended rss, spawn 4@1'],
       ],
       { ...settings, workers: 2 },
     );

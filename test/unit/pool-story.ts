@@ -160,6 +160,8 @@ export function inWords(decision: Decision): string {
       return `cover ${decision.slot} by ${decision.age}`;
     case 'uncover':
       return `uncover ${decision.slot} by ${decision.age}`;
+    case 'clear up':
+      return `clear up ${decision.age}`;
     case 'recycle':
       return `recycle ${decision.age}${decision.soon ? ' soon' : ''}`;
     case 'warn':

@@ -174,6 +174,7 @@ export class World {
         worker.accepts.delete(decision.slot);
         return;
       case 'close connections':
+      case 'clear up':
       case 'recycle':
         return;
       default:

@@ -163,7 +163,7 @@ export const SERVING = {
     section: 'Workers',
     parser: wordOr(['auto', 'off'], size({ min: MIB })),
     default: 'auto',
-    text: "Replaces a worker whose resident memory stays above this size. `auto` is 90 % of the worker's share of the container's memory limit, at least 160MiB, and off where there is no limit. Under a memory limit new requests also wait while that is nearly reached, and the largest worker is replaced at once; `off` turns that off as well.",
+    text: "Replaces a worker whose resident memory stays above this size although it has collected its garbage. `auto` is 90 % of the worker's share of the container's memory limit and 48MiB, which are the pages that all processes share, and off where there is no limit. Under a memory limit new requests also wait while that is nearly reached, and the largest worker is replaced at once; `off` turns that off as well.",
   },
   maxWorkerLifetime: {
     name: 'TSUNICORN_MAX_WORKER_LIFETIME',
