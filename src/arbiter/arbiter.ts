@@ -61,6 +61,7 @@ export class Arbiter {
   readonly #telemetry: Telemetry;
   readonly #views: Views;
   readonly #actor: Actor;
+  readonly #news: News;
   readonly #notifier: Notifier;
   readonly #native = loadNative();
   readonly #inbox: (() => void)[] = [];
@@ -98,7 +99,7 @@ export class Arbiter {
     };
     const { describeSettings } = options;
     this.#views = new Views({ ...crew, history, sizer: this.#sizer, describeSettings, process });
-    const news = new News({ ...crew, history, chdir: settings.chdir });
+    this.#news = new News({ ...crew, history, chdir: settings.chdir });
     this.#actor = new Actor({
       ...crew,
       settings,
@@ -107,8 +108,8 @@ export class Arbiter {
       native: this.#native,
       env: process.env,
       events: {
-        message: (from, message) => this.#enqueue(() => news.said(from, message)),
-        exit: (from, exit) => this.#enqueue(() => news.ended(from, exit)),
+        message: (from, message) => this.#enqueue(() => this.#news.said(from, message)),
+        exit: (from, exit) => this.#enqueue(() => this.#news.ended(from, exit)),
       },
     });
     this.#notifier = new Notifier({ loaded: this.#native, env: process.env, pid: process.pid, log: logger });
@@ -119,15 +120,13 @@ export class Arbiter {
     const undo: (() => void | Promise<void>)[] = [() => this.#notifier.stop()];
     try {
       undo.push(this.#options.signals.connect((signal) => this.#enqueue(() => this.#onSignal(signal))));
-      undo.push(this.#reap(), keepTidy());
+      undo.push(this.#reap(), keepTidy(), this.#news.watchOomKills());
       await this.#start(undo);
       for (;;) {
         for (const event of this.#inbox.splice(0)) event();
         const now = performance.now();
-        for (const age of this.#pool.suspects(now)) {
-          this.#pool.waited(age, this.#workers.get(age)?.cpuWait?.take(now) ?? 0, now);
-        }
-        for (const decision of this.#pool.due(now)) await this.#actor.perform(decision);
+        const waitedMs = (age: number): number => this.#workers.get(age)?.cpuWait?.take(now) ?? 0;
+        for (const decision of this.#pool.due(now, waitedMs)) await this.#actor.perform(decision);
         this.#notifier.update(this.#pool.serviceState, this.#pool.readiness().reason);
         await this.#sleep();
       }

@@ -11,6 +11,9 @@ const STARVED_MS = 2_000;
 /** A worker that drains and has not reported for this long, two heartbeats, is stuck and not waiting. */
 const STUCK_MS = 2_000;
 
+/** For how long of its silence the worker of this age could not run: its CPU quota was used up, or others had the CPU. */
+export type WaitedMs = (age: number) => number;
+
 interface Deadline {
   readonly at: number;
   readonly why: string;
@@ -46,28 +49,29 @@ export class Deadlines {
     return next;
   }
 
-  /** Workers that are about to be condemned for being slow: who knows of an excuse says so now, see `waited`. */
-  *suspects(members: Members, now: number): Iterable<number> {
+  /**
+   * Excuses those who are about to be condemned for being slow. First for the gap in the arbiter's own time, which has to
+   * be known of all: what else excuses somebody would hide that he needs no further excuse.
+   */
+  excuse(members: Members, now: number, waitedMs: WaitedMs): void {
+    this.#forgiveStarvation(members, now);
     for (const m of members) {
       const { at, reason } = this.of(m);
-      if (!m.killed && now >= at && (reason === 'stall' || reason === 'boot')) yield m.age;
+      if (m.killed || now < at || (reason !== 'stall' && reason !== 'boot')) continue;
+      const ms = waitedMs(m.age);
+      m.lastBeat = Math.min(m.lastBeat + ms, now);
+      m.bootBy += ms;
     }
   }
 
-  /** The worker could not run for `ms` of its silence: the CPU quota was used up, or others had the CPU. */
-  waited(m: Member, ms: number, now: number): void {
-    m.lastBeat = Math.min(m.lastBeat + ms, now);
-    m.bootBy += ms;
-  }
-
   /** A machine that was suspended, or an arbiter that got no CPU, murders nobody: the gap is given to every worker. */
-  forgiveStarvation(members: Members, now: number): void {
+  #forgiveStarvation(members: Members, now: number): void {
     const before = this.#lastDue ?? now;
     const gap = now - before;
     this.#lastDue = now;
     if (gap <= STARVED_MS) return;
     for (const m of members) {
-      if (m.lastBeat <= before) m.lastBeat += gap;
+      m.lastBeat = Math.min(m.lastBeat + gap, now);
       if (m.bornAt <= before) m.bootBy += gap;
       // Of a stop the deadline stands: stopBy is the orchestrator's patience.
       if (m.state === 'draining') m.killAt = Math.min(m.killAt + gap, now + this.#settings.gracefulTimeout * 1000);

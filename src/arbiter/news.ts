@@ -10,6 +10,9 @@ import type { Pool } from './pool.ts';
 import type { Telemetry } from './telemetry.ts';
 import { type Exit, subjectOf, type WorkerHandle } from './worker-handle.ts';
 
+/** Kills of other processes in the group are not to explain deaths of workers much later. */
+const OOM_LOOK_MS = 5_000;
+
 export interface NewsOptions {
   readonly pool: Pool;
   readonly listeners: Listeners;
@@ -28,6 +31,12 @@ export class News {
 
   constructor(options: NewsOptions) {
     this.#options = options;
+  }
+
+  /** Returns what ends it. */
+  watchOomKills(): () => void {
+    const timer = setInterval(() => this.#oomKills.look(performance.now()), OOM_LOOK_MS);
+    return () => clearInterval(timer);
   }
 
   said(worker: WorkerHandle, message: FromWorker): void {
@@ -107,7 +116,7 @@ export class News {
     history.ended(worker, { reason, how, seconds: (now - bornAt) / 1000, date: new Date() });
     if (reason) telemetry.ledger.restarted(reason);
     const level = reason && FAILURES.has(reason) ? 'error' : 'info';
-    const shown = reason === 'crash' && cause ? cause : reason;
+    const shown = (reason === 'crash' || reason === 'boot') && cause ? cause : reason;
     log[level]({ ...subjectOf(worker), ...(shown && { reason: shown }) }, `worker ended: ${how}`);
   }
 }

@@ -5,7 +5,7 @@
 import type { ServiceState } from '../platform/notify.ts';
 import { Covers } from './covers.ts';
 import { CrashLog } from './crash-log.ts';
-import { Deadlines } from './deadlines.ts';
+import { Deadlines, type WaitedMs } from './deadlines.ts';
 import type { Decision, Ending, PoolSettings, PoolWorker, RestartReason } from './decisions.ts';
 import { type Member, Members } from './members.ts';
 import { Recycling, type Short, type Wear } from './recycling.ts';
@@ -61,12 +61,6 @@ export class Pool {
     if (member) member.lastBeat = now;
   }
 
-  /** The worker wanted to run and could not for so many milliseconds since its last beat, or since the last call. */
-  waited(age: number, ms: number, now: number): void {
-    const member = this.#members.get(age);
-    if (member) this.#deadlines.waited(member, ms, now);
-  }
-
   /** The worker accepts on the sockets of this slot, as it was asked to. */
   covers(age: number, slot: number): void {
     this.#covers.confirmed(age, slot);
@@ -107,11 +101,14 @@ export class Pool {
     if (member.state === 'booting') {
       if (member.killed && member.reason === undefined) return undefined; // it was not wanted any more
       this.#bootFailed(member, { ...ending, why: member.killedFor ?? ending.why }, now);
-      return 'boot';
+      return ending.oom ? 'oom' : 'boot';
     }
-    const died = ending.oom ? 'oom' : 'crash';
-    const reason = member.state === 'draining' || member.killed ? member.reason : died;
-    if (reason === 'crash' || reason === 'oom' || reason === 'stall') this.#crashes.died(now);
+    if (ending.oom) {
+      if (member.state !== 'draining') this.#crashes.died(now);
+      return 'oom';
+    }
+    const reason = member.state === 'draining' || member.killed ? member.reason : 'crash';
+    if (reason === 'crash' || reason === 'stall') this.#crashes.died(now);
     return reason;
   }
 
@@ -188,14 +185,10 @@ export class Pool {
 
   // --- what is to be done ---
 
-  /** To be asked before `due`: ages of workers that are late, unless they waited for a CPU (`waited`). */
-  suspects(now: number): readonly number[] {
-    return [...this.#deadlines.suspects(this.#members, now)];
-  }
-
-  due(now: number): Decision[] {
+  /** @param waitedMs is asked about workers that are late: since their last beat, or since it was asked before */
+  due(now: number, waitedMs: WaitedMs = () => 0): Decision[] {
     const out = this.#pending.splice(0);
-    this.#deadlines.forgiveStarvation(this.#members, now);
+    this.#deadlines.excuse(this.#members, now, waitedMs);
     this.#deadlines.murder(this.#members, now, out);
     if (this.#stage.serving && this.#crashes.limitReached(now)) {
       this.#stage.giveUp('boot', `${this.#crashes.limit} workers died within a minute`, now);

@@ -44,10 +44,11 @@ export class Sizer {
     if (this.#settings.resizeInterval === 0) return undefined;
     this.#limits = limits;
     const wanted = this.#decide();
-    const { workers } = this.#inForce;
-    if (wanted.workers < workers) return this.#waitToShrink(wanted, now);
+    if (wanted.workers < this.#inForce.workers) return this.#waitToShrink(wanted, now);
+    const meantToShrink = this.#shrink !== undefined;
     this.#shrink = undefined;
-    return this.#take(wanted);
+    const taken = this.#take(wanted);
+    return taken ?? (meantToShrink ? { say: `no fewer workers after all: ${wanted.why}` } : undefined);
   }
 
   /** TTIN and TTOU. */
@@ -68,13 +69,20 @@ export class Sizer {
     return decideSizing(this.#settings, this.#limits, this.#number);
   }
 
-  #waitToShrink(wanted: Sizing, now: number): Resize | undefined {
-    if (this.#shrink?.workers === wanted.workers) {
-      return now - this.#shrink.since >= this.#quietMs ? this.#take(wanted) : undefined;
+  /** Only the number waits. What a worker may have of the memory is that of the limits at once. */
+  #waitToShrink(wanted: Sizing, at: number): Resize | undefined {
+    const begun = this.#shrink;
+    const since = begun?.workers === wanted.workers ? begun.since : at;
+    const leftMs = since + this.#quietMs - at;
+    if (leftMs <= 0) return this.#take(wanted);
+    this.#shrink = { workers: wanted.workers, since };
+    const say = `fewer workers in ${Number((leftMs / 1000).toFixed(1))} s, unless the limits change again: ${wanted.why}`;
+    const { heapBytes, maxRss } = decideSizing(this.#settings, this.#limits, this.#inForce.workers);
+    if (heapBytes === this.#inForce.heapBytes && maxRss === this.#inForce.maxRss) {
+      return since === at ? { say } : undefined;
     }
-    this.#shrink = { workers: wanted.workers, since: now };
-    const seconds = this.#quietMs / 1000;
-    return { say: `fewer workers in ${seconds} s, unless the limits change again: ${wanted.why}` };
+    this.#inForce = { ...this.#inForce, heapBytes, maxRss, why: say, warning: undefined, inputs: wanted.inputs };
+    return { say, sizing: this.#inForce };
   }
 
   #take(wanted: Sizing): Resize | undefined {

@@ -36,8 +36,8 @@ export interface Verdict {
 export class Sizes {
   readonly #sizes = new WeakMap<Member, Size>();
   #max: number | undefined;
-  /** The limit has turned out to be below what a worker needs at least. */
-  #hopeless = false;
+  /** The release of which it was said that the limit is below what a worker of it needs at least. */
+  #saidTooLowFor: number | undefined;
   #clearedUpAt = Number.NEGATIVE_INFINITY;
 
   /** @param max undefined is no limit */
@@ -48,7 +48,7 @@ export class Sizes {
   limit(max: number | undefined): void {
     if (max === this.#max) return;
     this.#max = max;
-    this.#hopeless = false;
+    this.#saidTooLowFor = undefined;
   }
 
   /** What the worker has at this moment. */
@@ -80,12 +80,12 @@ export class Sizes {
   judge(member: Member, now: number, out: Decision[]): Verdict | undefined {
     const size = this.#sizes.get(member);
     const max = this.#max;
-    if (max === undefined || size === undefined || size.above < REPORTS || this.#hopeless) return undefined;
+    if (max === undefined || size === undefined || size.above < REPORTS) return undefined;
     if (size.bornWith > max) {
       // Its successor would be no smaller.
-      this.#hopeless = true;
-      const why = `a worker has ${mib(size.bornWith)} right after its start, above ${mib(max)} (TSUNICORN_MAX_WORKER_RSS): workers are not recycled for their size. ${MEND}`;
-      out.push({ do: 'warn', why });
+      const why = `a worker has ${mib(size.bornWith)} right after its start, above ${mib(max)} (TSUNICORN_MAX_WORKER_RSS): such a worker is not recycled for its size. ${MEND}`;
+      if (this.#saidTooLowFor !== member.generation) out.push({ do: 'warn', why });
+      this.#saidTooLowFor = member.generation;
       return undefined;
     }
     const age = now - member.bornAt;

@@ -3,8 +3,8 @@ import { join } from 'node:path/posix';
 import { findCgroup } from './cgroup.ts';
 import { fileReader } from './read-file.ts';
 
-/** Two workers that die at once are two exits some milliseconds apart. */
-const BURST_MS = 1_000;
+/** The kernel counts before the process has ended: a death later than this after a look that found the kill is another. */
+const FRESH_MS = 2_000;
 
 /**
  * Processes that the kernel has killed so far for want of memory, whichever limit it was, on the way up, that was
@@ -23,7 +23,7 @@ export function readOomKills(root = '/'): number | undefined {
 export class OomKills {
   readonly #read: () => number | undefined;
   #seen: number;
-  /** Kills that were counted beyond the last one told, whose exits may follow. */
+  /** Kills that were counted and not told yet: the exits may follow. */
   #more = 0;
   #moreUntil = 0;
 
@@ -32,15 +32,21 @@ export class OomKills {
     this.#seen = read() ?? 0;
   }
 
-  explains(now: number): boolean {
+  /** To be called now and then: what is found counts for a moment. */
+  look(now: number): void {
     const count = this.#read() ?? this.#seen;
     const risen = count - this.#seen;
     this.#seen = count;
     if (now >= this.#moreUntil) this.#more = 0;
+    if (risen <= 0) return;
     this.#more += risen;
+    this.#moreUntil = now + FRESH_MS;
+  }
+
+  explains(now: number): boolean {
+    this.look(now);
     if (this.#more <= 0) return false;
     this.#more--;
-    this.#moreUntil = now + BURST_MS;
     return true;
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -134,5 +134,33 @@ test('while memory is short requests wait in the worker, and new connections in 
   writeFileSync(join(folder, 'memory.current'), '0');
   for (const answer of await Promise.all(waiting)) assert.equal(answer.status, 200);
   never.destroy();
+  assert.equal(await server.stop(), 0);
+});
+
+test('a memory limit that is lowered while it serves counts at once, for the workers that run too', async (t) => {
+  const env = { TSUNICORN_WORKERS: '2', TSUNICORN_RESIZE_INTERVAL: '0.3' };
+  const [starting, folder] = await startIn(t, 'basic.js', 1024, env);
+  const server = await starting.ready();
+  // A quarter of the first limit, and all of the second.
+  writeFileSync(join(folder, 'memory.current'), String(256 * MIB));
+  assert.equal((await server.get('/')).status, 200);
+  assert.deepEqual(server.logged('memory is short'), []);
+
+  writeFileSync(join(folder, 'memory.max'), String(256 * MIB));
+  // 0.75 × (256 − 64) ÷ 2, and 0.9 × (256 − 64) ÷ 2 + 48
+  await server.untilLogged(
+    /^other limits: 2 workers: .*memory limit 256MiB .*heap limit 72MiB each; recycled above 134MiB/,
+  );
+  await waitFor('a worker finds that there is no room', async () => {
+    assert.equal((await server.get('/')).status, 200); // nobody has grown: what waits is served
+    return server.logged('memory is short, but no worker has grown').length > 0;
+  });
+
+  // Who is started from now on has the new share.
+  const [old = 0] = server.workerPids();
+  process.kill(old, 'SIGKILL');
+  await server.untilLogged('worker is ready', 3);
+  const young = server.workerPids().map((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+  assert.equal(young.filter((line) => line.includes('--max-old-space-size=72')).length, 1, young.join('\n'));
   assert.equal(await server.stop(), 0);
 });

@@ -58,6 +58,21 @@ describe('a death by SIGKILL', () => {
     assert.equal(kills.explains(60_000), false);
   });
 
+  it('is not explained by the kill of another process, once that was looked at a while ago', () => {
+    let count = 0;
+    const kills = new OomKills(() => count);
+    count = 1;
+    kills.look(0);
+    count = 2;
+    kills.look(5_000);
+    assert.equal(kills.explains(6_000), true);
+    assert.equal(kills.explains(6_010), false);
+    count = 3;
+    kills.look(10_000);
+    kills.look(15_000);
+    assert.equal(kills.explains(15_000), false);
+  });
+
   it('is not explained where the kernel does not count', () => {
     assert.equal(new OomKills(() => undefined).explains(0), false);
   });

@@ -14,15 +14,15 @@ describe('a crash', () => {
     );
   });
 
-  it('for want of memory has a reason of its own, unless the worker was not wanted any more', () => {
+  it('for want of memory has a reason of its own, also of a worker that boots or drains', () => {
     tell([
       ...started(2),
       [1000, 'oom 1', 'ended oom, spawn 3@0, cover 0 by 2'],
-      [1100, 'oom 3', 'ended boot'],
+      [1100, 'oom 3', 'ended oom'],
       [1200, '', 'spawn 4@0'],
       [1300, 'ready 4, HUP', 'spawn 5@1, uncover 0 by 2'],
       [1400, 'ready 5', 'drain 2'],
-      [1500, 'oom 2', 'ended reload, spawn 6@0'],
+      [1500, 'oom 2', 'ended oom, spawn 6@0'],
     ]);
   });
 

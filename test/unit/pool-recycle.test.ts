@@ -176,7 +176,7 @@ describe('a worker that has grown too large', () => {
     );
   });
 
-  it('right after its start is not recycled at all, which is said once', () => {
+  it('right after its start is not recycled at all, which is said once a release and limit', () => {
     tell(
       [
         ...started(1),
@@ -185,8 +185,25 @@ describe('a worker that has grown too large', () => {
         [100_100, 'exit 1', 'ended crash, spawn 2@0'],
         [100_400, 'ready 2, holds 2 300', ''],
         [200_000, 'holds 2 400', ''],
+        [200_010, 'limit 90, holds 2 400', 'warn'],
+        [200_020, 'HUP', 'spawn 3@0'],
+        [200_100, 'ready 3', 'drain 2'],
+        [200_200, 'exit 2', 'ended reload'],
+        [200_300, 'holds 3 101', 'warn'],
       ],
       settings,
+    );
+  });
+
+  it('does not keep others from being recycled', () => {
+    tell(
+      [
+        ...started(2),
+        [1000, 'holds 1 150, holds 2 50', 'warn'],
+        [70_000, 'holds 2 150', 'clear up 2'],
+        [71_500, 'holds 2 150', 'recycle 2, spawn 3@1'],
+      ],
+      { ...settings, workers: 2 },
     );
   });
 

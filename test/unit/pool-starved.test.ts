@@ -44,6 +44,24 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
     );
   });
 
+  it('gives it to all, though one of them has another excuse as well', () => {
+    tell([
+      ...started(2),
+      [1000, 'silent 1', ''],
+      [601_000, 'frozen, waited 1 1500', ''],
+      [630_000, '', ''],
+      [632_000, '', '+631000 kill 1, +631000 spawn 3@0, +631000 cover 0 by 2'],
+    ]);
+  });
+
+  it('gives it to a worker that was heard after the last turn before it', () => {
+    const story = new Story({ ...SETTINGS, workers: 1 });
+    for (const events of ['', 'ready 1, silent 1']) story.at(0, events);
+    story.pool.due(1_000);
+    story.pool.beat(1, 1_001);
+    assert.deepEqual(story.pool.due(600_000), []);
+  });
+
   it('is no excuse below that', () => {
     tell([
       ...started(2),
@@ -106,10 +124,17 @@ describe('a worker that waited for a CPU', () => {
     const story = new Story({ ...SETTINGS, workers: 2, bootsAtOnce: 2 });
     story.at(0, '');
     story.at(0, 'ready 1, silent 1');
-    assert.deepEqual(story.pool.suspects(29_999), []);
-    assert.deepEqual(story.pool.suspects(30_000), [1]);
-    assert.deepEqual(story.pool.suspects(60_000), [1, 2]);
-    assert.deepEqual(story.at(30_000, '').slice(0, 1), ['kill 1']);
-    assert.deepEqual(story.pool.suspects(30_000), []);
+    const asked: number[] = [];
+    const kills = (now: number) =>
+      story.pool.due(now, (age) => asked.push(age) * 0).flatMap((d) => (d.do === 'kill' ? [d.age] : []));
+    for (let at = 1_000; at < 30_000; at += 1_000) {
+      story.pool.beat(2, at);
+      assert.deepEqual(kills(at), []);
+    }
+    assert.deepEqual(asked, []);
+    assert.deepEqual(kills(30_000), [1]);
+    assert.deepEqual(asked, [1]);
+    assert.deepEqual(kills(31_000), []);
+    assert.deepEqual(asked, [1]);
   });
 });

@@ -56,6 +56,8 @@ export class Story {
   readonly pool: Pool;
   readonly #silent = new Set<number>();
   readonly #deaf = new Set<number>();
+  /** What workers say at this moment, should they be asked. */
+  readonly #waited = new Map<number, number>();
   #now = 0;
 
   constructor(settings: PoolSettings, random = () => 0) {
@@ -94,7 +96,8 @@ export class Story {
     for (const { age, state } of this.pool.workers) {
       if (state !== 'booting' && !this.#silent.has(age)) this.pool.beat(age, this.#now);
     }
-    const decisions = this.pool.due(this.#now);
+    const decisions = this.pool.due(this.#now, (age) => this.#waited.get(age) ?? 0);
+    this.#waited.clear();
     for (const d of decisions) if (d.do === 'cover' && !this.#deaf.has(d.age)) this.pool.covers(d.age, d.slot);
     return decisions;
   }
@@ -108,7 +111,7 @@ export class Story {
     const actions: Record<string, () => void> = {
       ready: () => pool.ready(n, now),
       deaf: () => void this.#deaf.add(n),
-      waited: () => pool.waited(n, amount, now),
+      waited: () => void this.#waited.set(n, amount),
       served: () => pool.report(n, { served: amount, rssBytes: 0 }),
       holds: () => {
         for (let i = 0; i < 3; i++) pool.report(n, { served: 0, rssBytes: amount * MIB });

@@ -22,8 +22,8 @@ function limits(quotaCores: number | undefined, memoryMib?: number): Limits {
 }
 
 /**
- * Seconds, what happens, and what follows: the workers and the heap in MiB that are in force from then on, `wait`, or
- * nothing. What happens is a quota (and a memory limit in MiB), `TTIN`, `TTOU` or `HUP`.
+ * Seconds, what happens, and what follows: the workers and the heap in MiB that are in force from then on, `wait` to
+ * shrink, `stay` after that, or nothing. What happens is a quota (and a memory limit in MiB), `TTIN`, `TTOU` or `HUP`.
  */
 type Row = readonly [second: number, what: number | readonly [number, number] | 'TTIN' | 'TTOU' | 'HUP', then: string];
 
@@ -33,7 +33,11 @@ function tell(first: Limits, rows: readonly Row[], settings: Partial<SizerSettin
     const resize = happen(sizer, what, second * 1000);
     const { workers, heapBytes } = resize?.sizing ?? {};
     const then = `${workers}${heapBytes === undefined ? '' : ` of ${heapBytes / MIB}`}`;
-    return [second, what, resize === undefined ? '' : workers === undefined ? 'wait' : then];
+    return [
+      second,
+      what,
+      resize === undefined ? '' : workers !== undefined ? then : resize.say.startsWith('no fewer') ? 'stay' : 'wait',
+    ];
   });
   assert.deepEqual(told, rows);
 }
@@ -72,7 +76,8 @@ describe('a limit that changes', () => {
   it('and comes back in time leaves everything as it is', () => {
     tell(limits(2), [
       [5, 0.5, 'wait'],
-      [34, 2, ''],
+      [34, 2, 'stay'],
+      [35, 2, ''],
       [40, 0.5, 'wait'],
       [69, 0.5, ''],
       [70, 0.5, '1'],
@@ -101,8 +106,10 @@ describe('a limit that changes', () => {
     tell(limits(2, 512), [
       [5, [2, 512], ''],
       [10, [2, 1024], '2 of 360'], // 0.75 × (1024 − 64) ÷ 2
-      [15, [2, 256], 'wait'],
-      [45, [2, 256], '1 of 144'],
+      [15, [2, 256], '2 of 72'], // a share at once, and the number later
+      [20, [2, 256], ''],
+      [30, [2, 200], '2 of 51'],
+      [45, [2, 200], '1 of 102'],
     ]);
   });
 
@@ -126,6 +133,7 @@ describe('a limit that changes', () => {
     const sizer = new Sizer(SETTINGS, limits(1));
     assert.match(sizer.look(limits(3), 0)?.say ?? '', /^resized from 1: 3 workers: .*quota 3.* ask for 3/);
     assert.match(sizer.look(limits(2), 0)?.say ?? '', /^fewer workers in 30 s, unless .*: 2 workers: .*quota 2/);
+    assert.match(sizer.look(limits(3), 0)?.say ?? '', /^no fewer workers after all: 3 workers: .*quota 3/);
     assert.match(sizer.look(limits(3, 512), 0)?.say ?? '', /^other limits: 3 workers: .*memory limit 512MiB/);
   });
 });

@@ -6,7 +6,7 @@
 #   CASES is a folder of crun configurations, NAME.json each; what they print comes out between lines "=== NAME" and
 #   "=== exit STATUS". A case whose name begins with "serve" gets SIGTERM once it is ready, one that begins with "eat"
 #   once it has been made to eat all its memory and is ready again, one that begins with "resize" once it has been given
-#   a whole core and has three workers, one that begins with "leak" after LEAK_SECONDS of load.
+#   a whole core and has three workers, and then 400 MiB of memory and has two, one that begins with "leak" after LEAK_SECONDS of load.
 set -euo pipefail
 dir=$1 tar=$2 cases=$3
 work=$dir/guest
@@ -89,6 +89,8 @@ for file in /cases/*.json; do
       until wget -qO- http://127.0.0.1:9464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
       echo "100000 100000" >"/sys/fs/cgroup/$name/cpu.max"
       until wget -qO- http://127.0.0.1:9464/readyz | grep '3 of 3 workers are ready' || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
+      echo 400M >"/sys/fs/cgroup/$name/memory.max"
+      until wget -qO- http://127.0.0.1:9464/readyz | grep '2 of 2 workers are ready' || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
       crun kill "$name" TERM
       wait $!
       ;;
