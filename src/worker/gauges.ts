@@ -24,7 +24,7 @@ const MOST_GROUP_RESERVE = 64 * MIB;
 const GROUP_WORTH_COLLECTING = 1 / 64;
 const LEAST_WORTH_COLLECTING = 4 * MIB;
 const MOST_WORTH_COLLECTING = 16 * MIB;
-/** Buffers are freed by another thread after a collection, which may be late: so many looks give back what has come. */
+/** Buffers may be freed by another thread, which may be late: so many looks give back what has come. */
 const LOOKS_TO_GIVE_BACK = 4;
 
 /**
@@ -34,7 +34,7 @@ const LOOKS_TO_GIVE_BACK = 4;
 export function groupGauge(
   group: MemoryGroup,
   read: ReadFile,
-  heap: Pick<Heap, 'allBytes' | 'collect' | 'giveBack'>,
+  heap: Pick<Heap, 'allBytes' | 'collectAll' | 'giveBack'>,
 ): Gauge {
   const { limitBytes } = group;
   const worth = within(LEAST_WORTH_COLLECTING, GROUP_WORTH_COLLECTING * limitBytes, MOST_WORTH_COLLECTING);
@@ -48,7 +48,7 @@ export function groupGauge(
       const needed = neededBytes(group, charged, read);
       if (needed === undefined || needed < most) return needed;
       if (heap.allBytes() - kept >= worth) {
-        heap.collect();
+        heap.collectAll();
         toGiveBack = LOOKS_TO_GIVE_BACK;
       } else if (toGiveBack === 0) return needed;
       toGiveBack--;

@@ -275,7 +275,7 @@ describe('the gauge of the group', () => {
       (file) => files[file]?.(),
       {
         allBytes: () => state.all * MIB,
-        collect: () => {
+        collectAll: () => {
           state.collections++;
           state.freed += state.all - state.held;
           state.all = state.held;
