@@ -33,7 +33,7 @@ tsunicorn is configured by environment variables alone. \`tsunicorn config\` pri
 - **Times** are seconds, such as \`30\` or \`0.5\`, to the millisecond.
 - **Sizes** are bytes, or a number with a unit: \`k\`, \`M\`, \`G\` or \`T\`, also written \`KB\` or \`KiB\`. All are powers of 1024, as in \`docker run --memory\`; upper and lower case are the same.
 - **Switches** are \`true\`, \`1\`, \`yes\` or \`on\`, and \`false\`, \`0\`, \`no\` or \`off\`.
-- **Paths** that are relative start at \`TSUNICORN_CHDIR\`, which itself starts at the working directory, as do the paths of \`NAME_FILE\`.
+- **Paths** that are relative start at \`TSUNICORN_CHDIR\`, which itself starts at the working directory, as do the paths of \`NAME_FILE\`. Where that was entered through a symbolic link, and \`PWD\` says so, the link counts: HUP takes up the release that it leads to by then.
 ${SECTIONS.map(section).join('')}`;
 }
 

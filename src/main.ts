@@ -21,7 +21,18 @@ const ARBITER_FLAGS = [
   '--no-parallel-scavenge',
 ];
 
+/** As `engines` in package.json. */
+const OLDEST = { major: 22, minor: 18 };
+
+function checkNode(): void {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major > OLDEST.major || (major === OLDEST.major && minor >= OLDEST.minor)) return;
+  const oldest = `${OLDEST.major}.${OLDEST.minor}`;
+  throw new HaltServer(`tsunicorn needs Node.js ${oldest} or newer, and this is ${process.version}`, 'config');
+}
+
 async function main(command: string | undefined, args: readonly string[]): Promise<number> {
+  checkNode();
   if (args.length > 0 && command !== 'config')
     throw new HaltServer(`tsunicorn ${command} takes no argument\n${USAGE}`, 'config');
   switch (command) {

@@ -20,11 +20,18 @@ const TEXT = 'text/plain; charset=utf-8';
 const JSON_TYPE = 'application/json; charset=utf-8';
 /** A scraper or a probe is done in far less; slow ones must not pile up. */
 const REQUEST_TIMEOUT_MS = 10_000;
+const CHECK_MS = 2_000;
+/** Scrapers, probes and some people with the live page. Others would use up descriptors that workers need. */
+const MAX_CONNECTIONS = 64;
 
 /** Binds and serves until the returned function is called. Throws HaltServer (69) where the address cannot be bound. */
 export async function serveAdmin(address: BindAddress, source: AdminSource): Promise<() => Promise<void>> {
   const server = http.createServer(
-    { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
+    {
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: CHECK_MS,
+    },
     (request, response) => {
       answer(source, request, response).catch((error: Error) => {
         // Out of descriptors, most likely: no reason to end a server that serves.
@@ -32,6 +39,7 @@ export async function serveAdmin(address: BindAddress, source: AdminSource): Pro
       });
     },
   );
+  server.maxConnections = MAX_CONNECTIONS;
   await listen(server, address);
   return async () => {
     const closed = new Promise((resolve) => server.close(resolve));

@@ -17,6 +17,8 @@ import { type StackSource, subjectOf, type WorkerEvents, WorkerHandle } from './
 
 /** An answer takes a millisecond, and more where there is no CPU for it, which may be why the worker is late. */
 const LAST_WORDS_MS = 1_000;
+/** In a stop, whose time is over. */
+const LAST_WORDS_AT_STOP_MS = 100;
 
 export interface ActorOptions {
   readonly settings: Settings;
@@ -109,7 +111,8 @@ export class Actor {
   /** Where a worker is stuck can only be asked while it lives. */
   async #kill(worker: WorkerHandle, why: string, stuck: boolean): Promise<void> {
     const inFlight = this.#options.telemetry.ledger.latest(worker.age)?.inFlight ?? 0;
-    const where = stuck ? await worker.whereabouts(LAST_WORDS_MS) : {};
+    const waitMs = this.#options.pool.stopping ? LAST_WORDS_AT_STOP_MS : LAST_WORDS_MS;
+    const where = stuck ? await worker.whereabouts(waitMs) : {};
     worker.stackAtDeath = where.stack;
     this.#options.log.warn({ ...subjectOf(worker), inFlight, ...where }, `worker is killed: ${why}`);
     worker.kill(why);

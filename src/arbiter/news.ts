@@ -40,6 +40,16 @@ export class News {
   }
 
   said(worker: WorkerHandle, message: FromWorker): void {
+    try {
+      this.#take(worker, message);
+    } catch (err) {
+      // The app can send what it likes, and is not to end the server by that.
+      this.#options.log.error({ ...subjectOf(worker), err }, 'worker sent a message that no worker sends');
+      worker.kill('it sent a message that no worker sends');
+    }
+  }
+
+  #take(worker: WorkerHandle, message: FromWorker): void {
     const { pool, listeners, telemetry, log, chdir } = this.#options;
     const now = performance.now();
     const { age } = worker;

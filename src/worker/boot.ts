@@ -92,7 +92,8 @@ async function untilItListens(
   }, HINT_AFTER_MS).unref();
   const alone = channel.alone();
   const nobodyCan = alone.promise.then(() => {
-    throw new AppLoadError(`${problem.message}. Nor does it call listen()`, { cause: problem.cause });
+    const sentence = problem.message.replace(/\.$/, '');
+    throw new AppLoadError(`${sentence}. Nor does it call listen()`, { cause: problem.cause });
   });
   try {
     await Promise.race([capture.listening(), nobodyCan]);

@@ -1,21 +1,26 @@
 /** The worker's end of the IPC channel. */
 import { type FromWorker, seal, type ToWorker, unseal, type WorkerPlan } from '../messages.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
+import { keepHooks, keepListener } from './kept-listeners.ts';
 
 export type Listener = (message: ToWorker, handle: SocketHandle | undefined) => void;
 
 export class Channel {
   readonly #process: NodeJS.Process;
+  /** As it was before the app came. */
+  readonly #send: NonNullable<NodeJS.Process['send']> | undefined;
   #listener: Listener = () => {};
 
   /** `gone` is called when the arbiter has disappeared. */
   constructor(process: NodeJS.Process, gone: () => void) {
     this.#process = process;
-    process.on('message', (raw, handle) => {
+    this.#send = process.send?.bind(process);
+    keepHooks(process);
+    keepListener(process, 'message', (raw: unknown, handle: unknown) => {
       const message = unseal<ToWorker>(raw);
       if (message) this.#listener(message, handle as SocketHandle | undefined);
     });
-    process.once('disconnect', gone);
+    keepListener(process, 'disconnect', gone);
     process.disconnect = () => void process.nextTick(() => this.#disconnected());
   }
 
@@ -61,13 +66,13 @@ export class Channel {
   }
 
   send(message: FromWorker): void {
-    if (this.#process.connected) this.#process.send?.(seal(message), undefined, undefined, ignoreGone);
+    if (this.#process.connected) this.#send?.(seal(message), undefined, undefined, ignoreGone);
   }
 
   /** Sends and waits until the message is with the kernel, so that it outlives this process. */
   async sendLast(message: FromWorker): Promise<void> {
     if (!this.#process.connected) return;
-    await new Promise<void>((resolve) => this.#process.send?.(seal(message), undefined, undefined, () => resolve()));
+    await new Promise<void>((resolve) => this.#send?.(seal(message), undefined, undefined, () => resolve()));
   }
 }
 

@@ -66,7 +66,7 @@ test('4: a module that neither exports an app nor listens, at once', async (t) =
   for (const args of [[], ['check']]) {
     const { code, stderr } = await run(t, { app: 'broken/neither.js', args });
     assert.equal(code, 4);
-    assert.match(stderr, /neither\.js exports no app: .* Nor does it call listen\(\)/);
+    assert.match(stderr, /neither\.js exports no app: .*[^.]\. Nor does it call listen\(\)/);
   }
 });
 
