@@ -4,7 +4,7 @@ import { loadSettings } from '../config/load.ts';
 import { describeConfig } from '../config/render.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { openServerLog } from '../observe/log.ts';
-import { readLimits } from '../platform/limits.ts';
+import { limitsReader } from '../platform/limits.ts';
 import type { Signals } from '../platform/signals.ts';
 import { effectiveSettings } from './effective.ts';
 import { environmentOf } from './environment.ts';
@@ -18,7 +18,7 @@ export async function serve(process: NodeJS.Process, signals: Signals): Promise<
   const arbiter = new Arbiter({
     settings,
     describeSettings: (decided) => describeConfig(loaded, effectiveSettings(settings, decided)),
-    readLimits,
+    readLimits: limitsReader(),
     logger: log.logger,
     reopenLog: () => log.destination.reopen(),
     signals,

@@ -3,7 +3,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path/posix';
 import { type CgroupKind, findCgroup, type Group } from './cgroup.ts';
 import { affinityCpuCount, countCpus, onlineCpuSet } from './cpu.ts';
-import { fileReader, type ReadFile } from './read-file.ts';
+import { fileReader, type ReadFile, steadyReader } from './read-file.ts';
 
 export interface Limits {
   /** CPUs of the machine that are online: what is left to go by where nothing below is known. */
@@ -85,10 +85,18 @@ const MEMORY: Probes = {
   ],
 };
 
+/**
+ * For one who looks again and again. A limit is what it was where it cannot be read just now: a server that has run out
+ * of descriptors is not to think that it has no limits.
+ */
+export function limitsReader(options: LimitsOptions = {}): () => Limits {
+  const read = steadyReader(options.root);
+  return () => readLimits(options, read);
+}
+
 /** Reads all limits. Never throws: what cannot be read or understood is no limit. */
-export function readLimits(options: LimitsOptions = {}): Limits {
-  const { root = '/', totalMemoryBytes = totalmem() } = options;
-  const read = fileReader(root);
+export function readLimits(options: LimitsOptions = {}, read = fileReader(options.root)): Limits {
+  const { totalMemoryBytes = totalmem() } = options;
   const cgroup = findCgroup(read);
   const online = onlineCpuSet(read);
 

@@ -19,3 +19,27 @@ export function fileReader(root = '/'): ReadFile {
     }
   };
 }
+
+/** What says nothing of the file: there is no descriptor or memory to open it with now, or the kernel cannot tell now. */
+const PASSING: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EIO', 'EAGAIN', 'EINTR']);
+
+/**
+ * For one who reads the same few files again and again: what cannot be read just now is as it was last. A file that is
+ * not there, or may not be read, is undefined, as that is a fact.
+ */
+export function steadyReader(
+  root = '/',
+  read: (file: string) => string = (file) => readFileSync(file, 'utf8'),
+): ReadFile {
+  const last = new Map<string, string>();
+  return (path) => {
+    try {
+      const text = read(join(root, path));
+      last.set(path, text);
+      return text;
+    } catch (error) {
+      if (!PASSING.has((error as NodeJS.ErrnoException).code)) last.delete(path);
+      return last.get(path);
+    }
+  };
+}

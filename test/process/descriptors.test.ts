@@ -1,8 +1,10 @@
-/** A worker that has used up its file descriptors (RLIMIT_NOFILE). */
+/** A worker, or the arbiter, that has used up its file descriptors (RLIMIT_NOFILE). */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { CpuGroup, NEEDS } from '../support/cpu-group.ts';
 import { start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -41,6 +43,49 @@ test('the socket of a slot is served though its neighbour had no free descriptor
   await waitFor('all are answered', () => answers === 40);
   assert.equal(await server.stop(), 0);
 });
+
+test('an arbiter without a free descriptor keeps the limits that it knows and those who serve, and recovers', async (t) => {
+  if (spawnSync('prlimit', ['--version']).status !== 0) return t.skip('there is no prlimit(1)');
+  // One CPU of two: a quota that is not known any more would be two CPUs, and four workers.
+  const group = CpuGroup.make(t, 1);
+  if (!group) return t.skip(NEEDS);
+  const env = { TSUNICORN_WORKERS: undefined, TSUNICORN_WORKERS_PER_CPU: '2', TSUNICORN_RESIZE_INTERVAL: '0.1' };
+  const server = await (await start(t, { app: 'basic.js', env, wrapper: group.wrapper })).ready();
+  const [victim = 0, other] = server.workerPids();
+  const takeRest = () => spawnSync('prlimit', ['--pid', String(server.pid), `--nofile=${firstFree(server.pid)}:`]);
+  await waitFor('it has none left', () => {
+    takeRest();
+    // It is accepted with the one that libuv has in reserve, and closed.
+    return server.admin('/livez').then(
+      () => false,
+      () => true,
+    );
+  });
+  process.kill(victim, 'SIGKILL');
+  // As many tries as would end a server that has nobody else, while it looks at the limits thirty times.
+  const [line] = await waitFor('it tries in vain', () => {
+    takeRest(); // those of the worker that is gone
+    const lines = server.logged(/^worker ended: spawn .* EMFILE$/);
+    return lines.length >= 6 && lines;
+  });
+  assert.equal(line?.reason, 'boot');
+  const answers = await Promise.all(Array.from({ length: 20 }, () => server.get('/pid')));
+  assert.deepEqual(new Set(answers.map(({ body }) => Number(body))), new Set([other]));
+  assert.equal(server.exitCode, undefined);
+  assert.deepEqual(server.logged(/resized|other limits|fewer workers|no further worker/), []);
+
+  spawnSync('prlimit', ['--pid', String(server.pid), '--nofile=1024:']);
+  await server.untilLogged('is ready', 3);
+  await waitFor('two workers', () => server.workerPids().length === 2);
+  assert.equal((await server.admin('/readyz')).status, 200);
+  assert.deepEqual(server.logged(/resized|other limits|fewer workers|no further worker/), []);
+  assert.equal(await server.stop(), 0);
+});
+
+function firstFree(pid: number): number {
+  const used = new Set(readdirSync(`/proc/${pid}/fd`).map(Number));
+  for (let fd = 0; ; fd++) if (!used.has(fd)) return fd;
+}
 
 /** Connects until none of the workers has a descriptor left. Returns what closes the connections. */
 async function takeAll(t: TestContext, { port }: TestServer, pids: readonly number[]): Promise<() => void> {

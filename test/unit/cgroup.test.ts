@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -7,7 +7,7 @@ import { findCgroup } from '../../src/platform/cgroup.ts';
 import { countCpus, parseCpuList } from '../../src/platform/cpu.ts';
 import { type Limits, readLimits } from '../../src/platform/limits.ts';
 import { parseMountinfo } from '../../src/platform/mountinfo.ts';
-import { fileReader } from '../../src/platform/read-file.ts';
+import { fileReader, steadyReader } from '../../src/platform/read-file.ts';
 import { MIB, type Tree, trees, writeTree } from '../fixtures/cgroup/trees.ts';
 
 const temporary = mkdtempSync(join(tmpdir(), 'tsunicorn-cgroup-'));
@@ -125,6 +125,46 @@ describe('readLimits', () => {
     assert.equal(readLimits({ root }).quotaCores, 1.5);
     writeFileSync(join(root, 'sys/fs/cgroup/cpu.max'), '400000 100000\n');
     assert.equal(readLimits({ root }).quotaCores, 4);
+  });
+
+  it('keeps what it cannot read just now, and forgets what is not there', () => {
+    const tree = trees['Docker v2'];
+    const root = plant(tree);
+    let trouble: { code: string; at: RegExp } | undefined;
+    const read = steadyReader(root, (file) => {
+      if (trouble?.at.test(file)) throw Object.assign(new Error(trouble.code), { code: trouble.code });
+      return readFileSync(file, 'utf8');
+    });
+    const look = () => readLimits({ totalMemoryBytes: 16_384 * MIB }, read);
+    const before = look();
+    assert.deepEqual([before.quotaCores, before.memoryBytes, before.cgroup], [1.5, 512 * MIB, 'v2']);
+    for (const code of ['EMFILE', 'ENFILE', 'ENOMEM', 'EIO', 'EAGAIN', 'EINTR']) {
+      trouble = { code, at: /./ };
+      assert.deepEqual(look(), before, code);
+    }
+    // One file that cannot be read does not keep the others from being read.
+    trouble = { code: 'EIO', at: /memory\.max$/ };
+    writeFileSync(join(root, 'sys/fs/cgroup/cpu.max'), '400000 100000\n');
+    assert.deepEqual([look().quotaCores, look().memoryBytes], [4, 512 * MIB]);
+    for (const code of ['ENOENT', 'ENOTDIR', 'ENODEV', 'EACCES', 'EPERM']) {
+      trouble = undefined;
+      look();
+      trouble = { code, at: /\/sys\/fs\/cgroup\// };
+      const { quotaCores, cpusetCpus, memoryBytes } = look();
+      assert.deepEqual([quotaCores, cpusetCpus, memoryBytes], [undefined, undefined, undefined], code);
+    }
+    // What was gone in between is not known any more.
+    trouble = { code: 'EMFILE', at: /./ };
+    assert.equal(look().memoryBytes, undefined);
+  });
+
+  it('has nothing to keep where the first look fails', () => {
+    const read = steadyReader('/', () => {
+      throw Object.assign(new Error(), { code: 'EMFILE' });
+    });
+    const limits = readLimits({}, read);
+    assert.deepEqual([limits.cgroup, limits.memoryBytes, limits.affinityCpus], ['none', undefined, undefined]);
+    assert.ok(limits.onlineCpus >= 1);
   });
 
   it('reads the machine it runs on', () => {
