@@ -37,7 +37,7 @@ export type WorkerSettings = Pick<
   | 'maxEventLoopLag'
 >;
 
-/** Descriptors of a worker: 0 to 2, the IPC channel, the socket for its stack, and from here on listening sockets. */
+/** Descriptors of a worker: 0 to 2, the IPC channel, the socket for its stack and its last word, and from here on listening sockets. */
 export const STACK_FD = 4;
 export const FIRST_SOCKET_FD = 5;
 
@@ -153,8 +153,11 @@ export interface AppReport {
 }
 
 export type FromWorker =
-  /** The channel is read: send the plan. `stacks`: the worker can be asked for its JavaScript stack. */
-  | { readonly type: 'born'; readonly stacks: boolean }
+  /**
+   * The channel is read: send the plan. `stacks`: the worker can be asked for its JavaScript stack. `outOfMemory`: it says
+   * so before it ends for want of memory in V8. Both go over the socket {@link STACK_FD}.
+   */
+  | { readonly type: 'born'; readonly stacks: boolean; readonly outOfMemory: boolean }
   /** `heapSizeLimitBytes`: V8's limit for the whole heap of this worker. */
   | { readonly type: 'ready'; readonly app: string; readonly heapSizeLimitBytes: number }
   /** What the boot waits for from now on, for the case that it never comes. */

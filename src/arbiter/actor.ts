@@ -6,14 +6,13 @@ import { identityOf } from '../platform/identity.ts';
 import type { Listeners } from '../platform/listeners.ts';
 import type { LoadedNative } from '../platform/native.ts';
 import { NOTIFY_VARIABLES } from '../platform/notify.ts';
-import { askForStack } from '../platform/stack.ts';
 import type { Decision } from './decisions.ts';
 import type { MemoryWatch } from './memory-watch.ts';
 import { nodeFlags } from './node-flags.ts';
 import type { Pool } from './pool.ts';
 import type { Sizer } from './sizer.ts';
 import type { Telemetry } from './telemetry.ts';
-import { type StackSource, subjectOf, type WorkerEvents, WorkerHandle } from './worker-handle.ts';
+import { subjectOf, type WorkerEvents, WorkerHandle } from './worker-handle.ts';
 
 /** An answer takes a millisecond, and more where there is no CPU for it, which may be why the worker is late. */
 const LAST_WORDS_MS = 1_000;
@@ -42,18 +41,14 @@ export class Actor {
   /** Whom workers run as. */
   readonly #identity: { readonly uid?: number; readonly gid?: number };
   readonly #workerEnv: NodeJS.ProcessEnv;
-  readonly #stacks: StackSource | undefined;
 
   constructor(options: ActorOptions) {
-    const { settings, native } = options;
+    const { settings } = options;
     this.#options = options;
     this.#identity = identityOf(settings.user, settings.group);
     const { LISTEN_FDS: _fds, LISTEN_PID: _pid, LISTEN_FDNAMES: _names, ...env } = options.env;
     for (const name of NOTIFY_VARIABLES) delete env[name];
     this.#workerEnv = env;
-    const signal = native.native?.stackSignal;
-    this.#stacks =
-      signal === undefined ? undefined : (pid, socket, waitMs) => askForStack({ pid, signal, waitMs }, socket);
   }
 
   /** Does what the pool decided. Throws HaltServer at the end. */
@@ -119,7 +114,7 @@ export class Actor {
   }
 
   async #spawn({ age, slot }: { readonly age: number; readonly slot: number }): Promise<void> {
-    const { settings, sizer, pool, listeners, log, events, memory } = this.#options;
+    const { settings, sizer, pool, listeners, log, events, memory, native } = this.#options;
     try {
       await listeners.ensureSlots(slot + 1);
     } catch (error) {
@@ -138,7 +133,7 @@ export class Actor {
         ports: listeners.ports,
         execArgv: nodeFlags(settings, sizer.inForce.heapBytes, this.#workerEnv.NODE_OPTIONS),
         env: this.#workerEnv,
-        stacks: this.#stacks,
+        stackSignal: native.native?.stackSignal,
         memory: memory.watched,
         ...this.#identity,
       },

@@ -108,13 +108,15 @@ export class News {
   ended(worker: WorkerHandle, exit: Exit): void {
     const { pool, workers, telemetry, history, log } = this.#options;
     const now = performance.now();
-    const { age, killedFor, heapLimitBytes } = worker;
+    const { age, killedFor, heapLimitBytes, outOfMemory, tellsOutOfMemory } = worker;
     const heapUsedBytes = telemetry.ledger.latest(age)?.heapUsedBytes;
     const oomKilled = exit.signal === 'SIGKILL' && this.#oomKills.explains(now);
     const { cause, how } = autopsy({
       exit,
       murdered: killedFor !== undefined,
       oomKilled,
+      outOfMemory,
+      tellsOutOfMemory,
       heapUsedBytes,
       heapLimitBytes,
     });

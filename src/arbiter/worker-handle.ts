@@ -18,7 +18,7 @@ import {
 import { CpuWait } from '../platform/cpu-wait.ts';
 import type { MemoryGroup } from '../platform/memory-group.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
-import { processState } from '../platform/stack.ts';
+import { DiagnosticSocket, type OutOfMemory, processState } from '../platform/stack.ts';
 import { heapLimitOf } from './node-flags.ts';
 
 const ENTRY = fileURLToPath(new URL(`../main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url));
@@ -38,12 +38,9 @@ export interface SpawnOptions {
   readonly gid?: number | undefined;
   readonly checkOnly?: boolean;
   readonly memory?: MemoryGroup | undefined;
-  /** How to ask a worker that can tell for its stack. */
-  readonly stacks?: StackSource | undefined;
+  /** Asks a worker that can tell for its stack. */
+  readonly stackSignal?: number | undefined;
 }
-
-/** Asks the process `pid` for its JavaScript stack, which comes over `socket`, for at most `waitMs`. */
-export type StackSource = (pid: number, socket: Readable, waitMs: number) => Promise<string | undefined>;
 
 /** How the process ended: `code` is null where a signal ended it. */
 export interface Exit {
@@ -81,10 +78,13 @@ export class WorkerHandle {
   readonly covers = new Set<string>();
   /** Known once it is ready. */
   heapSizeLimitBytes: number | undefined;
-  readonly #child: ChildProcess;
-  #stacks: StackSource | undefined;
   /** Undefined where there is no process. */
   readonly cpuWait: CpuWait | undefined;
+  /** Where V8 is out of memory it says so: a worker that did not was not. */
+  tellsOutOfMemory = false;
+  readonly #child: ChildProcess;
+  readonly #diagnostics: DiagnosticSocket | undefined;
+  #stackSignal: number | undefined;
 
   constructor(options: SpawnOptions, events: WorkerEvents) {
     const { slot, age, settings, listeners, ports } = options;
@@ -101,6 +101,12 @@ export class WorkerHandle {
       heapLimitBytes: this.heapLimitBytes,
       checkOnly: options.checkOnly ?? false,
     };
+    let ended = false;
+    const end = (exit: Exit): void => {
+      if (ended) return;
+      ended = true;
+      events.exit(this, exit);
+    };
     this.#child = spawn(process.execPath, [...options.execArgv, ENTRY, 'worker'], {
       cwd: settings.chdir,
       env: { ...(ports[0] === undefined ? {} : { PORT: String(ports[0]) }), ...options.env },
@@ -108,27 +114,30 @@ export class WorkerHandle {
       ...(options.uid === undefined ? {} : { uid: options.uid }),
       ...(options.gid === undefined ? {} : { gid: options.gid }),
     });
-    this.pid = this.#child.pid;
-    this.cpuWait = this.pid === undefined ? undefined : new CpuWait(this.pid, performance.now());
-
-    let ended = false;
-    const end = (exit: Exit): void => {
-      if (ended) return;
-      ended = true;
-      events.exit(this, exit);
-    };
-    this.#child.on('message', (raw) => {
+    const child = this.#child;
+    this.pid = child.pid;
+    if (this.pid !== undefined) {
+      this.cpuWait = new CpuWait(this.pid, performance.now());
+      this.#diagnostics = new DiagnosticSocket(child.stdio[STACK_FD] as Readable);
+    }
+    child.on('message', (raw) => {
       const message = unseal<FromWorker>(raw);
       if (message?.type === 'born') {
-        this.#stacks = message.stacks ? options.stacks : undefined;
+        this.#stackSignal = message.stacks ? options.stackSignal : undefined;
+        this.tellsOutOfMemory = message.outOfMemory;
         this.send({ type: 'boot', plan });
       } else if (message) events.message(this, message);
     });
     // 'exit' may come before the last messages were read, 'close' comes after the channel is closed too.
-    this.#child.on('close', (code, signal) => end({ code, signal }));
-    this.#child.on('error', (error) => {
+    child.on('close', (code, signal) => end({ code, signal }));
+    child.on('error', (error) => {
       if (this.pid === undefined) end({ code: null, signal: null, error });
     });
+  }
+
+  /** What it said of that before its end. */
+  get outOfMemory(): OutOfMemory | undefined {
+    return this.#diagnostics?.outOfMemory;
   }
 
   /** Sends, with a duplicate of `handle` where one is given. A worker that is gone already misses nothing. */
@@ -143,10 +152,10 @@ export class WorkerHandle {
    */
   async whereabouts(waitMs: number): Promise<{ stack?: string; process?: string }> {
     const { pid } = this;
-    const { exitCode, signalCode, stdio } = this.#child;
     // A process that has ended may have left its pid to another.
-    if (pid === undefined || exitCode !== null || signalCode !== null) return {};
-    const stack = await this.#stacks?.(pid, stdio[STACK_FD] as Readable, waitMs);
+    if (pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return {};
+    const signal = this.#stackSignal;
+    const stack = signal === undefined ? undefined : await this.#diagnostics?.stack({ pid, signal, waitMs });
     if (stack !== undefined) return { stack };
     const state = processState(pid);
     return state === undefined ? {} : { process: state };

@@ -30,6 +30,12 @@ export interface Native {
    * in a native call. Answers why it cannot be done, undefined where it can.
    */
   reportStacks(fd: number): string | undefined;
+  /**
+   * From now on this process says over the socket `fd` that V8 is out of memory, before Node.js aborts it for that:
+   * `!heap ` or `!process ` (the system has none to give), V8's words for where, and a NUL. Answers why it cannot be
+   * done, undefined where it can.
+   */
+  reportOutOfMemory(fd: number): string | undefined;
   /** A real-time signal's number. It ends a process that has not called {@link reportStacks}. */
   readonly stackSignal: number;
   /** Connections that wait on the listening unix socket with this inode; undefined where the kernel does not tell. */

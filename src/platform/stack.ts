@@ -1,31 +1,55 @@
-/** Asks a process for its JavaScript stack: the asking side of native/stack.c. */
+/** What a process tells of itself when its event loop cannot: the reading side of native/stack.c and out-of-memory.c. */
 import type { Readable } from 'node:stream';
 import { fileReader } from './read-file.ts';
 
-/**
- * The frames of the JavaScript that `pid` runs right now, one a line. Undefined where there is no answer within
- * `waitMs`: it is idle, or in a call of native code. `signal` is the native part's `stackSignal`.
- */
-export async function askForStack(
-  { pid, signal, waitMs }: { readonly pid: number; readonly signal: number; readonly waitMs: number },
-  socket: Readable,
-): Promise<string | undefined> {
-  const { promise, resolve } = Promise.withResolvers<string | undefined>();
-  let text = '';
-  const read = (chunk: Buffer): void => {
-    text += chunk.toString();
-    if (text.endsWith('\0')) resolve(text.slice(0, -1) || undefined);
-  };
-  const timer = setTimeout(() => resolve(undefined), waitMs);
-  socket.on('data', read);
-  try {
-    process.kill(pid, signal);
-    return await promise;
-  } catch {
-    return undefined; // ESRCH: it has just ended
-  } finally {
-    clearTimeout(timer);
-    socket.off('data', read);
+/** V8 was out of memory: in its `heap`, or the `process` got none from the system. `where` is V8's word for it. */
+export interface OutOfMemory {
+  readonly of: 'heap' | 'process';
+  readonly where: string;
+}
+
+/** Above the longest that native/ sends: what has no end by then is none of ours. */
+const LONGEST_MESSAGE = 16_384;
+
+/** The arbiter's end of the socket that the native part of one worker writes to. */
+export class DiagnosticSocket {
+  outOfMemory: OutOfMemory | undefined;
+  readonly #asking = new Set<(stack: string | undefined) => void>();
+  #rest = '';
+
+  constructor(socket: Readable) {
+    socket.setEncoding('utf8').on('data', (text: string) => this.#read(text));
+    socket.on('error', () => {}); // the process is gone, and its exit is reported on its own
+  }
+
+  /**
+   * The frames of the JavaScript that `pid` runs right now, one a line. Undefined where there is no answer within
+   * `waitMs`: it is idle, or in a call of native code. `signal` is the native part's `stackSignal`.
+   */
+  async stack({ pid, signal, waitMs }: { pid: number; signal: number; waitMs: number }): Promise<string | undefined> {
+    const { promise, resolve } = Promise.withResolvers<string | undefined>();
+    const timer = setTimeout(() => resolve(undefined), waitMs);
+    this.#asking.add(resolve);
+    try {
+      process.kill(pid, signal);
+      return await promise;
+    } catch {
+      return undefined; // ESRCH: it has just ended
+    } finally {
+      clearTimeout(timer);
+      this.#asking.delete(resolve);
+    }
+  }
+
+  /** Each message ends with a NUL. */
+  #read(text: string): void {
+    const messages = (this.#rest + text).split('\0');
+    this.#rest = (messages.pop() ?? '').slice(-LONGEST_MESSAGE);
+    for (const message of messages) {
+      const [, of, where] = /^!(heap|process) (.*)$/s.exec(message) ?? [];
+      if (where !== undefined) this.outOfMemory = { of: of as OutOfMemory['of'], where };
+      else for (const answered of this.#asking) answered(message || undefined);
+    }
   }
 }
 

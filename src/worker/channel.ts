@@ -51,13 +51,13 @@ export class Channel {
     return { promise, done };
   }
 
-  /** Says that this process reads, and waits for its plan. `stacks`: it can be asked for its JavaScript stack. */
-  async plan(stacks: boolean): Promise<WorkerPlan> {
+  /** Says that this process reads, and what of itself it can tell, and waits for its plan. */
+  async plan(able: Omit<FromWorker & { type: 'born' }, 'type'>): Promise<WorkerPlan> {
     const { promise, resolve } = Promise.withResolvers<WorkerPlan>();
     this.#listener = (message) => {
       if (message.type === 'boot') resolve(message.plan);
     };
-    this.send({ type: 'born', stacks });
+    this.send({ type: 'born', ...able });
     return await promise;
   }
 

@@ -19,7 +19,10 @@ export async function runWorker(process: NodeJS.Process): Promise<number> {
   const arbiter = process.ppid; // before the plan, which only a live arbiter sends: it cannot be its successor's
   const channel = new Channel(process, () => orphaned());
   const { native } = loadNative();
-  const plan = await channel.plan(native !== undefined && native.reportStacks(STACK_FD) === undefined);
+  const plan = await channel.plan({
+    stacks: native !== undefined && native.reportStacks(STACK_FD) === undefined,
+    outOfMemory: native !== undefined && native.reportOutOfMemory(STACK_FD) === undefined,
+  });
   const { settings, slot, age } = plan;
   native?.dieWithParent(arbiter, Math.ceil(settings.gracefulTimeout) + ORPHAN_MARGIN_S);
   const log = openServerLog(settings, { pid: process.pid, worker: slot, age });

@@ -143,6 +143,31 @@ test('a client that goes away is counted as such and leaves nothing in flight', 
   assert.equal(server.access.at(-1)?.status, 499);
 });
 
+test('a heap that fills within one turn of the loop is named as such too, and another abort is not', async (t) => {
+  const env = { ...quiet, TSUNICORN_WORKERS: '1', TSUNICORN_WORKER_HEAP: '64MiB' };
+  const server = await (await start(t, { app: 'heap.js', env })).ready();
+  await assert.rejects(server.get('/fill-at-once'));
+  const line = await server.untilLogged('worker ended');
+  assert.equal(line.reason, 'heap');
+  assert.match(line.msg, /its JavaScript heap was full \(.*; \d+MiB of 64MiB when it last reported\)/);
+  await server.untilLogged('is ready', 2);
+  process.kill(server.workerPids()[0] ?? 0, 'SIGABRT');
+  const other = await server.untilLogged('worker ended', 2);
+  assert.equal(other.reason, 'crash');
+  assert.match(other.msg, /SIGABRT, and not for want of heap/);
+  assert.equal(await server.stop(), 0);
+});
+
+test('without the native part the cause of an abort is a guess, and the log says so', async (t) => {
+  const env = { ...quiet, TSUNICORN_WORKERS: '1', TSUNICORN_WORKER_HEAP: '192MiB', NODE_OPTIONS: '--no-addons' };
+  const server = await (await start(t, { app: 'heap.js', env })).ready();
+  assert.equal((await server.get('/fill')).body, 'ok');
+  const line = await server.untilLogged('its JavaScript heap was full');
+  assert.equal(line.reason, 'heap');
+  assert.match(line.msg, /probably as.*of 192MiB when it last reported/);
+  assert.equal(await server.stop(), 0);
+});
+
 test('a heap that is full is named as such, with the setting that helps', async (t) => {
   const env = { ...quiet, TSUNICORN_WORKERS: '1', TSUNICORN_WORKER_HEAP: '128MiB' };
   const server = await (await start(t, { app: 'heap.js', env })).ready();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { constants, tmpdir } from 'node:os';
@@ -13,10 +13,10 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { loadNative, type Native, type Reaped } from '../../src/platform/native.ts';
 import { Notifier } from '../../src/platform/notify.ts';
-import { askForStack } from '../../src/platform/stack.ts';
+import { DiagnosticSocket } from '../../src/platform/stack.ts';
 import { connectInTheMeantime, inodeOf } from './queue-kit.ts';
 
-const SOURCES = ['tsunicorn.c', 'stack.c'].map((name) =>
+const SOURCES = ['tsunicorn.c', 'stack.c', 'out-of-memory.c'].map((name) =>
   fileURLToPath(new URL(`../../src/platform/native/${name}`, import.meta.url)),
 );
 const directory = mkdtempSync(join(tmpdir(), 'tsunicorn-native-'));
@@ -154,20 +154,50 @@ test('reportStacks: the innermost frames of a stuck process, as many as fit, in 
   assert.equal(String(await once(child.stdout as NodeJS.ReadableStream, 'data')), 'on\n');
   // It may not be in its loop yet.
   let frames: string[] = [];
+  const diagnostics = new DiagnosticSocket(child.stdio[3] as Readable);
   while (!frames[0]?.startsWith('at wörk ')) {
-    const stack = await askForStack(
-      { pid: child.pid ?? 0, signal: load().stackSignal, waitMs: 250 },
-      child.stdio[3] as Readable,
-    );
+    const stack = await diagnostics.stack({ pid: child.pid ?? 0, signal: load().stackSignal, waitMs: 250 });
     frames = stack?.split('\n') ?? [];
   }
   assert.equal(frames.length, 30);
   for (const frame of frames.slice(1)) assert.match(frame, /^at deeper \(\[eval\]:4:\d+\)$/);
 });
 
-test('reportStacks: what is no descriptor is refused', { skip }, () => {
-  for (const fd of [-1, 'x', undefined]) assert.throws(() => load().reportStacks(fd as number), /descriptor/);
+test('reportStacks, reportOutOfMemory: what is no descriptor is refused', { skip }, () => {
+  for (const fd of [-1, 'x', undefined]) {
+    assert.throws(() => load().reportStacks(fd as number), /descriptor/);
+    assert.throws(() => load().reportOutOfMemory(fd as number), /descriptor/);
+  }
 });
+
+for (const [name, script, said] of [
+  ['in one turn of the loop', 'for (;;) kept.push({ a: Math.random(), b: [1, 2, 3] });', 'heap'],
+  ['in a collection that helpers ran', 'for (;;) kept.push(new Array(1000).fill(1.5));', 'heap'],
+  ['another abort() is none', 'process.abort();', undefined],
+] as const) {
+  test(`reportOutOfMemory: ${name}; what Node.js does then it does still`, { skip }, async (t) => {
+    const program = `const m = { exports: {} }; process.dlopen(m, process.argv[1]);
+      console.log(m.exports.reportOutOfMemory(3) ?? 'on');
+      const kept = []; setImmediate(() => { ${script} });`;
+    const report = ['--report-on-fatalerror', `--report-directory=${directory}`, '--report-filename=report.json'];
+    const child = spawn(process.execPath, ['--max-old-space-size=32', ...report, '-e', program, file], {
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    });
+    t.after(() => child.kill('SIGKILL'));
+    const diagnostics = new DiagnosticSocket(child.stdio[3] as Readable);
+    let [out, err] = ['', ''];
+    child.stdout?.on('data', (text) => (out += text));
+    child.stderr?.on('data', (text) => (err += text));
+    assert.deepEqual(await once(child, 'close'), [null, 'SIGABRT']);
+    assert.equal(out, 'on\n');
+    assert.equal(diagnostics.outOfMemory?.of, said);
+    if (said === undefined) return;
+    assert.match(err, /FATAL ERROR: .*JavaScript heap out of memory/);
+    const { header } = JSON.parse(readFileSync(join(directory, 'report.json'), 'utf8'));
+    assert.equal(header.trigger, 'OOMError');
+    rmSync(join(directory, 'report.json'));
+  });
+}
 
 test('unixAcceptQueue: connections that nobody has accepted', { skip }, async (t) => {
   const native = load();

@@ -7,6 +7,7 @@
  *   dieWithParent(parent, seconds)    PR_SET_PDEATHSIG, with time for a drain
  *   notify(path, message)             the datagram of sd_notify(3)
  *   reportStacks(fd)                  where JavaScript is, when asked by a signal: stack.c
+ *   reportOutOfMemory(fd)             that V8 is out of memory, before Node.js aborts: out-of-memory.c
  *   unixAcceptQueue(inode)            sock_diag(7), of a listening unix socket
  *   trimMemory()                      malloc_trim(3), where libc has it
  *
@@ -22,6 +23,7 @@
 #define NAPI_VERSION 8
 #include <node_api.h>
 
+#include "out-of-memory.h"
 #include "stack.h"
 
 #include <errno.h>
@@ -274,6 +276,7 @@ NAPI_MODULE_INIT() {
       {"unixAcceptQueue", NULL, unix_accept_queue, NULL, NULL, NULL, napi_enumerable, NULL},
       {"trimMemory", NULL, trim_memory, NULL, NULL, NULL, napi_enumerable, NULL},
       {"notify", NULL, notify, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"reportOutOfMemory", NULL, report_out_of_memory, NULL, NULL, NULL, napi_enumerable, NULL},
       {"reportStacks", NULL, report_stacks, NULL, NULL, NULL, napi_enumerable, NULL},
       {"stackSignal", NULL, NULL, NULL, NULL, stack_signal(env), napi_enumerable, NULL},
   };
