@@ -82,7 +82,8 @@ export class WorkerHandle {
   readonly cpuWait: CpuWait | undefined;
   /** Where V8 is out of memory it says so: a worker that did not was not. */
   tellsOutOfMemory = false;
-  readonly #child: ChildProcess;
+  /** Undefined where spawn threw. */
+  readonly #child: ChildProcess | undefined;
   readonly #diagnostics: DiagnosticSocket | undefined;
   #stackSignal: number | undefined;
 
@@ -107,13 +108,19 @@ export class WorkerHandle {
       ended = true;
       events.exit(this, exit);
     };
-    this.#child = spawn(process.execPath, [...options.execArgv, ENTRY, 'worker'], {
-      cwd: settings.chdir,
-      env: { ...(ports[0] === undefined ? {} : { PORT: String(ports[0]) }), ...options.env },
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe', ...listeners.map((l) => l.handle.fd)],
-      ...(options.uid === undefined ? {} : { uid: options.uid }),
-      ...(options.gid === undefined ? {} : { gid: options.gid }),
-    });
+    try {
+      this.#child = spawn(process.execPath, [...options.execArgv, ENTRY, 'worker'], {
+        cwd: settings.chdir,
+        env: { ...(ports[0] === undefined ? {} : { PORT: String(ports[0]) }), ...options.env },
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe', ...listeners.map((l) => l.handle.fd)],
+        ...(options.uid === undefined ? {} : { uid: options.uid }),
+        ...(options.gid === undefined ? {} : { gid: options.gid }),
+      });
+    } catch (error) {
+      // Node.js emits EAGAIN and EMFILE and a few more, and throws the others, such as ENOMEM and E2BIG.
+      process.nextTick(end, { code: null, signal: null, error });
+      return;
+    }
     const child = this.#child;
     this.pid = child.pid;
     if (this.pid !== undefined) {
@@ -142,7 +149,7 @@ export class WorkerHandle {
 
   /** Sends, with a duplicate of `handle` where one is given. A worker that is gone already misses nothing. */
   send(message: ToWorker, handle?: SocketHandle): void {
-    if (!this.#child.connected) return;
+    if (!this.#child?.connected) return;
     this.#child.send(seal(message), handle as never, ignoreGone);
   }
 
@@ -153,7 +160,7 @@ export class WorkerHandle {
   async whereabouts(waitMs: number): Promise<{ stack?: string; process?: string }> {
     const { pid } = this;
     // A process that has ended may have left its pid to another.
-    if (pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return {};
+    if (pid === undefined || this.#child?.exitCode !== null || this.#child.signalCode !== null) return {};
     const signal = this.#stackSignal;
     const stack = signal === undefined ? undefined : await this.#diagnostics?.stack({ pid, signal, waitMs });
     if (stack !== undefined) return { stack };
@@ -163,7 +170,7 @@ export class WorkerHandle {
 
   kill(why: string): void {
     this.killedFor = why;
-    this.#child.kill('SIGKILL');
+    this.#child?.kill('SIGKILL');
   }
 }
 
