@@ -1,7 +1,7 @@
 /**
- * Who accepts on the sockets of a slot that has no worker of its own for the moment. A slot's socket, once listened on,
- * stays in the kernel's SO_REUSEPORT group for as long as the arbiter holds it, so connections go on arriving there.
- * Pure; times in milliseconds.
+ * Who accepts on the sockets of a slot that has no worker of its own for the moment, or one that is stuck. A slot's
+ * socket, once listened on, stays in the kernel's SO_REUSEPORT group for as long as the arbiter holds it, so connections
+ * go on arriving there. Pure; times in milliseconds.
  */
 import type { Decision } from './decisions.ts';
 
@@ -11,9 +11,17 @@ import type { Decision } from './decisions.ts';
  */
 const CONFIRM_MS = 1_000;
 
+/**
+ * A worker that has not been heard of for three beats (they come once a second or more often) has a neighbour accept on
+ * its sockets, too, until it is heard of again. One that is only busy misses one or two; what would be killed for less
+ * is dead by then. Nothing is lost by a neighbour that was not needed: both accept.
+ */
+export const SILENT_MS = 3_000;
+
 interface Serving {
   readonly age: number;
   readonly slot: number;
+  readonly lastBeat: number;
 }
 
 interface Cover {
@@ -43,37 +51,53 @@ export class Covers {
     for (const [slot, by] of this.#by) if (by.age === age) this.#by.delete(slot);
   }
 
-  /** Sees to it that every open slot has an acceptor, and not two for long, as long as anybody serves. */
+  /** Sees to it that every open slot has an acceptor that turns its loop, and no other for long, as long as anybody serves. */
   arrange(serving: readonly Serving[], now: number, out: Decision[]): void {
     if (serving.length === 0) return this.#by.clear();
+    const heard = serving.filter((w) => !silent(w, now));
     for (const slot of this.#open) {
       const by = this.#by.get(slot);
-      if (serving.some((w) => w.slot === slot)) {
+      if (heard.some((w) => w.slot === slot)) {
         if (by === undefined) continue;
         this.#by.delete(slot);
         out.push({ do: 'uncover', age: by.age, slot });
         continue;
       }
-      const serves = serving.some((w) => w.age === by?.age);
-      if (by === undefined || !serves || now >= by.confirmBy) {
-        const others = serving.filter((w) => w.age !== by?.age);
-        const neighbour = this.#leastBurdened(others.length > 0 ? others : serving);
-        if (!neighbour) continue;
-        // It may come to it later.
-        if (by && serves && by.age !== neighbour.age) out.push({ do: 'uncover', age: by.age, slot });
-        this.#by.set(slot, { age: neighbour.age, confirmBy: now + CONFIRM_MS });
-        out.push({ do: 'cover', age: neighbour.age, slot });
-      }
+      // Where nobody is heard of, those who are not may yet come to it; unless one of them has the slot already.
+      const fit = heard.length > 0 || serving.some((w) => w.slot === slot) ? heard : serving;
+      const stays = by !== undefined && fit.some((w) => w.age === by.age) && now < by.confirmBy;
+      if (!stays) this.#pass(slot, fit, serving, now, out);
     }
   }
 
-  /** When the next neighbour has to have confirmed. */
-  get nextDeadline(): number {
-    return Math.min(...[...this.#by.values()].map((by) => by.confirmBy));
+  /** When the next neighbour has to have confirmed, or the next worker counts as silent. */
+  nextDeadline(serving: readonly Serving[], now: number): number {
+    const confirmBy = [...this.#by.values()].map((by) => by.confirmBy);
+    const silentAt = serving.length > 1 ? serving.map((w) => w.lastBeat + SILENT_MS) : [];
+    // One that is over is of no interest any more: nobody was there to take over.
+    return Math.min(...[...confirmBy, ...silentAt].filter((at) => at > now));
+  }
+
+  /** To another than before, where there is one. */
+  #pass(slot: number, fit: readonly Serving[], serving: readonly Serving[], now: number, out: Decision[]): void {
+    const by = this.#by.get(slot);
+    const others = fit.filter((w) => w.age !== by?.age);
+    const neighbour = this.#leastBurdened(others.length > 0 ? others : fit);
+    if (!neighbour) return;
+    // It may come to it later.
+    if (by && by.age !== neighbour.age && serving.some((w) => w.age === by.age)) {
+      out.push({ do: 'uncover', age: by.age, slot });
+    }
+    this.#by.set(slot, { age: neighbour.age, confirmBy: now + CONFIRM_MS });
+    out.push({ do: 'cover', age: neighbour.age, slot });
   }
 
   #leastBurdened(serving: readonly Serving[]): Serving | undefined {
     const burden = (w: Serving) => [...this.#by.values()].filter((by) => by.age === w.age).length;
     return serving.toSorted((a, b) => burden(a) - burden(b))[0];
   }
+}
+
+function silent({ lastBeat }: Serving, now: number): boolean {
+  return now - lastBeat >= SILENT_MS;
 }

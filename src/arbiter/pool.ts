@@ -208,7 +208,7 @@ export class Pool {
   /** When `due` has to be called next at the latest; Infinity where nothing is planned. */
   nextDeadline(now: number): number {
     let next = Math.min(this.#stage.ends, this.#deadlines.next(this.#members));
-    if (!this.#stage.released) next = Math.min(next, this.#covers.nextDeadline);
+    if (!this.#stage.released) next = Math.min(next, this.#covers.nextDeadline(this.#members.serving(), now));
     if (!this.#stage.serving) return next;
     return Math.min(next, this.#staff.nextDeadline(now), this.#recycling.nextDeadline());
   }

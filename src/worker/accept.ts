@@ -67,9 +67,14 @@ export class Acceptor {
     this.#resume();
   }
 
-  /** Accepts on a descriptor of another slot's socket until {@link stop}. */
+  /** Accepts on a descriptor of another slot's socket until {@link stop}; as long as it pauses, once it goes on. */
   cover(key: string, handle: SocketHandle): void {
-    if (this.#state === 'ended' || this.#accepting.has(key)) return handle.close();
+    if (this.#state === 'ended' || this.#accepting.has(key) || this.#paused.has(key)) return handle.close();
+    if (this.#mayNot()) {
+      this.#paused.add(key);
+      this.#spares.set(key, handle);
+      return;
+    }
     this.#listen(key, handle);
     if (this.#options.spares) this.#options.wantDescriptor(key);
   }
@@ -129,8 +134,7 @@ export class Acceptor {
   }
 
   #resume(): void {
-    const { cap } = this.#options;
-    if (this.#state === 'accepting' && (this.#braked || (cap > 0 && this.#open >= cap))) return;
+    if (this.#mayNot()) return;
     for (const key of [...this.#paused]) {
       const spare = this.#spares.get(key);
       if (!spare) continue; // it is on its way
@@ -139,6 +143,12 @@ export class Acceptor {
       this.#listen(key, spare);
       this.#options.wantDescriptor(key);
     }
+  }
+
+  /** It is at its cap or short of memory, and not at its end. */
+  #mayNot(): boolean {
+    const { cap } = this.#options;
+    return this.#state === 'accepting' && (this.#braked || (cap > 0 && this.#open >= cap));
   }
 
   #askAgain(): void {

@@ -1,7 +1,9 @@
-/** A worker that is stuck is asked where, before it is killed. */
+/** A worker that is stuck: what becomes of new connections, and of itself; it is asked where, before it is killed. */
 import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { start } from '../support/server.ts';
+import { request, start } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
 const ENV = { TSUNICORN_TIMEOUT: '1', TSUNICORN_WORKERS: '1' };
@@ -78,3 +80,56 @@ test('USR2: the report has the stack of a busy worker, and harms no idle one', a
   assert.deepEqual(server.logged('worker ended'), []);
   assert.equal(await server.stop(), 0);
 });
+
+test('while a worker is stuck its neighbour takes what waits for it, and what comes, long before it is killed', async (t) => {
+  const env = { TSUNICORN_TIMEOUT: '60', TSUNICORN_WORKERS: '2', TSUNICORN_ACCESS_LOG: 'off' };
+  const server = await (await start(t, { app: 'basic.js', env })).ready();
+  const file = join(server.directory, 'go-on');
+  const stuck = server.get(`/spin?ms=0&until=${file}`);
+  await waitFor('it spins', () => existsSync(`${file}.begun`));
+  // The kernel spreads them over the sockets of both, so about half of them wait in the stuck one's accept queue.
+  const pids = await ask(() => server.get('/pid'), 30);
+  assert.equal(pids.size, 1);
+  // Now that the neighbour accepts for both nobody has to wait.
+  assert.deepEqual(await ask(() => server.get('/pid'), 30), pids);
+  assert.deepEqual(server.logged('worker is killed'), []);
+  writeFileSync(file, '');
+  assert.match((await stuck).body, /^spun/);
+  await waitFor('both accept again', async () => (await ask(() => server.get('/pid'), 30)).size === 2);
+  assert.deepEqual(server.logged('worker ended'), []);
+  assert.equal(await server.stop(), 0);
+});
+
+test('the same with a unix socket for each slot', async (t) => {
+  const env = { TSUNICORN_TIMEOUT: '60', TSUNICORN_WORKERS: '2', TSUNICORN_BIND: 'unix:app-{slot}.sock' };
+  const server = await (await start(t, { app: 'basic.js', env })).ready();
+  const get = (path: string, slot: number) => request({ socketPath: join(server.directory, `app-${slot}.sock`), path });
+  const pidOf = async (slot: number) => (await get('/pid', slot)).body;
+  const [own, neighbour] = [await pidOf(0), await pidOf(1)];
+  const file = join(server.directory, 'go-on');
+  const stuck = get(`/spin?ms=0&until=${file}`, 0);
+  await waitFor('it spins', () => existsSync(`${file}.begun`));
+  for (let i = 0; i < 2; i++) {
+    assert.deepEqual(await ask(() => get('/pid', 0), 30), new Set([neighbour]));
+  }
+  writeFileSync(file, '');
+  assert.equal((await stuck).body, `spun ${own}`);
+  await waitFor('its own worker alone accepts there again', async () => {
+    const pids = await ask(() => get('/pid', 0), 10);
+    return pids.size === 1 && pids.has(own);
+  });
+  assert.deepEqual(server.logged(/worker is killed|worker ended/), []);
+  assert.equal(await server.stop(), 0);
+});
+
+/** So many at once; the pids that answered. */
+async function ask(get: () => Promise<{ body: string }>, requests: number): Promise<Set<string>> {
+  let answered = 0;
+  const pids = Array.from({ length: requests }, async () => {
+    const { body } = await get();
+    answered++;
+    return body;
+  });
+  await waitFor('all are answered', () => answered === requests, { state: () => answered });
+  return new Set(await Promise.all(pids));
+}

@@ -51,13 +51,42 @@ test('what waits in the accept queue is left to a successor, or served where the
   }
 });
 
+test('a worker that pauses, at its cap or for want of memory, covers for a neighbour once it goes on', async (t) => {
+  let accepted = 0;
+  const acceptor = new Acceptor({
+    backlog: 10,
+    cap: 1,
+    spares: true,
+    onConnection: (socket) => {
+      accepted++;
+      socket.destroy();
+    },
+    wantDescriptor: () => {},
+  });
+  t.after(() => acceptor.end(false));
+  acceptor.start([{ key: '0', fd: bindTcp('127.0.0.1', 0, 4, 0).fd }]);
+  for (const [pause, goOn] of [
+    [() => acceptor.balance(1), () => acceptor.balance(0)],
+    [() => acceptor.pause(true), () => acceptor.pause(false)],
+  ] as const) {
+    accepted = 0;
+    const [first, second] = [bindTcp('127.0.0.1', 0, 4, 0), bindTcp('127.0.0.1', 0, 4, 0)];
+    const ports = [portOf(first), portOf(second)];
+    pause();
+    acceptor.cover('1', first);
+    assert.equal(await accepts(ports[0]), false);
+    acceptor.cover('1', second); // it has one already
+    goOn();
+    assert.equal(await accepts(ports[0]), true);
+    assert.equal(await accepts(ports[1]), false);
+    assert.equal(accepted, 1);
+    acceptor.stop('1');
+    assert.equal(await accepts(ports[0]), false);
+  }
+});
+
 test('a brake leaves new connections to the kernel, where a spare descriptor is there to come back with', async (t) => {
   const [first, second] = [bindTcp('127.0.0.1', 0, 4, 0), bindTcp('127.0.0.1', 0, 4, 0)];
-  const portOf = (handle: SocketHandle): number => {
-    const address: { port?: number } = {};
-    handle.getsockname?.(address);
-    return address.port ?? assert.fail();
-  };
   const ports = [portOf(first), portOf(second)];
   const asked: string[] = [];
   const acceptor = new Acceptor({
@@ -68,10 +97,6 @@ test('a brake leaves new connections to the kernel, where a spare descriptor is 
     wantDescriptor: (key) => asked.push(key),
   });
   t.after(() => acceptor.end(false));
-  const accepts = async (port = 0): Promise<boolean> => {
-    const client = net.connect(port, '127.0.0.1');
-    return await new Promise((resolve) => client.once('close', (failed) => resolve(!failed)).once('error', () => {}));
-  };
   acceptor.start([{ key: '0', fd: first.fd }]);
   acceptor.pause(true);
   assert.equal(await accepts(ports[0]), true, 'it has no spare, and goes on');
@@ -85,3 +110,14 @@ test('a brake leaves new connections to the kernel, where a spare descriptor is 
   assert.equal(await accepts(ports[1]), true);
   assert.deepEqual(asked, ['0', '0']);
 });
+
+function portOf(handle: SocketHandle): number {
+  const address: { port?: number } = {};
+  handle.getsockname?.(address);
+  return address.port ?? assert.fail();
+}
+
+async function accepts(port = 0): Promise<boolean> {
+  const client = net.connect(port, '127.0.0.1');
+  return await new Promise((resolve) => client.once('close', (failed) => resolve(!failed)).once('error', () => {}));
+}

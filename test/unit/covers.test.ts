@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Covers } from '../../src/arbiter/covers.ts';
+import { Covers, SILENT_MS } from '../../src/arbiter/covers.ts';
 import type { Decision } from '../../src/arbiter/decisions.ts';
 import { inWords } from './pool-story.ts';
 
-/** Who serves after an event, as `age@slot`, and what is to be done about it. */
+/** Who serves after an event, as `age@slot`, silent ones with `!`, and what is to be done about it. */
 type Row = readonly [event: string, serving: string, outcome: string];
 
 function tell(rows: readonly Row[]): void {
@@ -18,8 +18,8 @@ function tell(rows: readonly Row[]): void {
       .split(' ')
       .filter(Boolean)
       .map((w) => {
-        const [age, slot] = w.split('@').map(Number);
-        return { age: age as number, slot: slot as number };
+        const [age, slot] = w.replace('!', '').split('@').map(Number);
+        return { age: age as number, slot: slot as number, lastBeat: w.endsWith('!') ? -SILENT_MS : 1 - SILENT_MS };
       });
     const out: Decision[] = [];
     covers.arrange(serving, 0, out);
@@ -85,6 +85,36 @@ describe('the sockets of a slot without a worker', () => {
     tell([
       ['open 0', '1@0 2@0', ''],
       ['gone 1', '2@0', ''],
+    ]);
+  });
+
+  it('have one if theirs is silent, until it is heard of or replaced', () => {
+    tell([
+      ['open 0, open 1', '1@0 2@1', ''],
+      ['', '1@0! 2@1', 'cover 0 by 2'],
+      ['', '1@0! 2@1', ''],
+      ['', '1@0 2@1', 'uncover 0 by 2'],
+      ['', '1@0! 2@1', 'cover 0 by 2'],
+      ['gone 1', '2@1', ''],
+      ['', '3@0 2@1', 'uncover 0 by 2'],
+    ]);
+  });
+
+  it('have nobody who is silent while there are others', () => {
+    tell([
+      ['open 0, open 1, open 2', '1@0 2@1 3@2', ''],
+      ['', '1@0! 2@1! 3@2', 'cover 0 by 3, cover 1 by 3'],
+      ['', '1@0! 2@1! 3@2!', ''],
+      ['', '1@0 2@1! 3@2!', 'uncover 0 by 3, uncover 1 by 3, cover 1 by 1, cover 2 by 1'],
+      ['gone 1', '2@1! 3@2!', 'cover 0 by 2'],
+      ['gone 2, gone 3', '', ''],
+    ]);
+  });
+
+  it('need none while one of two workers of the slot is heard of', () => {
+    tell([
+      ['open 0, open 1', '1@0 2@1', ''],
+      ['', '1@0! 3@0 2@1', ''],
     ]);
   });
 });

@@ -140,7 +140,7 @@ describe('a crash', () => {
         [1000, 'broke 1', 'spawn 3@0, cover 0 by 2'],
         [1010, 'ready 3, exit 1', 'ended crash, uncover 0 by 2'],
         [1020, 'silent 3', ''],
-        [31_030, 'exit 3', '+31020 kill 3, +31020 spawn 4@0, +31020 cover 0 by 2, ended stall'],
+        [31_030, 'exit 3', '+4020 cover 0 by 2, +31020 kill 3, +31020 spawn 4@0, ended stall'],
         [31_040, 'ready 4, oom 4', 'ended oom, spawn 5@0'],
         [31_050, 'ready 5, exit 5', 'ended crash, spawn 6@0'],
         [31_060, 'ready 6, exit 6', 'ended crash, release, drain 2 quick'],
@@ -191,7 +191,7 @@ describe('a silent worker', () => {
     tell([
       ...started(2),
       [1000, 'silent 1', ''],
-      [31_010, 'exit 1', '+31000 kill 1, +31000 spawn 3@0, +31000 cover 0 by 2, ended stall'],
+      [31_010, 'exit 1', '+4000 cover 0 by 2, +31000 kill 1, +31000 spawn 3@0, ended stall'],
       [31_020, 'ready 3', 'uncover 0 by 2'],
     ]);
   });

@@ -7,9 +7,9 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
     tell([
       ...started(2),
       [1000, 'silent 1', ''],
-      [11_000, '', ''],
+      [11_000, '', '+4000 cover 0 by 2'],
       [611_000, 'frozen', ''],
-      [632_000, '', '+631000 kill 1, +631000 spawn 3@0, +631000 cover 0 by 2'],
+      [632_000, '', '+631000 kill 1, +631000 spawn 3@0'],
     ]);
   });
 
@@ -18,7 +18,7 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
       ...started(2),
       [1000, '', ''],
       [601_000, 'frozen, silent 1', ''],
-      [632_000, '', '+631000 kill 1, +631000 spawn 3@0, +631000 cover 0 by 2'],
+      [632_000, '', '+604000 cover 0 by 2, +631000 kill 1, +631000 spawn 3@0'],
     ]);
   });
 
@@ -49,8 +49,8 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
       ...started(2),
       [1000, 'silent 1', ''],
       [601_000, 'frozen, waited 1 1500', ''],
-      [630_000, '', ''],
-      [632_000, '', '+631000 kill 1, +631000 spawn 3@0, +631000 cover 0 by 2'],
+      [630_000, '', '+604000 cover 0 by 2'],
+      [632_000, '', '+631000 kill 1, +631000 spawn 3@0'],
     ]);
   });
 
@@ -66,8 +66,8 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
     tell([
       ...started(2),
       [1000, 'silent 1', ''],
-      [29_100, '', ''],
-      [31_100, 'frozen', 'kill 1, spawn 3@0, cover 0 by 2'],
+      [29_100, '', '+4000 cover 0 by 2'],
+      [31_100, 'frozen', 'kill 1, spawn 3@0'],
     ]);
   });
 });
@@ -77,9 +77,9 @@ describe('a worker that waited for a CPU', () => {
     tell([
       ...started(2),
       [1000, 'silent 1', ''],
-      [31_000, 'waited 1 20000', ''],
+      [31_000, 'waited 1 20000', '+4000 cover 0 by 2'],
       [51_000, 'waited 1 15000', ''],
-      [67_000, '', '+66000 kill 1, +66000 spawn 3@0, +66000 cover 0 by 2'],
+      [67_000, '', '+66000 kill 1, +66000 spawn 3@0'],
     ]);
   });
 
@@ -88,7 +88,7 @@ describe('a worker that waited for a CPU', () => {
       ...started(2),
       [1000, 'silent 1', ''],
       [101_000, 'frozen, waited 1 120000', ''],
-      [132_000, '', '+131000 kill 1, +131000 spawn 3@0, +131000 cover 0 by 2'],
+      [132_000, '', '+104000 cover 0 by 2, +131000 kill 1, +131000 spawn 3@0'],
     ]);
   });
 
@@ -110,7 +110,7 @@ describe('a worker that waited for a CPU', () => {
       ...started(2),
       [1000, 'waited 1 600000', ''],
       [1000, 'silent 1', ''],
-      [31_100, '', '+31000 kill 1, +31000 spawn 3@0, +31000 cover 0 by 2'],
+      [31_100, '', '+4000 cover 0 by 2, +31000 kill 1, +31000 spawn 3@0'],
     ]);
   });
 
@@ -136,5 +136,86 @@ describe('a worker that waited for a CPU', () => {
     assert.deepEqual(asked, [1]);
     assert.deepEqual(kills(31_000), []);
     assert.deepEqual(asked, [1]);
+  });
+});
+
+describe('a worker that is silent for as long as three beats take', () => {
+  it('has a neighbour accept for it, until it is heard of', () => {
+    tell([
+      ...started(2),
+      [1000, 'silent 1', ''],
+      [3999, '', ''],
+      [4000, '', 'cover 0 by 2'],
+      [9000, 'speaks 1', 'uncover 0 by 2'],
+      [20_000, '', ''],
+    ]);
+  });
+
+  it('has it at that moment, whenever the loop turned before', () => {
+    tell([...started(2), [1000, 'silent 1', ''], [1500, '', ''], [5000, '', '+4000 cover 0 by 2']]);
+  });
+
+  it('also without a timeout, when nobody is ever killed for it', () => {
+    tell([...started(2), [1000, 'silent 1', ''], [3_600_000, '', '+4000 cover 0 by 2']], { timeout: 0 });
+  });
+
+  it('and with one that is shorter only when it is killed', () => {
+    tell([...started(2), [1000, 'silent 1', ''], [3100, '', '+3000 kill 1, +3000 spawn 3@0, +3000 cover 0 by 2']], {
+      timeout: 2,
+    });
+  });
+
+  it('needs somebody who is heard of: where all are silent, as with no CPU, nothing is done', () => {
+    tell(
+      [
+        ...started(3),
+        [1000, 'silent 1, silent 2, silent 3', ''],
+        [8000, '', ''],
+        [8500, 'speaks 2', 'cover 0 by 2, cover 2 by 2'],
+        [8600, 'speaks 1, speaks 3', 'uncover 0 by 2, uncover 2 by 2'],
+        [20_000, '', ''],
+      ],
+      { workers: 3 },
+    );
+  });
+
+  it('passes what it covered to somebody who is heard of, and does not get it back', () => {
+    tell(
+      [
+        ...started(3),
+        [100, 'exit 3', 'ended crash, spawn 4@2, cover 2 by 1'],
+        [1000, 'silent 1', ''],
+        [4000, '', 'cover 0 by 2, uncover 2 by 1, cover 2 by 2'],
+        [9000, 'speaks 1', 'uncover 0 by 2'],
+        [20_000, 'ready 4', 'uncover 2 by 2'],
+      ],
+      { workers: 3 },
+    );
+  });
+
+  it('is not the one to take over while there are others', () => {
+    tell(
+      [
+        ...started(3),
+        [1000, 'silent 1', ''],
+        [5000, '', '+4000 cover 0 by 2'],
+        [5100, 'exit 3', 'ended crash, spawn 4@2, cover 2 by 2'],
+        [5200, 'exit 2', 'ended crash, spawn 5@1, cover 1 by 1, cover 2 by 1'],
+      ],
+      { workers: 3 },
+    );
+  });
+
+  it('is no worse off for an arbiter that did not run', () => {
+    tell([...started(2), [1000, '', ''], [61_000, 'frozen, silent 1, silent 2', ''], [63_900, '', '']]);
+  });
+
+  it('is told to let go of what it covers once its replacement is there', () => {
+    tell([
+      ...started(2),
+      [1000, 'silent 1', ''],
+      [31_500, '', '+4000 cover 0 by 2, +31000 kill 1, +31000 spawn 3@0'],
+      [31_600, 'exit 1, ready 3', 'ended stall, uncover 0 by 2'],
+    ]);
   });
 });

@@ -27,7 +27,7 @@ export const SETTINGS: PoolSettings = {
 /**
  * Time in milliseconds, events, outcome. Events are separated by `, ` and happen before `due` is called once:
  * `ready N`, `deaf N` (it does not say that it covers), `exit N` (a crash, or the end of a drain), `oom N`, `fatal N`
- * (the app cannot be loaded), `silent N` (its last beat is now), `waited N MS` (for a CPU), `served N COUNT`, `holds N
+ * (the app cannot be loaded), `silent N` (its last beat is now), `speaks N` (it beats again), `waited N MS` (for a CPU), `served N COUNT`, `holds N
  * MIB` (three reports), `limit MIB` (of resident memory), `full N MIB` (no memory is left in the group, and it has so
  * much), `heap N MIB` (none in its heap), `leave N`, `broke N`, `HUP`, `TERM`, `INT`, `WINCH`, `size N`, `frozen` (the
  * arbiter had no CPU since the row before), `?` (what /readyz says), or nothing.
@@ -124,6 +124,10 @@ export class Story {
       silent: () => {
         pool.beat(n, now);
         this.#silent.add(n);
+      },
+      speaks: () => {
+        pool.beat(n, now);
+        this.#silent.delete(n);
       },
       HUP: () => pool.reload(),
       TERM: () => pool.stop(now),

@@ -3,6 +3,7 @@
  * again. The loop is the arbiter's without its tick: whoever forgets a deadline is found out.
  */
 import assert from 'node:assert/strict';
+import { SILENT_MS } from '../../src/arbiter/covers.ts';
 import type { Decision, PoolSettings } from '../../src/arbiter/decisions.ts';
 import { Pool } from '../../src/arbiter/pool.ts';
 import { inWords } from './pool-story.ts';
@@ -45,6 +46,7 @@ interface Process {
   readonly accepts: Set<number>;
   served: number;
   beats: boolean;
+  heardAt: number;
   /** Not a surplus that the pool is to answer for: it was killed, broke, or is one that is not wanted any more. */
   writtenOff: boolean;
 }
@@ -183,7 +185,7 @@ export class World {
   }
 
   #spawn({ age, slot }: { age: number; slot: number }): void {
-    const worker: Process = { slot, accepts: new Set(), served: 0, beats: true, writtenOff: false };
+    const worker: Process = { slot, accepts: new Set(), served: 0, beats: true, heardAt: 0, writtenOff: false };
     this.#processes.set(age, worker);
     const fate = this.chance(0.25) ? 'fails' : this.chance(0.05) ? 'hangs' : 'boots';
     if (fate === 'hangs') return;
@@ -201,6 +203,7 @@ export class World {
   #beat(age: number, worker: Process): void {
     if (!this.#processes.has(age) || !worker.beats) return;
     this.happened++;
+    worker.heardAt = this.now;
     this.pool.beat(age, this.now);
     // In peace nobody wears out, or it would never settle.
     if (!this.peaceful) worker.served += Math.floor(this.between(0, 3));
@@ -226,9 +229,12 @@ export class World {
     assert.equal(String(pool.workers.map((w) => w.age)), String([...this.#processes.keys()]));
     if (serving.length === 0 || this.#released) return;
     for (const slot of this.#opened) {
-      const acceptors = serving.filter((p) => p.accepts.has(slot)).length;
+      const acceptors = serving.filter((p) => p.accepts.has(slot));
+      const heard = acceptors.filter((p) => now - p.heardAt < SILENT_MS).length;
+      assert.ok(acceptors.length > 0, `slot ${slot} has no acceptor`);
+      if (!serving.some((p) => now - p.heardAt < SILENT_MS)) continue;
       // Once it stops nobody is drained for a newer one any more, so two may share a slot until the end.
-      assert.ok(acceptors === 1 || (acceptors === 2 && pool.stopping), `slot ${slot} has ${acceptors} acceptors`);
+      assert.ok(heard === 1 || (heard === 2 && pool.stopping), `slot ${slot} has ${heard} acceptors that are heard of`);
     }
   }
 }
