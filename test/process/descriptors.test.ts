@@ -26,6 +26,27 @@ test('a worker without a free descriptor goes on, reports, and serves again when
   assert.equal(await server.stop(), 0);
 });
 
+test('idle connections to the admin port leave the arbiter descriptors for workers, and are closed in the end', async (t) => {
+  const wide = ['sh', '-c', 'ulimit -n 128 && exec "$@"', 'sh'];
+  const server = await (await start(t, { app: 'basic.js', env: { TSUNICORN_WORKERS: '1' }, wrapper: wide })).ready();
+  let open = 0;
+  const idle = Array.from({ length: 150 }, () => {
+    open++;
+    const socket = net.connect({ port: server.adminPort, host: '127.0.0.1' });
+    return socket.on('error', () => undefined).on('close', () => open--);
+  });
+  t.after(() => idle.forEach((socket) => void socket.destroy()));
+  await waitFor('it has turned the others away', () => open <= 64);
+  const [worker = 0] = server.workerPids();
+  process.kill(worker, 'SIGKILL');
+  await server.untilLogged('worker is ready', 2);
+  assert.equal((await server.get('/')).body, 'hello');
+  await waitFor('it answers again', async () => (await server.admin('/livez').catch(() => undefined))?.status === 200, {
+    seconds: 40,
+  });
+  assert.equal(await server.stop(), 0);
+});
+
 test('the socket of a slot is served though its neighbour had no free descriptor when it was to take over', async (t) => {
   const server = await start(t, { app: 'basic.js', env: { TSUNICORN_WORKERS: '2' }, wrapper });
   await server.ready();
