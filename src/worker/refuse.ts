@@ -1,5 +1,6 @@
 /** Answers that tsunicorn gives in the app's place. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { http } from '../platform/node-http.ts';
 
 /** Why a request was turned away; the `reason` label of `tsunicorn_http_requests_rejected_total`. */
@@ -69,6 +70,37 @@ export function shed(request: IncomingMessage, response: ServerResponse): void {
     'Retry-After': RETRY_AFTER,
   });
   response.end(body);
+}
+
+/** The same for a handshake, for which Node.js makes no response. */
+export function shedHandshake(request: IncomingMessage, stream: Duplex): void {
+  refuseHandshake(request, stream, 503, { 'Retry-After': RETRY_AFTER });
+}
+
+/** Its connection is no longer one for HTTP, so it ends. */
+export function refuseHandshake(
+  request: IncomingMessage,
+  stream: Duplex,
+  status: number,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  stream.on('error', () => undefined); // its client may be gone
+  const { socket } = request as { socket: { readonly _httpMessage?: ServerResponse | null } };
+  // It came before the answer to the request before it, whose client would take this for that.
+  if (socket._httpMessage) {
+    stream.destroy();
+    return;
+  }
+  const body = `${status} ${http.STATUS_CODES[status]}\n`;
+  const fields = Object.entries({
+    'Content-Type': 'text/plain; charset=utf-8',
+    'Content-Length': body.length,
+    Connection: 'close',
+    ...headers,
+  }).map(([name, value]) => `${name}: ${value}\r\n`);
+  stream.end(`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n${fields.join('')}\r\n${body}`, () =>
+    stream.destroy(),
+  );
 }
 
 /**

@@ -1,10 +1,12 @@
 /** The HTTP server of a worker: the app behind the limits, the timeouts and the error answers of the contract. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { http } from '../platform/node-http.ts';
 import type { App, NodeHandler } from './app/app.ts';
 import { isThenable } from './app/form.ts';
 import type { Brake } from './brake.ts';
+import { admit, type HandshakeChecks } from './handshake.ts';
 import type { Overload } from './overload.ts';
 import { answerInstead, type Refusal, type RequestLimits, refusalOf, shed, watchBody } from './refuse.ts';
 import { handshakeRefusal } from './upgrade.ts';
@@ -20,7 +22,7 @@ export interface ServerSettings extends RequestLimits {
 export interface ServerEvents {
   /** tsunicorn answered in the app's place. */
   refused(why: Refusal): void;
-  /** A connection is about to become a WebSocket, or whatever else the app's `upgrade` listener makes of it. */
+  /** A connection is about to become a WebSocket, or whatever else the app's `upgrade` or `connect` listener makes of it. */
   upgraded(socket: Socket): void;
   /** A WebSocket handshake came, and the app has no `upgrade` listener. */
   handshakeRefused(): void;
@@ -63,7 +65,10 @@ export function createServer(
   const dispatch = braked(guarded(around(handle), server, settings, events, overload), brake);
 
   if (app.kind === 'handler') server.on('request', dispatch);
-  else intercept(server, dispatch, events);
+  else {
+    const refused = (why: Refusal): void => events.refused(why);
+    intercept(server, dispatch, events, { limits: settings, refused, overload, brake });
+  }
 
   server.keepAliveTimeout = settings.keepalive * 1000;
   server.headersTimeout = settings.headerTimeout * 1000;
@@ -143,13 +148,20 @@ function callListeners(server: Server): NodeHandler {
 }
 
 /** Puts `dispatch` before the server's own listeners. Listens to nothing: a listener for 'upgrade' alone means yes. */
-function intercept(server: Server, dispatch: Dispatch, events: ServerEvents): void {
+function intercept(server: Server, dispatch: Dispatch, events: ServerEvents, checks: HandshakeChecks): void {
   const emit = server.emit;
   server.emit = (event: string | symbol, ...args: unknown[]): boolean => {
-    // Comes before any byte of the new protocol.
-    if (event === 'upgrade') events.upgraded(args[1] as Socket);
-    if (event !== 'request') return emit.call(server, event, ...args);
-    dispatch(args[0] as IncomingMessage, args[1] as ServerResponse);
+    const request = args[0] as IncomingMessage;
+    if (event === 'request') dispatch(request, args[1] as ServerResponse);
+    else if (event === 'upgrade' || event === 'connect') {
+      const take = (): void => {
+        // Comes before any byte of the new protocol.
+        events.upgraded(request.socket);
+        // Nobody listens any longer, where it has waited.
+        if (!emit.call(server, event, ...args)) request.socket.destroy();
+      };
+      admit({ request, stream: args[1] as Duplex, take }, checks);
+    } else return emit.call(server, event, ...args);
     return true;
   };
 }

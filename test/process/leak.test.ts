@@ -3,11 +3,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Load } from '../support/load.ts';
+import { HANDSHAKE } from '../support/raw.ts';
 import { scrape, total } from '../support/scrapes.ts';
 import { type Answer, request, start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
@@ -101,8 +103,26 @@ test('an app that leaves garbage behind is not taken for one that leaks', async 
   assert.equal(await server.stop(), 0);
 });
 
-test('while memory is short requests wait in the worker, and new connections in the kernel', async (t) => {
-  const [starting, folder] = await startIn(t, 'basic.js', 512, { TSUNICORN_WORKERS: '1' });
+class WebSocketClient {
+  readonly socket: net.Socket;
+  text = '';
+
+  constructor(t: TestContext, port: number) {
+    this.socket = net.connect(port, '127.0.0.1').setEncoding('latin1');
+    this.socket.on('data', (text: string) => {
+      this.text += text;
+    });
+    t.after(() => this.socket.destroy());
+  }
+
+  shakeHands(): void {
+    const fields = Object.entries({ Host: 'test', ...HANDSHAKE }).map(([name, value]) => `${name}: ${value}\r\n`);
+    this.socket.write(`GET /socket HTTP/1.1\r\n${fields.join('')}\r\n`);
+  }
+}
+
+test('while memory is short requests and handshakes wait in the worker, and new connections in the kernel', async (t) => {
+  const [starting, folder] = await startIn(t, 'streams.js', 512, { TSUNICORN_WORKERS: '1' });
   const server = await starting.ready();
   const ask = (agent: http.Agent | false): Promise<Answer> =>
     request({ agent, host: '127.0.0.1', port: server.port, path: '/' });
@@ -116,6 +136,9 @@ test('while memory is short requests wait in the worker, and new connections in 
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
   t.after(() => agent.destroy());
   assert.equal((await ask(agent)).status, 200);
+  const [webSocket, leaving] = [new WebSocketClient(t, server.port), new WebSocketClient(t, server.port)];
+  for (const { socket } of [webSocket, leaving]) socket.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n');
+  await waitFor('both are answered', () => [webSocket, leaving].every(({ text }) => text.endsWith('hello')));
 
   writeFileSync(join(folder, 'memory.current'), String(512 * MIB));
   const waiting: Promise<Answer>[] = [];
@@ -127,12 +150,20 @@ test('while memory is short requests wait in the worker, and new connections in 
   const before = await server.metric(IN_FLIGHT);
   waiting.push(ask(agent).finally(() => (isAnswered = true)));
   await waitFor('the worker has the request', async () => (await server.metric(IN_FLIGHT)) > before);
+  const connections = (): Promise<number> => server.metric('tsunicorn_connections{worker="0"}');
+  const open = await connections();
+  for (const client of [webSocket, leaving]) client.shakeHands();
+  leaving.socket.destroy();
+  await waitFor('who leaves costs nothing', async () => (await connections()) === open - 1);
+  assert.doesNotMatch(webSocket.text, / 101 /);
   assert.equal(isAnswered, false);
   const inQueue = await queued();
   assert.ok(inQueue >= 2, `${inQueue} in the queue`);
 
   writeFileSync(join(folder, 'memory.current'), '0');
   for (const answer of await Promise.all(waiting)) assert.equal(answer.status, 200);
+  await waitFor('the handshake is answered', () => webSocket.text.includes(' 101 '));
+  webSocket.socket.resetAndDestroy();
   never.destroy();
   assert.equal(await server.stop(), 0);
 });

@@ -95,6 +95,6 @@ export const REQUESTS = {
     section: 'Limits',
     parser: seconds(),
     default: '0',
-    text: 'The delay of its event loop, in seconds, above which a worker answers new requests with 503 and `Retry-After` until it has caught up. Readiness is not affected: what would otherwise come late is refused early. `0` is off.',
+    text: 'The delay of its event loop, in seconds, above which a worker answers new requests, WebSocket handshakes too, with 503 and `Retry-After` until it has caught up. Readiness is not affected: what would otherwise come late is refused early. `0` is off.',
   },
 } as const satisfies Table;
