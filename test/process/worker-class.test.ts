@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { test } from 'node:test';
+import { acceptedBy, queuedAt } from '../support/kernel-sockets.ts';
 import { Load } from '../support/load.ts';
+import { scrape, total } from '../support/scrapes.ts';
 import { established, start } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -39,7 +42,7 @@ test('sync: TERM serves what waits, one after the other', async (t) => {
   assert.equal((await server.exited).code, 0);
 });
 
-test('a connection cap: the accept queue holds the excess, and nothing is lost', async (t) => {
+test('a connection cap under load: never more in one worker, and nothing is lost', async (t) => {
   const env = { TSUNICORN_WORKER_CONNECTIONS: '4', TSUNICORN_ACCESS_LOG: 'off' };
   const server = await (await start(t, { app: 'concurrency.js', env })).ready();
   const load = new Load(t, { port: server.port, clients: 40, kind: 'short', path: '/?ms=20' });
@@ -55,3 +58,50 @@ test('a connection cap: the accept queue holds the excess, and nothing is lost',
   assert.ok(Number(last.body) <= 4, `${last.body} requests at once in one worker`);
   assert.equal(await server.stop(), 0);
 });
+
+/** Who asks once, and stays. */
+class Guest {
+  readonly socket: net.Socket;
+  isAnswered = false;
+
+  constructor(t: { after(fn: () => unknown): void }, port: number) {
+    this.socket = net.connect(port, '127.0.0.1').on('data', () => {
+      this.isAnswered = true;
+    });
+    this.socket.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n');
+    t.after(() => this.socket.destroy());
+  }
+}
+
+for (const workers of [1, 2]) {
+  const cap = 2;
+  const room = workers * cap;
+  test(`at the connection cap the kernel has the excess, and hands it out as others leave: ${workers} worker(s)`, async (t) => {
+    const env = {
+      TSUNICORN_WORKER_CONNECTIONS: `${cap}`,
+      TSUNICORN_WORKERS: `${workers}`,
+      TSUNICORN_ACCESS_LOG: 'off',
+    };
+    const server = await (await start(t, { app: 'basic.js', env })).ready();
+    const pids = server.workerPids();
+    const guests = Array.from({ length: 10 }, () => new Guest(t, server.port));
+    const accepted = (): number[] => pids.map((pid) => acceptedBy(pid, server.port));
+    const state = (): string => `${accepted()} accepted, ${queuedAt(server.port)} in the queue`;
+    for (let left = 0; left < guests.length; left++) {
+      const answered = Math.min(left + room, guests.length);
+      const excess = guests.length - answered;
+      await waitFor(
+        `${answered} have been answered, and ${excess} wait in the kernel`,
+        () => guests.filter(({ isAnswered }) => isAnswered).length === answered && queuedAt(server.port) === excess,
+        { state },
+      );
+      if (excess > 0) {
+        assert.deepEqual(accepted(), Array(workers).fill(cap));
+        assert.equal(total(await scrape(server), /^tsunicorn_accept_queue_length/), excess);
+      }
+      guests.find(({ isAnswered, socket }) => isAnswered && !socket.destroyed)?.socket.destroy();
+    }
+    assert.deepEqual(server.workerPids(), pids);
+    assert.equal(await server.stop(), 0);
+  });
+}

@@ -111,6 +111,32 @@ test('a brake leaves new connections to the kernel, where a spare descriptor is 
   assert.deepEqual(asked, ['0', '0']);
 });
 
+test('a cap leaves new connections to the kernel, also where the spare descriptor is still on its way', async (t) => {
+  const [first, second] = [bindTcp('127.0.0.1', 0, 4, 0), bindTcp('127.0.0.1', 0, 4, 0)];
+  const ports = [portOf(first), portOf(second)];
+  const asked: string[] = [];
+  const acceptor = new Acceptor({
+    backlog: 10,
+    cap: 2,
+    spares: true,
+    onConnection: (socket) => socket.destroy(),
+    wantDescriptor: (key) => asked.push(key),
+  });
+  t.after(() => acceptor.end(false));
+  acceptor.start([{ key: '0', fd: first.fd }]);
+  acceptor.balance(1);
+  assert.equal(await accepts(ports[0]), true);
+  acceptor.balance(2);
+  assert.equal(await accepts(ports[0]), false);
+  acceptor.balance(1);
+  acceptor.balance(2);
+  acceptor.lend('0', second);
+  assert.equal(await accepts(ports[1]), false);
+  acceptor.balance(1);
+  assert.equal(await accepts(ports[1]), true);
+  assert.deepEqual(asked, ['0', '0']);
+});
+
 function portOf(handle: SocketHandle): number {
   const address: { port?: number } = {};
   handle.getsockname?.(address);
