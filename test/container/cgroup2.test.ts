@@ -95,6 +95,7 @@ suite('under cgroup v2', { skip: skipReason() }, () => {
   test('names the out-of-memory killer, and goes on', () => {
     const { text, exit } = said.get('eat') ?? assert.fail(console_.slice(-3000));
     assert.match(text, /tsunicorn_worker_restarts_total\{reason="oom"\} 1/, text);
+    assert.match(text, /^tsunicorn_cgroup_oom_kills_total 1$/m, text);
     assert.match(
       text,
       /"reason":"oom","msg":"worker ended: SIGKILL, from the kernel, as the memory limit was reached: /,

@@ -40,6 +40,10 @@ test('a SIGKILLed worker costs only what it had in hand, and nobody waits for it
   assert.equal(failures['connect ECONNREFUSED'], undefined, 'nobody was refused');
   assert.ok(slowest < 1_000, `the slowest request took ${Math.round(slowest)} ms`);
   assert.equal(await server.metric('tsunicorn_worker_restarts_total{reason="crash"}'), kills);
+  assert.deepEqual(
+    server.logged('worker ended: SIGKILL').map(({ reason }) => reason),
+    Array(kills).fill('crash'),
+  );
   assert.equal(await server.stop(), 0);
 
   async function probe(): Promise<void> {
@@ -72,7 +76,7 @@ test('an uncaught exception ends that worker alone, after its other requests', a
   const [old = 0] = server.workerPids();
   const slow = server.get('/slow?ms=700');
   const culprit = server.get('/uncaught').catch((error: NodeJS.ErrnoException) => error.code);
-  const line = await server.untilLogged('uncaughtException: this worker finishes its other requests');
+  const line = await server.untilLogged('this worker finishes its other requests and is replaced');
   assert.match(String((line.err as { stack: string }).stack), /uncaught on purpose[\s\S]*basic\.js/);
   // Until it stops to accept it serves what arrives; from then on its replacement does, and no request is lost between.
   await waitFor('its replacement serves', async () => {
@@ -83,6 +87,8 @@ test('an uncaught exception ends that worker alone, after its other requests', a
   assert.equal((await slow).body, `slow ${old}`);
   await waitFor('the old worker is gone', () => !isRunning(old));
   assert.equal(await culprit, 'ECONNRESET');
+  const crashes = () => server.metric('tsunicorn_worker_restarts_total{reason="crash"}');
+  await waitFor('it is counted', async () => (await crashes()) === 1);
   assert.equal(await server.stop(), 0);
 });
 
@@ -97,6 +103,8 @@ test('a handler that throws or rejects answers 500 and is logged with the reques
   // Once the head is out a 500 is not possible: the connection is cut, so that the client can tell.
   await assert.rejects(server.get('/late'));
   assert.deepEqual(server.workerPids(), before);
+  // The other's is 200, as its head says.
+  assert.equal(await server.metric('tsunicorn_http_requests_total{method="GET",code="500"}'), 1);
   assert.equal(await server.stop(), 0);
   assert.equal(server.access.find(({ path }) => path === '/throw')?.status, 500);
 });
@@ -151,6 +159,7 @@ test('a heap that fills within one turn of the loop is named as such too, and an
   assert.equal(line.reason, 'heap');
   assert.match(line.msg, /its JavaScript heap was full \(.*; \d+MiB of 64MiB when it last reported\)/);
   await server.untilLogged('is ready', 2);
+  assert.equal(await server.metric('tsunicorn_worker_restarts_total{reason="crash"}'), 1);
   process.kill(server.workerPids()[0] ?? 0, 'SIGABRT');
   const other = await server.untilLogged('worker ended', 2);
   assert.equal(other.reason, 'crash');

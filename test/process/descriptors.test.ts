@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import http from 'node:http';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { CpuGroup, NEEDS } from '../support/cpu-group.ts';
+import { raw } from '../support/raw.ts';
 import { start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -16,9 +18,21 @@ test('a worker without a free descriptor goes on, reports, and serves again when
   const server = await start(t, { app: 'basic.js', env: { TSUNICORN_WORKERS: '1' }, wrapper });
   await server.ready();
   const pids = server.workerPids();
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  t.after(() => agent.destroy());
+  assert.equal((await server.get('/', { agent })).body, 'hello');
   const free = await takeAll(t, server, pids);
-  assert.ok((await server.metric('tsunicorn_connections{worker="0"}')) > 0); // asks the worker for a report
+  let answer = '';
+  const late = raw(server.port, 'GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n');
+  void late.then((text) => {
+    answer = text;
+  });
+  assert.ok((await server.metric('tsunicorn_connections{worker="0"}')) > LIMIT / 2); // asks the worker for a report
+  assert.equal((await server.get('/', { agent })).body, 'hello', 'who is connected is served');
+  assert.equal(answer, '', 'who comes now is not');
+  agent.destroy();
   free();
+  assert.match(await late, /^(HTTP\/1\.1 200 OK\r\n[\s\S]*hello)?$/, 'it has waited, or was closed');
   await waitFor('it has let go of them', async () => (await server.metric('tsunicorn_connections{worker="0"}')) === 0);
   assert.equal((await server.get('/')).body, 'hello');
   assert.deepEqual(server.workerPids(), pids);
@@ -99,6 +113,7 @@ test('an arbiter without a free descriptor keeps the limits that it knows and th
   await server.untilLogged('is ready', 3);
   await waitFor('two workers', () => server.workerPids().length === 2);
   assert.equal((await server.admin('/readyz')).status, 200);
+  assert.ok((await server.metric('tsunicorn_worker_restarts_total{reason="boot"}')) >= 6);
   assert.deepEqual(server.logged(/resized|other limits|fewer workers|no further worker/), []);
   assert.equal(await server.stop(), 0);
 });

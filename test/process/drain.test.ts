@@ -21,9 +21,11 @@ test('TERM under keep-alive, short and slow load loses nothing', async (t) => {
   server.signal('SIGTERM');
   // As a balancer: it stops to open connections once readiness is gone.
   await waitFor('readiness is gone', async () => (await server.admin('/readyz')).status === 503);
+  assert.equal(await server.metric('tsunicorn_draining'), 1);
   const results = await Promise.all(loads.map((load) => load.stopOpening()));
   assert.equal((await server.exited).code, 0);
   for (const result of results) assert.deepEqual(result.failures, {});
+  assert.equal(server.log.at(-1)?.msg, 'stopped as asked');
 });
 
 test('new connections are accepted during the drain delay, told to close, and refused after it', async (t) => {
@@ -133,6 +135,7 @@ test('workers end when the arbiter is killed, in hand or not', async (t) => {
   server.signal('SIGKILL');
   assert.match((await slow).body, /slow/);
   await waitFor('the workers are gone', () => !workers.some(isRunning));
+  assert.equal(await refused(server.port), true);
 });
 
 test('a worker that still boots ends when the arbiter is killed', async (t) => {

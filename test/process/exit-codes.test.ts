@@ -3,7 +3,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { start, type TestServer } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
 async function ended(server: TestServer): Promise<{ code: number | null; last: string }> {
   const { code } = await server.exited;
@@ -32,18 +34,29 @@ test('3: an app that exits by itself while it boots', async (t) => {
 
 test('3: not ready within the boot timeout', async (t) => {
   // Longer than the second in which a late worker is asked for its stack: the next one is late in its turn otherwise.
-  const env = { TSUNICORN_BOOT_TIMEOUT: '1.5', TSUNICORN_CRASH_LIMIT: '1', TSUNICORN_WORKERS: '1' };
+  const env = { TSUNICORN_BOOT_TIMEOUT: '1.5', TSUNICORN_CRASH_LIMIT: '2', TSUNICORN_WORKERS: '1' };
   const server = await start(t, { app: 'slow-boot.js', env });
+  await server.untilLogged('worker is killed: not ready 1.5 s after its start');
+  const boots = () => server.metric('tsunicorn_worker_restarts_total{reason="boot"}');
+  await waitFor('it is counted, while the next one boots', async () => (await boots()) === 1);
   const { code } = await ended(server);
   assert.equal(code, 3);
-  assert.equal(server.logged('worker is killed: not ready 1.5 s after its start').length, 1);
+  assert.equal(server.logged('worker is killed: not ready 1.5 s after its start').length, 2);
 });
 
 test('3: five times the crash limit within a minute', async (t) => {
   const server = await start(t, { app: 'broken/dies-when-ready.js', env: { TSUNICORN_CRASH_LIMIT: '1' } });
+  const seen = new Set<unknown>();
+  while (server.exitCode === undefined) {
+    seen.add(await server.get('/never').catch((error: NodeJS.ErrnoException) => error.code));
+    await sleep(5);
+  }
   const { code, last } = await ended(server);
   assert.equal(code, 3);
   assert.match(last, /5 workers died within a minute/);
+  assert.ok(seen.delete('ECONNRESET'));
+  seen.delete('ECONNREFUSED'); // nobody listens before the first worker is ready, and after the end
+  assert.deepEqual([...seen], []);
 });
 
 for (const [what, app, message] of [

@@ -111,3 +111,18 @@ for (const app of ['basic.js', 'server.js']) {
     });
   });
 }
+
+test('a response that has not begun in time is a 503, and its worker goes on', async (t) => {
+  const env = { TSUNICORN_WORKERS: '1', TSUNICORN_REQUEST_TIMEOUT: '0.5' };
+  const server = await (await start(t, { app: 'basic.js', env })).ready();
+  await server.untilLogged('is ready');
+  const log = server.log.length;
+  const other = server.get('/slow?ms=300');
+  assert.equal((await server.get('/never')).status, 503);
+  assert.equal((await other).status, 200);
+  const refused = () => server.metric('tsunicorn_http_requests_rejected_total{reason="timeout"}');
+  await waitFor('it is counted', async () => (await refused()) === 1);
+  assert.equal(server.log.length, log, server.stderr);
+  assert.equal(await server.stop(), 0);
+  assert.equal(server.access.find(({ path }) => path === '/never')?.status, 503);
+});

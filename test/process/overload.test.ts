@@ -41,6 +41,8 @@ const count = (answers: readonly Answer[], status: number) => answers.filter((a)
 test('above the limit new requests get 503 and Retry-After, are counted, and it recovers by itself', async (t) => {
   const env = { TSUNICORN_WORKERS: '1', TSUNICORN_MAX_EVENT_LOOP_LAG: '0.2', TSUNICORN_ACCESS_LOG: 'off' };
   const server = await (await start(t, { app: 'basic.js', env })).ready();
+  await server.untilLogged('is ready');
+  const log = server.log.length;
   const answers = await flood(server);
   const refused = answers.filter(({ status }) => status === 503);
   assert.equal(count(answers, 200) + refused.length, CLIENTS + 1);
@@ -50,6 +52,7 @@ test('above the limit new requests get 503 and Retry-After, are counted, and it 
     assert.equal(body, '503 Service Unavailable\n');
   }
   assert.equal((await server.admin('/readyz')).status, 200);
+  assert.equal(server.log.length, log, server.stderr);
   await waitFor('it serves again', async () => (await server.get('/')).status === 200);
   await waitFor(
     'each refusal is counted',

@@ -35,7 +35,7 @@ async function nothingLost(loads: readonly Load[]): Promise<void> {
 function recycledAt(server: TestServer): number[] {
   return server
     .logged('worker is to be replaced')
-    .map(({ msg }) => Number(/has answered (\d+) requests/.exec(msg)?.[1]));
+    .map(({ msg }) => Number(/^worker is to be replaced: it has answered (\d+) requests/.exec(msg)?.[1]));
 }
 
 test('workers are recycled after the maximum of requests, and nothing is lost', async (t) => {
@@ -87,6 +87,10 @@ test('workers are recycled at their lifetime, not at the same moment, and nothin
   await nothingLost(loads);
   const { most, fewest } = crowd();
   assert.deepEqual({ most, fewest }, { most: 3, fewest: 2 }, 'one surplus at the most, and never one too few');
+  assert.match(
+    server.logged('is to be replaced')[0]?.msg ?? '',
+    /^worker is to be replaced: it is \d s old \(TSUNICORN_/,
+  );
   assert.equal(await server.stop(), 0);
 });
 
@@ -114,7 +118,7 @@ test('a leaking app is recycled above its size before it does harm, and nothing 
   const [line] = server.logged('worker is to be replaced');
   assert.match(
     String(line?.msg),
-    /it has \d+MiB of memory, its garbage collected, and the most is 150MiB \(TSUNICORN_MAX_WORKER_RSS\)/,
+    /^worker is to be replaced: it has \d+MiB of memory, its garbage collected, and the most is 150MiB \(TSUNICORN_MAX_WORKER_RSS\)/,
   );
   assert.equal(await server.stop(), 0);
 });
@@ -147,6 +151,7 @@ test('a limit below what a worker needs anyway recycles nobody and is said', asy
   assert.match(line.msg, /Raise TSUNICORN_MAX_WORKER_RSS/);
   assert.equal(line.level, 'warn');
   assert.deepEqual(server.logged('worker is to be replaced'), []);
+  assert.equal(server.logged('right after its start').length, 1);
   assert.equal(await server.stop(), 0);
 });
 

@@ -12,7 +12,7 @@ async function started(t: { after(fn: () => unknown): void }, env: Record<string
   write('lib/text.mjs', 'export default "one";');
   write(
     'app.mjs',
-    'import text from "./lib/text.mjs"; export default (q, s) => q.url === "/sse" ? s.write("…") : s.end(text);',
+    'import text from "./lib/text.mjs"; export default (q, s) => q.url === "/sse" ? s.write("…") : q.url !== "/never" && s.end(text);',
   );
   await server.ready();
   return { server, write };
@@ -56,6 +56,27 @@ test('a saved file is served by new workers soon, also while a browser holds an 
   assert.equal(await server.stop(), 0);
 });
 
+test('what has no answer a second after a save is reset', async (t) => {
+  const { server, write } = await started(t, { TSUNICORN_WORKERS: '1' });
+  const never = server.get('/never').catch((error: NodeJS.ErrnoException) => error.code);
+  const inFlight = () => server.metric('tsunicorn_http_requests_in_flight{worker="0"}');
+  await waitFor('it is in hand', async () => (await inFlight()) === 1);
+  write('lib/text.mjs', 'export default "two";');
+  await server.untilLogged('lib/text.mjs changed: reloading');
+  assert.equal(await never, 'ECONNRESET');
+  const [drains, killed] = [
+    await server.untilLogged('worker drains: '),
+    await server.untilLogged('worker is killed: not finished when its time to drain was over'),
+  ].map(({ time }) => Date.parse(String(time)));
+  const took = Number(killed) - Number(drains);
+  assert.ok(took >= 950 && took < 5_000, `${took} ms`);
+  await waitFor(
+    'it is counted',
+    async () => (await server.metric('tsunicorn_worker_restarts_total{reason="reload"}')) === 1,
+  );
+  assert.equal(await server.stop(), 0);
+});
+
 test('broken code is shown and the old goes on; the next good save is taken', async (t) => {
   const { server, write } = await started(t);
   write('lib/text.mjs', 'export default "two');
@@ -63,6 +84,7 @@ test('broken code is shown and the old goes on; the next good save is taken', as
   assert.match(line.msg, /app\.mjs cannot be imported/);
   await answers(server, 'one');
   assert.equal((await server.admin('/readyz')).status, 200);
+  assert.equal(await server.metric('tsunicorn_worker_restarts_total{reason="boot"}'), 1);
   write('lib/text.mjs', 'export default "three";');
   await answers(server, 'three');
   assert.equal(await server.stop(), 0);

@@ -36,6 +36,7 @@ test('six HUPs in ten seconds lose nothing', async (t) => {
   assert.ok(most <= 3, `${most} workers at once: one surplus is the most`);
   assert.equal((await server.admin('/readyz')).status, 200);
   assert.ok((await server.metric('tsunicorn_worker_restarts_total{reason="reload"}')) >= 2);
+  assert.ok(server.logged('worker drains: a newer worker took over').length >= 2);
   assert.equal(await server.stop(), 0);
 });
 
@@ -60,6 +61,8 @@ test('a broken release is refused at HUP while the old generation serves; a good
   assert.match(second.msg, /no database/);
   assert.ok(server.log.some(({ err }) => String((err as { stack?: string })?.stack).includes('app.mjs')));
   assert.equal((await server.get('/')).body, 'one');
+
+  assert.equal(await server.metric('tsunicorn_worker_restarts_total{reason="boot"}'), 2);
 
   release('three');
   server.signal('SIGHUP');

@@ -28,6 +28,7 @@ test('a real quota moved 1 → 1.5 → 0.5 → 2 under load moves the number of 
   await server.untilLogged(/^resized from 1: 2 workers: .*quota 1\.5 from /);
   await server.untilLogged('is ready', 2);
   await workers(server, 2);
+  assert.equal(await server.metric('tsunicorn_workers{state="desired"}'), 2);
 
   group.setQuota(0.5);
   const noticed = await server.untilLogged(/^fewer workers in 1\.8 s/);

@@ -36,6 +36,7 @@ test('a log on a full disk costs lines and nothing else', async (t) => {
   const env = { TSUNICORN_ACCESS_LOG: '/dev/full', TSUNICORN_ERROR_LOG: '/dev/full' };
   const server = await (await start(t, { app: 'basic.js', env })).ready();
   for (let i = 0; i < 5; i++) assert.equal((await server.get('/')).status, 200);
+  await waitFor('what is lost is counted', async () => (await server.metric('tsunicorn_log_lines_dropped_total')) >= 5);
   const before = performance.now();
   assert.equal(await server.stop(), 0);
   assert.ok(performance.now() - before < 10_000, 'well below the graceful timeout of 25 s');

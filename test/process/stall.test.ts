@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { request, start } from '../support/server.ts';
+import { scrape, total } from '../support/scrapes.ts';
+import { type Answer, request, start } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
 const ENV = { TSUNICORN_TIMEOUT: '1', TSUNICORN_WORKERS: '1' };
@@ -37,9 +38,12 @@ test('stopped from outside: no stack, and the log says so', async (t) => {
   const server = await (await start(t, { app: 'basic.js', env: ENV })).ready();
   const [pid = 0] = server.workerPids();
   process.kill(pid, 'SIGSTOP');
+  const waiting = server.get('/').catch((error: NodeJS.ErrnoException) => error.code);
   const line = await server.untilLogged('worker is killed: silent for 1 s');
   assert.deepEqual([line.stack, line.process], [undefined, 'stopped by a signal']);
   await server.untilLogged('is ready', 2);
+  assert.equal(((await waiting) as Answer).body, 'hello', 'nobody had accepted it');
+  assert.equal(await server.metric('tsunicorn_worker_restarts_total{reason="stall"}'), 1);
   assert.equal(await server.stop(), 0);
 });
 
@@ -88,7 +92,10 @@ test('while a worker is stuck its neighbour takes what waits for it, and what co
   const stuck = server.get(`/spin?ms=0&until=${file}`);
   await waitFor('it spins', () => existsSync(`${file}.begun`));
   // The kernel spreads them over the sockets of both, so about half of them wait in the stuck one's accept queue.
-  const pids = await ask(() => server.get('/pid'), 30);
+  const asking = ask(() => server.get('/pid'), 30);
+  const queued = async () => total(await scrape(server), /^tsunicorn_accept_queue_length\{listener="/);
+  await waitFor('they are seen there', async () => (await queued()) > 0);
+  const pids = await asking;
   assert.equal(pids.size, 1);
   // Now that the neighbour accepts for both nobody has to wait.
   assert.deepEqual(await ask(() => server.get('/pid'), 30), pids);

@@ -56,6 +56,8 @@ test('under a CPU quota of 0.2 nobody is murdered for being slow', async (t) => 
   const seconds = (performance.now() - at) / 1000;
   assert.ok(answers.every(({ status }) => status === 200));
   assert.ok(seconds > 2, `it took ${seconds.toFixed(1)} s: the quota is not what it should be`);
+  const throttled = await server.metric('tsunicorn_cgroup_cpu_throttled_seconds_total');
+  assert.ok(throttled > 1, `${throttled} s`);
   group.setQuota(2);
   assert.deepEqual(server.logged('is killed'), []);
   assert.equal(await server.stop(), 0);

@@ -26,6 +26,7 @@ async function end(t: TestContext, how: 'SIGTERM' | 'SIGHUP'): Promise<void> {
   webSocket.socket.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69])); // "hi", section 5.2
   await waitFor('the echo', () => webSocket.text.endsWith('\x81\x02hi'));
 
+  assert.equal(await server.metric('tsunicorn_connections{worker="0"}'), 2);
   server.signal(how);
   await waitFor('both have ended', () => webSocket.closed && events.closed);
   assert.deepEqual([webSocket.ended, webSocket.error], [true, undefined]);
@@ -37,6 +38,7 @@ async function end(t: TestContext, how: 'SIGTERM' | 'SIGHUP'): Promise<void> {
     await waitFor('the old worker is gone', () => server.workerPids().length === 1);
     assert.equal(await server.stop(), 0);
   }
+  assert.equal(server.logged('worker drains: ').length, how === 'SIGTERM' ? 1 : 2);
   assert.deepEqual(server.logged('is killed'), []);
   assert.deepEqual(server.logged('uncaught'), []);
 }
@@ -50,10 +52,12 @@ test('at INT during a drain WebSockets are ended in order within the second that
   await waitFor('upgraded', () => stream.text.includes('\r\n\r\n'));
   server.signal('SIGTERM');
   await waitFor('it is told', () => stream.text.endsWith('goodbye'));
+  assert.equal(await server.metric('tsunicorn_connections{worker="0"}'), 1);
   server.signal('SIGINT');
   await waitFor('closed', () => stream.closed);
   assert.deepEqual([stream.ended, stream.error], [true, undefined]);
   assert.equal((await server.exited).code, 0);
+  await server.untilLogged('worker drains: the server stops at once');
   assert.deepEqual(server.logged('is killed'), []);
 });
 

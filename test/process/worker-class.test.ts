@@ -84,6 +84,8 @@ for (const workers of [1, 2]) {
     };
     const server = await (await start(t, { app: 'basic.js', env })).ready();
     const pids = server.workerPids();
+    await server.untilLogged('is ready', workers);
+    const log = server.log.length;
     const guests = Array.from({ length: 10 }, () => new Guest(t, server.port));
     const accepted = (): number[] => pids.map((pid) => acceptedBy(pid, server.port));
     const state = (): string => `${accepted()} accepted, ${queuedAt(server.port)} in the queue`;
@@ -102,6 +104,7 @@ for (const workers of [1, 2]) {
       guests.find(({ isAnswered, socket }) => isAnswered && !socket.destroyed)?.socket.destroy();
     }
     assert.deepEqual(server.workerPids(), pids);
+    assert.equal(server.log.length, log, server.stderr);
     assert.equal(await server.stop(), 0);
   });
 }

@@ -68,6 +68,7 @@ for file in /cases/*.json; do
       wget -qO- http://127.0.0.1:8000/eat || true
       i=0
       until wget -qO- http://127.0.0.1:9464/metrics | grep '^tsunicorn_worker_restarts_total{reason="oom"} 1' || [ $i -ge 100 ]; do i=$((i + 1)); sleep 0.2; done
+      wget -qO- http://127.0.0.1:9464/metrics | grep '^tsunicorn_cgroup_oom_kills_total'
       until wget -qO- http://127.0.0.1:9464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
       crun kill "$name" TERM
       wait $!
