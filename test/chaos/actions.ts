@@ -8,12 +8,16 @@ import type { CpuGroup } from '../support/cpu-group.ts';
 import type { TestServer } from '../support/server.ts';
 import type { Span } from './accounts.ts';
 import { type Books, Client } from './clients.ts';
+import type { FailureLines } from './log-lines.ts';
 import type { Step } from './plan.ts';
 
 const QUOTAS = [1, 1.5, 2];
 /** Below the timeout of the server under test: a worker that is only stopped lives on. */
 const STOP_MS = 3_000;
 const FOR_A_WHILE_MS = 3_000;
+/** Lines of 16 kB each, more than fit into 4 MiB in each of four workers, and into what is between them and the reader. */
+const THROWS = 1_600;
+const AT_ONCE = 32;
 /** Together the workers cannot hold so many at `DESCRIPTORS`. */
 const BURST = 1_200;
 /** RLIMIT_NOFILE of the server under test. */
@@ -25,10 +29,12 @@ export interface World {
   readonly group: CpuGroup | undefined;
   readonly disk: Disk | undefined;
   readonly bursts: Span[];
+  readonly stops: Span[];
+  readonly lines: FailureLines;
 }
 
 export async function act({ action, choice }: Step, world: World): Promise<void> {
-  const { server, books, group, disk, bursts } = world;
+  const { server, books, group, disk, bursts, stops, lines } = world;
   const { port } = server;
   const pids = server.workerPids();
   const pid = pids[Math.floor(choice * pids.length)];
@@ -46,8 +52,7 @@ export async function act({ action, choice }: Step, world: World): Promise<void>
       return;
     case 'stop':
       if (pid === undefined) return;
-      process.kill(pid, 'SIGSTOP');
-      await sleep(STOP_MS);
+      stops.push(await during(STOP_MS, () => process.kill(pid, 'SIGSTOP')));
       if (server.workerPids().includes(pid)) process.kill(pid, 'SIGCONT');
       return;
     case 'quota':
@@ -57,30 +62,43 @@ export async function act({ action, choice }: Step, world: World): Promise<void>
       return;
     case 'spin':
       return await once('/spin?ms=600000');
-    case 'log reader':
+    case 'log reader': {
       server.child.stderr?.pause();
-      for (let i = 0; i < 200; i++) await once('/throw');
-      await sleep(FOR_A_WHILE_MS);
+      for (let thrown = 0; thrown < THROWS; thrown += AT_ONCE) {
+        await Promise.all(Array.from({ length: AT_ONCE }, () => once('/?throw')));
+      }
       server.child.stderr?.resume();
+      await sleep(FOR_A_WHILE_MS);
+      lines.take(server);
       return;
+    }
     case 'full disk':
       disk?.fill();
       await sleep(FOR_A_WHILE_MS);
       disk?.clear();
       return;
     case 'descriptors': {
-      const from = Date.now();
-      const sockets = Array.from({ length: BURST }, () =>
-        net.connect({ port, host: '127.0.0.1' }).on('error', () => undefined),
+      const sockets: net.Socket[] = [];
+      const connect = (): net.Socket => net.connect({ port, host: '127.0.0.1' }).on('error', () => undefined);
+      bursts.push(
+        await during(FOR_A_WHILE_MS, () => {
+          for (let i = 0; i < BURST; i++) sockets.push(connect());
+        }),
       );
-      await sleep(FOR_A_WHILE_MS);
       for (const socket of sockets) socket.destroy();
-      bursts.push({ from, to: Date.now() });
       return;
     }
     default:
       return action satisfies never;
   }
+}
+
+/** So long from when it begins, and until when that was. */
+async function during(ms: number, begin: () => void): Promise<Span> {
+  const from = Date.now();
+  begin();
+  await sleep(ms);
+  return { from, to: Date.now() };
 }
 
 /** A tmpfs for a log file; undefined from `make` where this process may not mount one. */

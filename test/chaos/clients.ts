@@ -5,6 +5,8 @@ import { HANDSHAKE } from '../support/raw.ts';
 
 export interface Failure {
   readonly client: string;
+  /** Undefined for a WebSocket, whose handshake is in no count. */
+  readonly method: 'GET' | 'POST' | undefined;
   readonly cause: string;
   /** Of the worker that answered on this connection before; undefined on a new connection. */
   readonly pid: number | undefined;
@@ -20,18 +22,18 @@ export class Books {
   readonly failures: Failure[] = [];
   /** Answers by method and code, as the label values of the metric. */
   readonly answers: Record<string, number> = {};
-  /** When each worker answered. */
-  readonly byPid = new Map<number, number[]>();
+  /** When each worker answered, and what. */
+  readonly byPid = new Map<number, { readonly at: number; readonly labels: string }[]>();
   echoes = 0;
 
   answered(method: string, status: number, pid: number): void {
-    const key = `method="${method}",code="${status}"`;
-    this.answers[key] = (this.answers[key] ?? 0) + 1;
-    const times = this.byPid.get(pid) ?? [];
-    times.push(Date.now());
+    const labels = `method="${method}",code="${status}"`;
+    this.answers[labels] = (this.answers[labels] ?? 0) + 1;
+    const answers = this.byPid.get(pid) ?? [];
+    answers.push({ at: Date.now(), labels });
     // Only the last moments of a worker are ever asked for.
-    if (times.length > 20_000) times.splice(0, 10_000);
-    this.byPid.set(pid, times);
+    if (answers.length > 20_000) answers.splice(0, 10_000);
+    this.byPid.set(pid, answers);
   }
 }
 
@@ -64,13 +66,16 @@ export class Client {
 
   async #run(kind: Kind | 'websocket', once: boolean): Promise<void> {
     do {
-      const from = { client: kind === 'websocket' ? kind : kind.name, from: Date.now(), pid: undefined };
-      const state: { client: string; from: number; pid: number | undefined } = from;
+      const who =
+        kind === 'websocket'
+          ? { client: kind, method: undefined }
+          : { client: kind.name, method: kind.method ?? 'GET' };
+      const state: { from: number; pid: number | undefined } = { from: Date.now(), pid: undefined };
       const socket = net.connect({ port: this.#port, host: '127.0.0.1', noDelay: true });
       try {
         await (kind === 'websocket' ? this.#webSocket(socket, state) : this.#requests(socket, kind, state, once));
       } catch (error) {
-        this.#books.failures.push({ ...state, cause: (error as Error).message, at: Date.now() });
+        this.#books.failures.push({ ...who, ...state, cause: (error as Error).message, at: Date.now() });
         await sleep(20);
       } finally {
         socket.destroy();

@@ -11,11 +11,12 @@ import { CpuGroup, NEEDS } from '../support/cpu-group.ts';
 import { scrape, total, Watch } from '../support/scrapes.ts';
 import { start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
-import { deathsIn, differences, type Span, unexplained } from './accounts.ts';
-import { act, DESCRIPTORS, Disk } from './actions.ts';
+import { answersIn, compare, deathsIn, inWords, linesAmiss, type Span, unexplained } from './accounts.ts';
+import { act, DESCRIPTORS, Disk, type World } from './actions.ts';
 import { Books, Client, type Kind } from './clients.ts';
 import { liveHeapBytes } from './live-heap.ts';
-import { planOf } from './plan.ts';
+import { FailureLines } from './log-lines.ts';
+import { planOf, type Step } from './plan.ts';
 
 const { values } = parseArgs({ options: { minutes: { type: 'string', default: '5' } } });
 const lengthMs = Number(values.minutes) * 60_000;
@@ -47,22 +48,27 @@ const KINDS: readonly (Kind | 'websocket')[] = [
 const undo: (() => unknown)[] = [];
 const t = { after: (fn: () => unknown) => void undo.unshift(fn) };
 const problems: string[] = [];
+/** What this machine does not let it do. */
+const leftOut: string[] = [];
 try {
   await chaos();
 } finally {
   for (const fn of undo) await fn();
 }
 for (const problem of problems) say(`NOT RIGHT: ${problem}`);
-say(problems.length === 0 ? 'all is accounted for' : `CHAOS_SEED=${seed} repeats this`);
+for (const what of leftOut) say(`NOT TRIED: ${what}`);
+const verdict = leftOut.length === 0 ? 'all is accounted for' : 'what was tried is accounted for';
+say(problems.length === 0 ? verdict : `CHAOS_SEED=${seed} repeats this`);
 process.exitCode = problems.length === 0 ? 0 : 1;
 
 async function chaos(): Promise<void> {
   say(`CHAOS_SEED=${seed}, ${values.minutes} min`);
   const group = CpuGroup.make(t, 2);
-  if (!group) say(`no quota is changed: that ${NEEDS}`);
+  if (!group) leftOut.push(`no quota is changed: that ${NEEDS}`);
   const disk = Disk.make(join(tmpdir(), `tsunicorn-chaos-${process.pid}`));
   if (disk) t.after(() => disk.remove());
-  else say('no disk fills up: that needs the right to mount a tmpfs');
+  else leftOut.push('no disk fills up: that needs the right to mount a tmpfs');
+  for (const what of leftOut) say(what);
   const server = await start(t, {
     app: 'chaos.js',
     nodeArgs: ['--inspect=127.0.0.1:0'],
@@ -81,6 +87,7 @@ async function chaos(): Promise<void> {
   await server.ready(60);
   const books = new Books();
   const bursts: Span[] = [];
+  const stops: Span[] = [];
   const clients = KINDS.map((kind) => new Client(server.port, books, kind));
   await sleep(1_000); // the first figures are of a server that works
   const before = {
@@ -94,8 +101,10 @@ async function chaos(): Promise<void> {
   const watch = new Watch(server, SCRAPE_MS);
 
   const acts: Promise<void>[] = [];
-  const world = { server, books, group, disk, bursts };
-  for (const step of planOf(seed, lengthMs)) {
+  const lines = new FailureLines();
+  const world = { server, books, group, disk, bursts, stops, lines };
+  const plan = planOf(seed, lengthMs);
+  for (const step of plan) {
     await sleep(Math.max(0, before.at + step.at - performance.now()));
     if (server.exitCode !== undefined) break;
     say(`${(step.at / 1000).toFixed(1)} s: ${step.action} (${step.choice.toFixed(2)})`);
@@ -113,7 +122,8 @@ async function chaos(): Promise<void> {
   clearInterval(sampler);
   await watch.stop();
   problems.push(...watch.falls.map((fall) => `a counter fell: ${fall}`));
-  await judge(server, books, bursts, before.descriptors);
+  await judge(world, before.descriptors);
+  await judgeLog(world, plan);
   report(rss, before.liveHeap, await liveHeapBytes(() => server.stderr));
   const code = await server.stop();
   if (code !== 0) problems.push(`exit code ${code} at the stop`);
@@ -137,7 +147,7 @@ async function settled(server: TestServer): Promise<void> {
   }
 }
 
-async function judge(server: TestServer, books: Books, bursts: Span[], descriptorsBefore: number): Promise<void> {
+async function judge({ server, books, bursts, stops }: World, descriptorsBefore: number): Promise<void> {
   const { log } = server;
   const deaths = deathsIn(log);
   const answers = Object.values(books.answers).reduce((a, b) => a + b, 0);
@@ -147,12 +157,12 @@ async function judge(server: TestServer, books: Books, bursts: Span[], descripto
     const isTold = msg.startsWith('worker ended') || msg.startsWith('worker is killed') || level === 'fatal';
     if (isTold) say(`${time} ${workerPid ?? ''} ${msg} ${err ? JSON.stringify(err) : ''}`);
   }
-  for (const failure of unexplained(books.failures, deaths, bursts)) problems.push(`lost: ${JSON.stringify(failure)}`);
+  for (const failure of unexplained(books.failures, deaths, bursts, stops))
+    problems.push(`lost: ${JSON.stringify(failure)}`);
   const now = await scrape(server);
-  const counted = (labels: string): number => now.series[`tsunicorn_http_requests_total{${labels}}`] ?? 0;
-  problems.push(...differences(books, counted, deaths));
-  for (const labels of Object.keys(books.answers)) {
-    say(`${labels}: clients ${books.answers[labels]}, /metrics ${counted(labels)}`);
+  for (const one of compare(books, answersIn(now.series), deaths)) {
+    say(inWords(one));
+    if (!one.agrees) problems.push(inWords(one));
   }
   const zombies = childrenOf(server.pid).filter((pid) => stateOf(pid) === 'Z');
   if (zombies.length > 0) problems.push(`zombies: ${zombies.join()}`);
@@ -166,6 +176,19 @@ async function judge(server: TestServer, books: Books, bursts: Span[], descripto
       `descriptors of the arbiter: ${descriptorsBefore} before, ${allowed} allowed, ${descriptorsOf(server.pid)} after`,
     );
   }
+}
+
+async function judgeLog({ server, books, lines, disk }: World, plan: readonly Step[]): Promise<void> {
+  lines.take(server);
+  const throws = books.answers['method="GET",code="500"'] ?? 0;
+  const dropped = await server.metric('tsunicorn_log_lines_dropped_total');
+  say(
+    `${throws} requests failed by the app, ${lines.read} lines about them were read; ${dropped} lines dropped in all`,
+  );
+  const does = (what: Step['action']): boolean => plan.some(({ action }) => action === what);
+  problems.push(
+    ...linesAmiss({ throws, read: lines.read, dropped }, does('log reader'), disk !== undefined && does('full disk')),
+  );
 }
 
 /** The memory of the arbiter over time, and whether it grew. */
