@@ -89,7 +89,8 @@ test('above the limit WebSocket handshakes get 503 and Retry-After too, and are 
   const texts = sockets.map((socket) => socket.toArray().then((parts: string[]) => parts.join('')));
   const connections = () => server.metric('tsunicorn_connections{worker="0"}');
   await waitFor('all are accepted', async () => (await connections()) === CLIENTS);
-  const before = await counted();
+  await server.untilLogged('is ready');
+  const [before, log] = [await counted(), server.log.length];
   const fields = Object.entries({ Host: 'test', ...HANDSHAKE }).map(([name, value]) => `${name}: ${value}\r\n`);
   const text = `GET /socket HTTP/1.1\r\n${fields.join('')}\r\n`;
   await whileBusy(server, () => Promise.all(sockets.map((s) => new Promise((sent) => s.write(text, sent)))));
@@ -98,7 +99,8 @@ test('above the limit WebSocket handshakes get 503 and Retry-After too, and are 
     assert.equal(answer.status, 503);
     assert.deepEqual([field(answer, 'retry-after'), field(answer, 'connection')], [['1'], ['close']]);
   }
-  await waitFor('each is counted', async () => (await counted()) === before + CLIENTS);
+  await waitFor('each is counted', async () => (await counted()) >= before + CLIENTS);
+  assert.equal(server.log.length, log, server.stderr);
   await waitFor('none is left', async () => (await connections()) === 0);
   assert.equal(await server.stop(), 0);
 });
