@@ -98,6 +98,6 @@ export class Covers {
   }
 }
 
-function silent({ lastBeat }: Serving, now: number): boolean {
+export function silent({ lastBeat }: Pick<Serving, 'lastBeat'>, now: number): boolean {
   return now - lastBeat >= SILENT_MS;
 }

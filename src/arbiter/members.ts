@@ -5,6 +5,8 @@ export interface Member extends PoolWorker {
   generation: number;
   state: WorkerState;
   reason: RestartReason | undefined;
+  /** Its slot was not wanted any more. */
+  culled: boolean;
   lastBeat: number;
   bootBy: number;
   /** What its boot said it waits for. */
@@ -53,6 +55,7 @@ export class Members {
       state: 'booting',
       reason: undefined,
       bornAt: now,
+      culled: false,
       lastBeat: now,
       bootBy,
       killAt: Number.POSITIVE_INFINITY,

@@ -2,6 +2,7 @@
  * Sees to it that each slot has its worker, and a current one: spawns what is missing, replaces what is outdated, culls
  * what is too much. Pure; times in milliseconds.
  */
+import { silent } from './covers.ts';
 import type { CrashLog } from './crash-log.ts';
 import type { Decision, PoolSettings } from './decisions.ts';
 import { drain, kill, type Member, type Members } from './members.ts';
@@ -45,18 +46,25 @@ export class Staff {
     return this.#crashes.retryAt > now ? Math.min(this.#crashes.retryAt, this.#roomAt) : this.#roomAt;
   }
 
+  /** Workers that fill their slots, or will. */
+  get #onDuty(): Member[] {
+    return (
+      this.#members
+        .alive('booting', 'ready', 'leaving')
+        // One that is killed for not getting ready is still to be heard of: the next one waits for that, and its turn.
+        .filter((m) => !m.killed || (m.state === 'booting' && m.reason === 'boot'))
+    );
+  }
+
   #spawnMissing(now: number, out: Decision[]): void {
     this.#roomAt = Number.POSITIVE_INFINITY;
     if (now < this.#crashes.retryAt) return;
-    const staff = this.#members
-      .alive('booting', 'ready', 'leaving')
-      // One that is killed for not getting ready is still to be heard of: the next one waits for that, and its turn.
-      .filter((m) => !m.killed || (m.state === 'booting' && m.reason === 'boot'));
+    const staff = this.#onDuty;
     const here = new Set(staff.map((m) => m.slot));
     const boots = staff.filter((m) => m.state === 'booting' && !m.killed).map((m) => m.bornAt + BOOT_CPU_MS);
     let busy = boots.filter((end) => end > now).length;
     for (let slot = 0; slot < this.target; slot++) {
-      if (here.has(slot)) continue;
+      if (here.has(slot) || !this.#hasRoom(slot)) continue;
       if (busy >= this.bootsAtOnce) {
         this.#roomAt = Math.min(now + BOOT_CPU_MS, ...boots.filter((end) => end > now));
         return;
@@ -64,6 +72,21 @@ export class Staff {
       this.#spawn(slot, now, out);
       busy++;
     }
+  }
+
+  /**
+   * Beside what drains there: at most two processes in a slot, and that in one slot at a time. What drains after a crash
+   * is not counted, and a slot that lost its worker by a death, or all of them by parking, is filled in any case: to
+   * serve goes before what it costs.
+   */
+  #hasRoom(slot: number): boolean {
+    const drains = this.#members.alive('draining').filter((m) => !m.killed && m.reason !== 'crash');
+    const [own, ...more] = drains.filter((m) => m.slot === slot);
+    if (own === undefined) return true;
+    if (more.length > 0) return false;
+    if (!own.culled) return true;
+    const slots = [...drains, ...this.#onDuty].map((m) => m.slot);
+    return new Set(slots).size === slots.length;
   }
 
   /** The replacement is ready: now, and not before, the old one drains, even if the new one is outdated by now too. */
@@ -86,14 +109,24 @@ export class Staff {
     if (old) this.#spawn(old.slot, now, out);
   }
 
+  /** What serves beyond the target goes on while slots that stay have no worker that is ready and heard of. */
   #cull(now: number, out: Decision[]): void {
     const why = 'one worker less is wanted';
-    for (const m of this.#members.serving()) {
-      if (m.slot < this.target) continue;
+    const serving = this.#members.serving();
+    const stays = serving.filter((m) => m.slot < this.target && !silent(m, now));
+    const staying = new Set(stays.map((m) => m.slot)).size;
+    const beyond = serving
+      .filter((m) => m.slot >= this.target)
+      .toSorted((a, b) => Number(silent(b, now)) - Number(silent(a, now)) || b.slot - a.slot || a.age - b.age);
+    for (const m of beyond.slice(0, Math.max(0, beyond.length - (this.target - staying)))) {
       m.reason = 'resize';
       drain(m, { why, quick: false, sweep: true, killAt: this.#stage.drainBy(now) }, out);
     }
-    for (const m of this.#members.alive('booting')) if (m.slot >= this.target) kill(m, why, out);
+    for (const m of this.#members.alive('booting', 'draining')) {
+      if (m.slot < this.target) continue;
+      if (m.state === 'booting') kill(m, why, out);
+      m.culled = true;
+    }
   }
 
   #outdated(m: Member): boolean {

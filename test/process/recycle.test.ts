@@ -1,27 +1,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { watchCrowd } from '../support/crowd.ts';
 import { Load } from '../support/load.ts';
 import { start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
 const quiet = { TSUNICORN_ACCESS_LOG: 'off' };
 const MIB = 1024 * 1024;
-
-/** Looks at the kernel's list of workers all the while; `end` gives the most and the fewest that there were. */
-function watchCrowd(t: { after(fn: () => unknown): void }, server: TestServer) {
-  const seen = { most: 0, fewest: Number.POSITIVE_INFINITY };
-  const timer = setInterval(() => {
-    const { length } = server.workerPids();
-    seen.most = Math.max(seen.most, length);
-    seen.fewest = Math.min(seen.fewest, length);
-  }, 20);
-  t.after(() => clearInterval(timer));
-  return () => {
-    clearInterval(timer);
-    return seen;
-  };
-}
+/** For two workers. */
+const RIGHT = { most: 3, fewest: 2, fewestReady: 2 };
 
 function bothKinds(t: { after(fn: () => unknown): void }, port: number): Load[] {
   return [new Load(t, { port, clients: 4, kind: 'keep-alive' }), new Load(t, { port, clients: 4, kind: 'short' })];
@@ -49,8 +37,7 @@ test('workers are recycled after the maximum of requests, and nothing is lost', 
     { seconds: 60, state: () => server.stderr.slice(-3000) },
   );
   await nothingLost(loads);
-  const { most, fewest } = crowd();
-  assert.deepEqual({ most, fewest }, { most: 3, fewest: 2 }, 'one surplus at the most, and never one too few');
+  assert.deepEqual(await crowd(), RIGHT, 'one surplus at the most, and never one too few');
   assert.ok(recycledAt(server).every((served) => served >= 500));
   assert.deepEqual(server.logged('is killed'), []);
   assert.equal(await server.stop(), 0);
@@ -85,8 +72,7 @@ test('workers are recycled at their lifetime, not at the same moment, and nothin
     { seconds: 60, state: () => server.stderr.slice(-3000) },
   );
   await nothingLost(loads);
-  const { most, fewest } = crowd();
-  assert.deepEqual({ most, fewest }, { most: 3, fewest: 2 }, 'one surplus at the most, and never one too few');
+  assert.deepEqual(await crowd(), RIGHT, 'one surplus at the most, and never one too few');
   assert.match(
     server.logged('is to be replaced')[0]?.msg ?? '',
     /^worker is to be replaced: it is \d s old \(TSUNICORN_/,
@@ -111,8 +97,7 @@ test('a leaking app is recycled above its size before it does harm, and nothing 
     { seconds: 90, state: () => server.stderr.slice(-3000) },
   );
   await nothingLost(loads);
-  const { most, fewest } = crowd();
-  assert.deepEqual({ most, fewest }, { most: 3, fewest: 2 }, 'one surplus at the most, and never one too few');
+  assert.deepEqual(await crowd(), RIGHT, 'one surplus at the most, and never one too few');
   // It leaks 25 MB a second at most; six reports, the boots of two successors and a drain take some seconds.
   assert.ok(largest < 2 * max * MIB, `a worker had ${Math.round(largest / MIB)} MiB`);
   const [line] = server.logged('worker is to be replaced');

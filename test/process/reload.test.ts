@@ -3,6 +3,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { watchCrowd } from '../support/crowd.ts';
 import { Load } from '../support/load.ts';
 import { start } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
@@ -16,10 +17,7 @@ test('six HUPs in ten seconds lose nothing', async (t) => {
     new Load(t, { port, clients: 8, kind: 'short' }),
     new Load(t, { port, clients: 4, kind: 'short', path: '/slow?ms=200' }),
   ];
-  let most = 0;
-  const watch = setInterval(() => {
-    most = Math.max(most, server.workerPids().length);
-  }, 20);
+  const crowd = watchCrowd(t, server);
   let last: number[] = [];
   for (let i = 0; i < 6; i++) {
     last = server.workerPids();
@@ -31,9 +29,10 @@ test('six HUPs in ten seconds lose nothing', async (t) => {
     () => server.workerPids().length === 2 && !server.workerPids().some((pid) => last.includes(pid)),
     { seconds: 30, state: () => server.stderr.slice(-3000) },
   );
-  clearInterval(watch);
+  const { most, fewestReady } = await crowd();
   for (const result of await Promise.all(loads.map((load) => load.stop()))) assert.deepEqual(result.failures, {});
   assert.ok(most <= 3, `${most} workers at once: one surplus is the most`);
+  assert.equal(fewestReady, 2);
   assert.equal((await server.admin('/readyz')).status, 200);
   assert.ok((await server.metric('tsunicorn_worker_restarts_total{reason="reload"}')) >= 2);
   assert.ok(server.logged('worker drains: a newer worker took over').length >= 2);
@@ -71,6 +70,26 @@ test('a broken release is refused at HUP while the old generation serves; a good
     return answers.every(({ body }) => body === 'three');
   });
   assert.deepEqual((await load.stop()).failures, {});
+  assert.equal(await server.stop(), 0);
+});
+
+test('TTOU while the worker that stays boots: the other one serves until it is ready', async (t) => {
+  const server = await start(t, { env: { TSUNICORN_APP: 'app.mjs', TSUNICORN_ACCESS_LOG: 'off' } });
+  const slow = 'await new Promise((r) => setTimeout(r, 1_000)); export default (q, s) => s.end("ok");';
+  writeFileSync(join(server.directory, 'app.mjs'), slow);
+  await server.ready();
+  await server.untilLogged('is ready', 2);
+  const first = server.logged('is ready').find(({ worker }) => worker === 0);
+  const crowd = watchCrowd(t, server);
+  process.kill(Number(first?.workerPid), 'SIGKILL');
+  await server.untilLogged('worker ended');
+  server.signal('SIGTTOU');
+  await server.untilLogged('worker drains: one worker less is wanted');
+  const drained = server.log.findIndex(({ msg }) => msg.includes('worker drains'));
+  assert.equal(server.log.slice(0, drained).filter(({ msg }) => msg.includes('is ready')).length, 3);
+  assert.equal((await crowd()).fewestReady, 1);
+  await waitFor('one worker is left', () => server.workerPids().length === 1);
+  assert.equal(await server.metric('tsunicorn_worker_restarts_total{reason="resize"}'), 1);
   assert.equal(await server.stop(), 0);
 });
 

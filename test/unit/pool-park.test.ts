@@ -43,6 +43,18 @@ describe('SIGWINCH', () => {
     ]);
   });
 
+  it('and HUP again: no third one in a slot where two drain', () => {
+    tell([
+      ...parked,
+      [1100, 'HUP', 'spawn 3@0, spawn 4@1'],
+      [1400, 'ready 3, ready 4', ''],
+      [1500, 'WINCH', 'drain 3, drain 4'],
+      [1600, 'HUP', ''],
+      [1700, 'exit 1', 'ended as wanted, spawn 5@0'],
+      [1800, 'exit 4', 'ended as wanted, spawn 6@1'],
+    ]);
+  });
+
   it('and TERM: the drain goes on, and then it is over', () => {
     tell([...parked, [2000, 'TERM', 'release'], [3000, 'exit 1, exit 2', 'ended as wanted, ended as wanted, halt ok']]);
     tell([...parked, [2000, 'exit 1, exit 2', 'ended as wanted, ended as wanted'], [3000, 'TERM', 'release, halt ok']]);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Row, SETTINGS, Story, started, tell } from './pool-story.ts';
+import { type Row, SETTINGS, Story, tell } from './pool-story.ts';
 
 describe('the start', () => {
   it('spawns a worker for each slot at once, and is ready when all are', () => {
@@ -165,66 +165,6 @@ describe('the start', () => {
       [60_001, 'ready 2, ?', 'not ready: starting: 1 of 2 workers are ready, cover 1 by 1'],
       [60_002, 'exit 2', 'ended boot'],
       [60_110, 'ready 3, ?', '+60102 spawn 3@1, ready: 2 of 2 workers are ready, uncover 1 by 1'],
-    ]);
-  });
-});
-
-describe('another number of workers', () => {
-  it('more are spawned at once, less drain at once; their sockets stay covered', () => {
-    tell([
-      ...started(2),
-      [1000, 'size 4, ?', 'ready: 2 of 4 workers are ready, spawn 3@2, spawn 4@3'],
-      [1300, 'ready 3, ready 4', ''],
-      [
-        2000,
-        'size 1, ?',
-        'ready: 4 of 1 workers are ready, drain 2, drain 3, drain 4, cover 1 by 1, cover 2 by 1, cover 3 by 1',
-      ],
-      [2100, 'exit 2, exit 3, exit 4', 'ended resize, ended resize, ended resize'],
-      [3000, 'size 2', 'spawn 5@1'],
-      [3300, 'ready 5', 'uncover 1 by 1'],
-      [4000, 'exit 1', 'ended crash, spawn 6@0, cover 0 by 5, cover 2 by 5, cover 3 by 5'],
-    ]);
-  });
-
-  it('is never below one', () => {
-    for (const size of [0, -1, -100]) tell([...started(1), [1000, `size ${size}`, '']], { workers: 1 });
-  });
-
-  it('kills what boots and is not wanted any more, without a mark against it', () => {
-    tell(
-      [
-        ...started(1),
-        [1000, 'size 3', 'spawn 2@1, spawn 3@2'],
-        [1100, 'size 1', 'kill 2, kill 3'],
-        [1200, 'exit 2, exit 3', 'ended as wanted, ended as wanted'],
-        [1300, 'size 2', 'spawn 4@1'],
-      ],
-      { workers: 1, crashLimit: 1 },
-    );
-  });
-
-  it('is back before what was killed is gone: another is spawned at once', () => {
-    tell(
-      [
-        ...started(1),
-        [1000, 'size 2', 'spawn 2@1'],
-        [1100, 'size 1', 'kill 2'],
-        [1200, 'size 2', 'spawn 3@1'],
-        [1300, 'ready 2', 'cover 1 by 1'],
-        [1400, 'exit 2', 'ended as wanted'],
-        [1500, 'ready 3', 'uncover 1 by 1'],
-      ],
-      { workers: 1 },
-    );
-  });
-
-  it('during the start: it is over when as many are ready as are wanted now', () => {
-    tell([
-      [0, '', 'spawn 1@0, spawn 2@1'],
-      [100, 'ready 1', ''],
-      [200, 'size 1', 'kill 2'],
-      [300, 'exit 2, ?', 'ended as wanted, ready: 1 of 1 workers are ready'],
     ]);
   });
 });
