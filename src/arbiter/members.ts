@@ -5,6 +5,12 @@ export interface Member extends PoolWorker {
   generation: number;
   state: WorkerState;
   reason: RestartReason | undefined;
+  /** Infinity while it boots. */
+  readyAt: number;
+  /** It has lived for its probation. */
+  proven: boolean;
+  /** Its death is counted. */
+  mourned: boolean;
   /** Its slot was not wanted any more. */
   culled: boolean;
   lastBeat: number;
@@ -55,6 +61,9 @@ export class Members {
       state: 'booting',
       reason: undefined,
       bornAt: now,
+      readyAt: Number.POSITIVE_INFINITY,
+      proven: false,
+      mourned: false,
       culled: false,
       lastBeat: now,
       bootBy,

@@ -83,7 +83,7 @@ export class News {
         return pool.leave(age, 'reload');
       case 'broken':
         worker.lastWords = { ...message, fatal: false };
-        return pool.broke(age, now);
+        return pool.broke(age, message.reason, now);
       case 'boot failed':
         worker.lastWords = message;
         return;

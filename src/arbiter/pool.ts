@@ -7,7 +7,8 @@ import { Covers } from './covers.ts';
 import { CrashLog } from './crash-log.ts';
 import { Deadlines, type WaitedMs } from './deadlines.ts';
 import type { Decision, Ending, PoolSettings, PoolWorker, RestartReason } from './decisions.ts';
-import { type Member, Members } from './members.ts';
+import { Failures } from './failures.ts';
+import { Members } from './members.ts';
 import { Recycling, type Short, type Wear } from './recycling.ts';
 import { Staff } from './staff.ts';
 import { Stage } from './stage.ts';
@@ -20,11 +21,12 @@ export class Pool {
   readonly #deadlines: Deadlines;
   readonly #stage: Stage;
   readonly #staff: Staff;
+  readonly #failures: Failures;
   readonly #recycling: Recycling;
   /** From HUP until every worker that serves is of the new generation, and one does. */
   #reloading = false;
   #started = false;
-  #pending: Decision[] = [];
+  readonly #pending: Decision[] = [];
 
   /** @param random as Math.random, for what must not happen to all workers at once */
   constructor(settings: PoolSettings, random: () => number) {
@@ -33,6 +35,14 @@ export class Pool {
     this.#deadlines = new Deadlines(settings);
     this.#stage = new Stage(settings, this.#members, this.#deadlines);
     this.#staff = new Staff(settings, this.#members, this.#crashes, this.#stage);
+    this.#failures = new Failures({
+      settings,
+      members: this.#members,
+      crashes: this.#crashes,
+      staff: this.#staff,
+      stage: this.#stage,
+      pending: this.#pending,
+    });
     this.#recycling = new Recycling(settings, this.#members, random);
   }
 
@@ -43,8 +53,7 @@ export class Pool {
     if (member?.state !== 'booting') return;
     this.#covers.opened(member.slot); // it listens, also if it has been killed meanwhile
     if (member.killed) return;
-    member.state = 'ready';
-    member.lastBeat = now;
+    Object.assign(member, { state: 'ready', readyAt: now, lastBeat: now });
     this.#crashes.booted();
     this.#noteStart();
     if (this.#stage.closing) this.#pending.push({ do: 'close connections', age });
@@ -85,9 +94,10 @@ export class Pool {
   }
 
   /** The worker drains by its own decision, after an uncaught exception. */
-  broke(age: number, now: number): void {
+  broke(age: number, why: string, now: number): void {
     const member = this.#members.get(age);
     if (!member || member.state === 'draining' || member.state === 'booting') return;
+    this.#failures.died(member, why, now);
     Object.assign(member, { state: 'draining', reason: 'crash', killAt: now + this.#settings.gracefulTimeout * 1000 });
   }
 
@@ -100,15 +110,15 @@ export class Pool {
     if (this.stopping) return undefined;
     if (member.state === 'booting') {
       if (member.killed && member.reason === undefined) return undefined; // it was not wanted any more
-      this.#bootFailed(member, { ...ending, why: member.killedFor ?? ending.why }, now);
+      this.#failures.bootFailed(member, { ...ending, why: member.killedFor ?? ending.why }, this.#started, now);
       return ending.oom ? 'oom' : 'boot';
     }
     if (ending.oom) {
-      if (member.state !== 'draining') this.#crashes.died(now);
+      if (member.state !== 'draining') this.#failures.died(member, ending.why, now);
       return 'oom';
     }
     const reason = member.state === 'draining' || member.killed ? member.reason : 'crash';
-    if (reason === 'crash' || reason === 'stall') this.#crashes.died(now);
+    if (reason === 'crash' || reason === 'stall') this.#failures.died(member, ending.why, now);
     return reason;
   }
 
@@ -125,6 +135,7 @@ export class Pool {
   /** Never below one. */
   resize(target: number): void {
     this.#staff.target = Math.max(1, target);
+    this.#crashes.cut(this.target);
     this.#noteStart();
   }
 
@@ -190,9 +201,8 @@ export class Pool {
     const out = this.#pending.splice(0);
     this.#deadlines.excuse(this.#members, now, waitedMs);
     this.#deadlines.murder(this.#members, now, out);
-    if (this.#stage.serving && this.#crashes.limitReached(now)) {
-      this.#stage.giveUp('boot', `${this.#crashes.limit} workers died within a minute`, now);
-    }
+    this.#failures.due(now);
+    out.push(...this.#pending.splice(0));
     if (this.#stage.serving) {
       this.#recycling.due(now, out);
       this.#staff.manage(now, out);
@@ -215,24 +225,5 @@ export class Pool {
 
   #noteStart(): void {
     if (this.#members.serving().length >= this.target) this.#started = true;
-  }
-
-  #bootFailed(member: Member, ending: Ending, now: number): void {
-    const others = this.#members.serving();
-    const { generation } = this.#staff;
-    this.#crashes.failedToBoot(now);
-    const replaced = others.find((m) => m.slot === member.slot);
-    if (replaced && member.generation === generation && replaced.generation < generation) {
-      // A release that does not boot: what runs now goes on, and counts as current.
-      for (const m of this.#members) m.generation = generation;
-      this.#crashes.forgive();
-      this.#pending.push({ do: 'give up reload', why: ending.why });
-    } else if (ending.fatal && !this.#started) {
-      this.#stage.giveUp('app', ending.why, now);
-    } else if (this.#crashes.bootLimitReached && (!this.#started || others.length === 0)) {
-      const { crashLimit } = this.#settings;
-      const why = `${crashLimit} workers in a row ended before they were ready, the last: ${ending.why}`;
-      this.#stage.giveUp('boot', why, now);
-    }
   }
 }

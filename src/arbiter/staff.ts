@@ -3,7 +3,7 @@
  * what is too much. Pure; times in milliseconds.
  */
 import { silent } from './covers.ts';
-import type { CrashLog } from './crash-log.ts';
+import { type CrashLog, PROBATION_MS } from './crash-log.ts';
 import type { Decision, PoolSettings } from './decisions.ts';
 import { drain, kill, type Member, type Members } from './members.ts';
 import type { Stage } from './stage.ts';
@@ -43,7 +43,10 @@ export class Staff {
   }
 
   nextDeadline(now: number): number {
-    return this.#crashes.retryAt > now ? Math.min(this.#crashes.retryAt, this.#roomAt) : this.#roomAt;
+    const next = Math.min(this.#crashes.nextRetry(now), this.#roomAt);
+    if (this.#crashes.youngInARow === 0) return next;
+    const proofs = this.#members.serving().map((m) => m.readyAt + PROBATION_MS);
+    return Math.min(next, ...proofs.filter((at) => at > now));
   }
 
   /** Workers that fill their slots, or will. */
@@ -64,7 +67,7 @@ export class Staff {
     const boots = staff.filter((m) => m.state === 'booting' && !m.killed).map((m) => m.bornAt + BOOT_CPU_MS);
     let busy = boots.filter((end) => end > now).length;
     for (let slot = 0; slot < this.target; slot++) {
-      if (here.has(slot) || !this.#hasRoom(slot)) continue;
+      if (here.has(slot) || now < this.#crashes.slotRetryAt(slot) || !this.#hasRoom(slot)) continue;
       if (busy >= this.bootsAtOnce) {
         this.#roomAt = Math.min(now + BOOT_CPU_MS, ...boots.filter((end) => end > now));
         return;
@@ -95,7 +98,11 @@ export class Staff {
     // In development a browser's event stream would hold the old code, and with it all further replacements.
     const killAt = this.#settings.reload ? this.#stage.quickDrainBy(now) : this.#stage.drainBy(now);
     for (const old of serving) {
-      if (!this.#outdated(old) || !serving.some((m) => m.slot === old.slot && m.age > old.age)) continue;
+      if (!this.#outdated(old)) continue;
+      // Where workers die young it is not enough to be ready, unless the old one does harm: it fills the memory.
+      const proof = this.#crashes.youngInARow > 0 && old.reason !== 'rss';
+      const heard = serving.filter((m) => m.slot === old.slot && m.age > old.age && !silent(m, now));
+      if (!heard.some((m) => m.proven || !proof)) continue;
       old.reason ??= 'reload';
       drain(old, { why: 'a newer worker took over', quick: false, sweep: false, killAt }, out);
     }
@@ -104,7 +111,7 @@ export class Staff {
   /** One surplus process at a time, so that a reload needs the memory of one worker more and not of twice as many. */
   #startReplacement(now: number, out: Decision[]): void {
     const { size } = this.#members;
-    if (size > this.target || this.#members.alive('booting').length > 0 || now < this.#crashes.retryAt) return;
+    if (size > this.target || this.#members.alive('booting').length > 0 || now < this.#crashes.replaceAt) return;
     const old = this.#members.serving().find((m) => this.#outdated(m) && m.slot < this.target);
     if (old) this.#spawn(old.slot, now, out);
   }

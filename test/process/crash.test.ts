@@ -15,7 +15,8 @@ async function inFlight(server: TestServer): Promise<number> {
 
 test('a SIGKILLed worker costs only what it had in hand, and nobody waits for its slot', async (t) => {
   const clients = 8;
-  const kills = 10;
+  // All of workers that have hardly begun to serve, so that the next one has to wait ever longer: 3 s in the end.
+  const kills = 7;
   const server = await (await start(t, { app: 'basic.js', env: quiet })).ready();
   const load = new Load(t, { port: server.port, clients, kind: 'short' });
   let slowest = 0;
@@ -53,6 +54,27 @@ test('a SIGKILLed worker costs only what it had in hand, and nobody waits for it
       slowest = Math.max(slowest, performance.now() - at);
     }
   }
+});
+
+test('a worker that dies right after it is ready is tried ever more seldom, while the others serve', async (t) => {
+  const env = { ...quiet, TSUNICORN_CRASH_LIMIT: '4' };
+  const server = await (await start(t, { app: 'broken/one-dies.js', env })).ready();
+  const load = new Load(t, { port: server.port, clients: 4, kind: 'keep-alive' });
+  const line = await server.untilLogged('workers in a row died within 5 s of being ready');
+  const warning = '4 workers in a row died within 5 s of being ready: the waits before the next grow to 10 s';
+  assert.deepEqual([line.level, line.msg], ['warn', warning]);
+  await server.untilLogged('worker ended: exit code 9', 7);
+  assert.ok((await server.metric('tsunicorn_worker_restarts_total{reason="crash"}')) >= 7);
+  const ends = server.logged('worker ended: exit code 9').map(({ time }) => Date.parse(String(time)));
+  const gap = (i: number): number => (ends[i] ?? 0) - (ends[i - 1] ?? 0);
+  // The second is tried at once, the sixth and seventh after 800 and 1,600 ms.
+  assert.ok(gap(5) >= 800 && gap(6) >= 1_600, `${ends.map((_, i) => gap(i))}`);
+  assert.equal((await server.get('/')).body, 'ok');
+  assert.deepEqual(
+    Object.keys((await load.stop()).failures).filter((cause) => /connect/.test(cause)),
+    [],
+  );
+  assert.equal(await server.stop(), 0);
 });
 
 test('an accept queue does not die with its worker: a neighbour serves it', async (t) => {

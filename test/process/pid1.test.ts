@@ -96,15 +96,22 @@ test('exit codes of workers are their own, while orphans end at the same moment'
   const { server, pid } = await startAsPid1(t, { env });
   await server.ready();
   const crashes = () => server.metric('tsunicorn_worker_restarts_total{reason="crash"}');
-  while ((await crashes()) < deaths) {
+  for (let round = 1; (await crashes()) < deaths; round++) {
     // Each takes the worker along that it meets; some meet the same one.
     const requests = Array.from({ length: workers }, () => server.get(`/exit?code=7&n=${orphans}`));
     for (const { status } of await Promise.allSettled(requests)) assert.equal(status, 'rejected');
+    // Or the next ones would have to wait ever longer: they die young.
+    process.kill(pid, 'SIGHUP');
+    await server.untilLogged('received SIGHUP', round);
+    await waitFor('all serve, and nobody is to be replaced', async () => {
+      const { body } = await server.admin('/metrics');
+      return [`ready"} ${workers}`, 'booting"} 0', 'draining"} 0'].every((part) => body.includes(`{state="${part}\n`));
+    });
   }
   await waitFor('only workers are left', () => zombiesOf(pid).length === 0 && childrenOf(pid).length === workers);
   const total = await crashes();
   assert.ok((await server.metric('tsunicorn_orphans_reaped_total')) >= total * orphans);
-  await server.untilLogged('worker ended', total);
+  await server.untilLogged(/^worker ended: exit code 7$/, total);
   assert.equal(server.logged(/^worker ended: exit code 7$/).length, total);
   process.kill(pid, 'SIGTERM');
   assert.equal((await server.exited).code, 0);

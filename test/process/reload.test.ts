@@ -73,6 +73,52 @@ test('a broken release is refused at HUP while the old generation serves; a good
   assert.equal(await server.stop(), 0);
 });
 
+test('a release that dies right after it is ready is given up, and the old one serves on', async (t) => {
+  const env = { TSUNICORN_APP: 'app.mjs', TSUNICORN_WORKERS: '4', TSUNICORN_ACCESS_LOG: 'off' };
+  const server = await start(t, { env });
+  const app = join(server.directory, 'app.mjs');
+  const release = (text: string) => `export default (q, s) => s.end(${JSON.stringify(text)});`;
+  writeFileSync(app, release('one'));
+  await server.ready();
+  const old = server.workerPids();
+  const crowd = watchCrowd(t, server);
+  const loads = [
+    new Load(t, { port: server.port, clients: 4, kind: 'short' }),
+    new Load(t, { port: server.port, clients: 8, kind: 'keep-alive', tellLast: true }),
+  ];
+
+  writeFileSync(app, `setTimeout(() => { throw new Error("no such table") }, 200); ${release('two')}`);
+  server.signal('SIGHUP');
+  const line = await server.untilLogged('the reload is given up');
+  assert.match(line.msg, /5 new workers in a row died within 5 s of being ready, the last: .*no such table/);
+  const [slower, ...more] = server.logged('a new worker died within 5 s of being ready');
+  assert.match(slower?.msg ?? '', /no such table.*: each old one serves from now on until/);
+  assert.deepEqual(more, []);
+  // The missing one is tried again, ever more seldom.
+  await server.untilLogged('is ready', 4 + 5 + 2);
+  assert.ok((await server.metric('tsunicorn_worker_restarts_total{reason="crash"}')) >= 5);
+  const { most, fewestReady } = await crowd();
+  // A busy machine may be late to hear of the first death, by the boot of another.
+  assert.ok(fewestReady >= 2 && old.filter((pid) => server.workerPids().includes(pid)).length >= 2, `${fewestReady}`);
+  assert.ok(most <= 6, `${most} processes`); // those that broke finish their other requests
+  assert.equal((await server.admin('/readyz')).status, 200);
+  const causes = (await Promise.all(loads.map((load) => load.stop()))).flatMap(({ failures }) => Object.keys(failures));
+  // A worker that broke closes what it has just accepted and not heard of; it is of the release.
+  const theirs = /^closed without an answer( after (two|nothing))?$/;
+  assert.deepEqual(
+    causes.filter((cause) => !theirs.test(cause)),
+    [],
+  );
+
+  writeFileSync(app, release('three'));
+  server.signal('SIGHUP');
+  await waitFor('the mended release serves alone', async () => {
+    const answers = await Promise.all(Array.from({ length: 12 }, () => server.get('/')));
+    return answers.every(({ body }) => body === 'three');
+  });
+  assert.equal(await server.stop(), 0);
+});
+
 test('TTOU while the worker that stays boots: the other one serves until it is ready', async (t) => {
   const server = await start(t, { env: { TSUNICORN_APP: 'app.mjs', TSUNICORN_ACCESS_LOG: 'off' } });
   const slow = 'await new Promise((r) => setTimeout(r, 1_000)); export default (q, s) => s.end("ok");';

@@ -10,6 +10,8 @@ export interface LoadOptions {
   /** `short` opens a connection a request. */
   readonly kind: 'keep-alive' | 'short';
   readonly path?: string;
+  /** Causes tell what the connection answered last, for apps that say who they are. */
+  readonly tellLast?: boolean;
 }
 
 export interface LoadResult {
@@ -73,7 +75,8 @@ export class Load {
   }
 
   async #connection(): Promise<void> {
-    const { port, kind, path = '/' } = this.#options;
+    const { port, kind, path = '/', tellLast } = this.#options;
+    let last = 'nothing';
     const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
     this.#sockets.add(socket);
     const connection = new ResponseReader(socket);
@@ -84,11 +87,14 @@ export class Load {
         // A connection that the server ended between two requests has lost nothing.
         if (connection.ended) return;
         socket.write(`GET ${path} HTTP/1.1\r\nHost: test\r\n${connectionHeader}\r\n`);
-        const { status, close } = await connection.response();
+        const { status, close, body } = await connection.response();
+        last = body;
         if (status !== 200) throw new Error(`status ${status}`);
         this.result.ok++;
         if (close || kind === 'short' || this.#leaving) return;
       }
+    } catch (error) {
+      throw tellLast ? new Error(`${(error as Error).message} after ${last}`) : error;
     } finally {
       this.#sockets.delete(socket);
       socket.destroy();
@@ -124,7 +130,7 @@ class ResponseReader {
   }
 
   /** Reads one response with a Content-Length or chunked body. */
-  async response(): Promise<{ status: number; close: boolean }> {
+  async response(): Promise<{ status: number; close: boolean; body: string }> {
     for (;;) {
       const parsed = parse(this.#buffer);
       if (parsed) {
@@ -139,7 +145,8 @@ class ResponseReader {
   }
 }
 
-function parse(text: string): { status: number; close: boolean; length: number } | undefined {
+/** The body of a response in chunks is left as it is. */
+function parse(text: string): { status: number; close: boolean; body: string; length: number } | undefined {
   const end = text.indexOf('\r\n\r\n');
   if (end < 0) return undefined;
   const head = text.slice(0, end);
@@ -148,8 +155,8 @@ function parse(text: string): { status: number; close: boolean; length: number }
   const declared = /\r\ncontent-length: (\d+)/i.exec(head)?.[1];
   if (declared !== undefined) {
     const length = end + 4 + Number(declared);
-    return text.length >= length ? { status, close, length } : undefined;
+    return text.length >= length ? { status, close, body: text.slice(end + 4, length), length } : undefined;
   }
   const last = text.indexOf('0\r\n\r\n', end + 4);
-  return last < 0 ? undefined : { status, close, length: last + 5 };
+  return last < 0 ? undefined : { status, close, body: text.slice(end + 4, last), length: last + 5 };
 }

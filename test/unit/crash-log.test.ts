@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { CrashLog } from '../../src/arbiter/crash-log.ts';
+import { CrashLog, type Death } from '../../src/arbiter/crash-log.ts';
 
 const MINUTE = 60_000;
 
@@ -47,6 +47,11 @@ describe('failures to boot', () => {
   });
 });
 
+/** Of a worker that had lived. */
+function death(given: Partial<Death> = {}): Death {
+  return { age: 1, slot: 0, young: false, alone: false, why: 'exit code 1', ...given };
+}
+
 describe('deaths of ready workers', () => {
   it('reach five times the crash limit within a minute', () => {
     const rows: [crashLimit: number, times: number[], now: number, reached: boolean][] = [
@@ -62,27 +67,101 @@ describe('deaths of ready workers', () => {
     ];
     for (const [crashLimit, times, now, reached] of rows) {
       const log = new CrashLog(crashLimit);
-      for (const at of times) log.died(at);
-      assert.equal(log.limitReached(now), reached, `${crashLimit} ${times} ${now}`);
-      assert.equal(log.limit, 5 * crashLimit);
+      for (const at of times) log.died(death({ why: `at ${at}` }), at);
+      const why = `${5 * crashLimit} workers died within a minute, the last: at ${times.at(-1)}`;
+      assert.equal(log.verdict(now), reached ? why : undefined, `${crashLimit} ${times} ${now}`);
     }
   });
 
   it('are not failures to boot, nor the other way round', () => {
     const log = new CrashLog(1);
-    for (let i = 0; i < 10; i++) log.died(0);
+    for (let i = 0; i < 10; i++) log.died(death(), 0);
     assert.equal(log.bootLimitReached, false);
     assert.equal(log.retryAt, Number.NEGATIVE_INFINITY);
     const other = new CrashLog(1);
     for (let i = 0; i < 10; i++) other.failedToBoot(0);
-    assert.equal(other.limitReached(0), false);
+    assert.equal(other.verdict(0), undefined);
   });
 
   it('no longer count when a person asks for a new try', () => {
     const log = new CrashLog(1);
-    for (let i = 0; i < 4; i++) log.died(0);
+    for (let i = 0; i < 4; i++) log.died(death({ young: true, alone: true }), 0);
     log.forgive();
-    log.died(1);
-    assert.equal(log.limitReached(1), false);
+    assert.equal(log.youngInARow, 0);
+    log.died(death({ young: true, alone: true }), 1);
+    assert.equal(log.verdict(1), undefined);
+    assert.equal(log.slotRetryAt(0), 1);
+  });
+});
+
+describe('young deaths', () => {
+  const young = (given: Partial<Death> = {}) => death({ young: true, ...given });
+
+  it('put off the next try in their slot and for replacements, not in other slots', () => {
+    const log = new CrashLog(5);
+    const waits = Array.from({ length: 10 }, (_, i) => {
+      const now = i * 1_000_000;
+      log.died(young({ slot: 3 }), now);
+      assert.equal(log.slotRetryAt(0), Number.NEGATIVE_INFINITY);
+      assert.equal(log.replaceAt, log.slotRetryAt(3));
+      assert.equal(log.nextRetry(now), log.slotRetryAt(3) > now ? log.slotRetryAt(3) : Number.POSITIVE_INFINITY);
+      return log.slotRetryAt(3) - now;
+    });
+    assert.deepEqual(waits, [0, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+  });
+
+  it('wait for failures to boot as well', () => {
+    const log = new CrashLog(5);
+    log.died(young(), 0);
+    log.failedToBoot(0);
+    assert.deepEqual([log.slotRetryAt(0), log.slotRetryAt(1), log.replaceAt, log.nextRetry(0)], [100, 100, 100, 100]);
+  });
+
+  it('are in a row until each of their slots has a younger worker that has proven itself', () => {
+    const log = new CrashLog(5);
+    log.died(young({ slot: 0, age: 5 }), 0);
+    log.died(young({ slot: 1, age: 6 }), 0);
+    log.proved(0, 4);
+    log.proved(2, 9);
+    log.proved(1, 7);
+    assert.equal(log.youngInARow, 2);
+    log.proved(0, 8);
+    assert.deepEqual([log.youngInARow, log.replaceAt], [0, Number.NEGATIVE_INFINITY]);
+    log.died(young({ slot: 1, age: 7 }), 1000);
+    assert.equal(log.slotRetryAt(1), 1000);
+  });
+
+  it('are over where the slot is gone, or needs no other worker', () => {
+    for (const end of ['cut', 'settled'] as const) {
+      const log = new CrashLog(5);
+      for (const slot of [1, 2]) log.died(young({ slot }), 0);
+      log[end](2);
+      assert.equal(log.youngInARow, 2);
+      log[end](1);
+      assert.equal(log.youngInARow, 0, end);
+    }
+  });
+
+  it('reach the limit in a row, at any pace, where nobody served who had proven himself', () => {
+    const rows: [said: string, reached: boolean][] = [
+      ['aaaaa', true],
+      ['aaaa', false],
+      ['aaasaa', false],
+      ['saaaaa', true],
+      ['aaapaa', false],
+      ['aaapaaaaa', true],
+      ['aaaaooooo', false],
+    ];
+    for (const [said, reached] of rows) {
+      const log = new CrashLog(1);
+      let now = 0;
+      for (const [i, what] of [...said].entries()) {
+        now += 20_000;
+        if (what === 'p') log.proved(0, i);
+        else log.died(death({ young: what !== 'o', alone: what === 'a', age: i }), now);
+      }
+      const why = '5 workers in a row died within 5 s of being ready, the last: exit code 1';
+      assert.equal(log.verdict(now), reached ? why : undefined, said);
+    }
   });
 });

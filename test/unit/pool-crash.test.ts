@@ -30,10 +30,10 @@ describe('a crash', () => {
     tell(
       [
         ...started(3),
-        [1000, 'exit 2', 'ended crash, spawn 4@1, cover 1 by 1'],
-        [1100, 'exit 1', 'ended crash, spawn 5@0, cover 0 by 3, cover 1 by 3'],
-        [1200, 'ready 5', 'uncover 0 by 3'],
-        [1300, 'ready 4', 'uncover 1 by 3'],
+        [6000, 'exit 2', 'ended crash, spawn 4@1, cover 1 by 1'],
+        [6100, 'exit 1', 'ended crash, spawn 5@0, cover 0 by 3, cover 1 by 3'],
+        [6200, 'ready 5', 'uncover 0 by 3'],
+        [6300, 'ready 4', 'uncover 1 by 3'],
       ],
       { workers: 3 },
     );
@@ -65,9 +65,9 @@ describe('a crash', () => {
     tell(
       [
         ...started(2),
-        [1000, 'deaf 1, silent 1, exit 2', 'ended crash, spawn 3@1, cover 1 by 1'],
-        [5000, '', '+2000 cover 1 by 1, +3000 kill 1, +3000 spawn 4@0'],
-        [5100, 'ready 4', 'cover 1 by 4'],
+        [6000, 'deaf 1, silent 1, exit 2', 'ended crash, spawn 3@1, cover 1 by 1'],
+        [10_000, '', '+7000 cover 1 by 1, +8000 kill 1, +8000 spawn 4@0'],
+        [10_100, 'ready 4', 'cover 1 by 4'],
       ],
       { timeout: 2 },
     );
@@ -76,17 +76,17 @@ describe('a crash', () => {
   it('of the worker that covers, while the slot gets its own again, leaves nothing to uncover', () => {
     tell([
       ...started(2),
-      [1000, 'exit 1', 'ended crash, spawn 3@0, cover 0 by 2'],
-      [1300, 'ready 3, exit 2', 'ended crash, spawn 4@1, cover 1 by 3'],
+      [6000, 'exit 1', 'ended crash, spawn 3@0, cover 0 by 2'],
+      [6300, 'ready 3, exit 2', 'ended crash, spawn 4@1, cover 1 by 3'],
     ]);
   });
 
   it('of all leaves nobody to cover; the first that is ready covers the others', () => {
     tell([
       ...started(2),
-      [1000, 'exit 1, exit 2, ?', 'ended crash, ended crash, not ready: no worker is ready, spawn 3@0, spawn 4@1'],
-      [1300, 'ready 4, ?', 'ready: 1 of 2 workers are ready, cover 0 by 4'],
-      [1400, 'ready 3', 'uncover 0 by 4'],
+      [6000, 'exit 1, exit 2, ?', 'ended crash, ended crash, not ready: no worker is ready, spawn 3@0, spawn 4@1'],
+      [6300, 'ready 4, ?', 'ready: 1 of 2 workers are ready, cover 0 by 4'],
+      [6400, 'ready 3', 'uncover 0 by 4'],
     ]);
   });
 
@@ -133,21 +133,40 @@ describe('a crash', () => {
     tell([...deaths(9, 6000), [59_000, 'exit 10', 'ended crash, release, halt boot']], { workers: 1, crashLimit: 2 });
   });
 
-  it('counts together with stalls, uncaught exceptions and out-of-memory kills', () => {
+  it('counts together with stalls, uncaught exceptions and out-of-memory kills, each once', () => {
     tell(
       [
         ...started(2),
-        [1000, 'broke 1', 'spawn 3@0, cover 0 by 2'],
-        [1010, 'ready 3, exit 1', 'ended crash, uncover 0 by 2'],
-        [1020, 'silent 3', ''],
-        [31_030, 'exit 3', '+4020 cover 0 by 2, +31020 kill 3, +31020 spawn 4@0, ended stall'],
-        [31_040, 'ready 4, oom 4', 'ended oom, spawn 5@0'],
-        [31_050, 'ready 5, exit 5', 'ended crash, spawn 6@0'],
-        [31_060, 'ready 6, exit 6', 'ended crash, release, drain 2 quick'],
-        [31_070, 'exit 2', 'ended as wanted, halt boot'],
+        [6000, 'broke 1', 'spawn 3@0, cover 0 by 2'],
+        [6010, 'ready 3, exit 1', 'ended crash, uncover 0 by 2'],
+        [12_000, 'silent 3', ''],
+        [42_010, 'exit 3', '+15000 cover 0 by 2, +42000 kill 3, +42000 spawn 4@0, ended stall'],
+        [42_020, 'ready 4', 'uncover 0 by 2'],
+        [50_000, 'oom 4', 'ended oom, spawn 5@0, cover 0 by 2'],
+        [50_010, 'ready 5', 'uncover 0 by 2'],
+        [58_000, 'exit 5', 'ended crash, spawn 6@0, cover 0 by 2'],
+        [58_010, 'ready 6', 'uncover 0 by 2'],
+        [65_900, 'exit 6', 'ended crash, release, drain 2 quick'],
+        [65_910, 'exit 2', 'ended as wanted, halt boot'],
       ],
       { crashLimit: 1 },
     );
+  });
+
+  it('is named in the end as the last of them, whatever it was', () => {
+    const last = (event: string): unknown => {
+      const story = new Story({ ...SETTINGS, workers: 1, crashLimit: 1, timeout: 7 });
+      for (const [at, events] of deaths(4, 6000)) story.at(at, events);
+      return [...story.decisions(30_000, event), ...story.decisions(50_000, 'exit 5')].find((d) => d.do === 'halt');
+    };
+    const halt = (why: string) => ({
+      do: 'halt',
+      exit: 'boot',
+      why: `5 workers died within a minute, the last: ${why}`,
+    });
+    assert.deepEqual(last('exit 5'), halt('exit code 1'));
+    assert.deepEqual(last('broke 5'), halt('thrown on purpose'));
+    assert.deepEqual(last('silent 5'), halt('silent for 7 s'));
   });
 
   it('is not what ends a worker that was replaced as wanted, however often that is', () => {

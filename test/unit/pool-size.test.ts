@@ -183,7 +183,7 @@ describe('another number of workers', () => {
         ...started(2),
         [6000, 'HUP', 'spawn 3@0'],
         [6300, 'ready 3', 'drain 1'],
-        [6310, 'exit 3', 'ended crash, spawn 4@0, cover 0 by 2'],
+        [6310, 'exit 3', 'ended crash, warn, spawn 4@0, cover 0 by 2'],
       ]);
     });
   });

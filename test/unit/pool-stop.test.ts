@@ -94,7 +94,7 @@ describe('SIGTERM', () => {
   it('a worker that stalls during the delay is still killed', () => {
     tell(
       [...started(2), [1000, 'TERM, silent 1', 'closing 1, closing 2'], [5000, '', '+4000 kill 1, +4000 cover 0 by 2']],
-      { drainDelay: 10, timeout: 3 },
+      { drainDelay: 10, timeout: 3, crashLimit: 1 },
     );
   });
 

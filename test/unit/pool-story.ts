@@ -120,7 +120,7 @@ export class Story {
       full: () => pool.full(n, { rssBytes: amount * MIB, heap: false }),
       heap: () => pool.full(n, { rssBytes: amount * MIB, heap: true }),
       leave: () => pool.leave(n, 'reload'),
-      broke: () => pool.broke(n, now),
+      broke: () => pool.broke(n, 'thrown on purpose', now),
       silent: () => {
         pool.beat(n, now);
         this.#silent.add(n);

@@ -28,7 +28,7 @@ export const settings: PoolSettings = {
   bootTimeout: 8,
   gracefulTimeout: 6,
   drainDelay: 2,
-  crashLimit: 100,
+  crashLimit: 10,
   reload: false,
 };
 
@@ -149,7 +149,7 @@ export class World {
     worker.accepts.clear();
     worker.drains = true;
     this.#bereave(worker.slot);
-    this.pool.broke(age, this.now);
+    this.pool.broke(age, 'thrown on purpose', this.now);
     this.#drains(age);
   }
 

@@ -177,6 +177,6 @@ export const SERVING = {
     section: 'Workers',
     parser: integer({ min: 1 }),
     default: '5',
-    text: 'After this many workers in a row have died before they were ready, or five times as many ready ones within a minute, tsunicorn gives up with exit code 3.',
+    text: 'After this many workers in a row have died before they were ready, or five times as many ready ones within a minute, tsunicorn gives up with exit code 3; so it does after five times as many in a row that died within 5 s of being ready and left nobody who serves. A reload is given up after this many of the latter.',
   },
 } as const satisfies Table;
