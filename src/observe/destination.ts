@@ -7,7 +7,7 @@ import { openSink, type Sink } from './sink.ts';
 const MAX_BUFFERED = 4 * 1024 * 1024;
 /** How long an ending process waits for a slow reader. */
 const LAST_FLUSH_MS = 2_000;
-/** For EAGAIN: another process has made stdout or stderr non-blocking, and nothing tells when there is room. */
+/** Nothing tells when there is room in a descriptor that others share. */
 const RETRY_MS = 10;
 /** Blocks that are kept to be filled again: one is written, one waits. */
 const MAX_SPARES = 2;
@@ -50,6 +50,8 @@ class Destination implements LogDestination {
   #waitingBytes = 0;
   /** What the sink has not taken yet of the block that is on its way; undefined while nothing is. */
   #rest: Buffer | undefined;
+  /** Set while that waits for room. */
+  #retry: NodeJS.Timeout | undefined;
   #block: Buffer | undefined;
   readonly #spares: Buffer[] = [];
   #written: (() => void) | undefined;
@@ -100,25 +102,40 @@ class Destination implements LogDestination {
       timeout.abort();
     }
     this.#closed = true;
-    for (const bytes of this.#waiting.splice(0)) this.#drop(bytes);
+    clearTimeout(this.#retry);
+    for (const bytes of this.#takeAll(this.#rest)) this.#drop(bytes);
     this.#sink.close();
   }
 
   flushSync(): void {
     if (this.#closed) return;
+    // What a thread or the loop has in hand is theirs.
+    const blocks = this.#takeAll(this.#retry && this.#rest);
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
     try {
-      for (const bytes of this.#waiting.splice(0)) {
-        for (let at = 0; at < bytes.length; ) at += this.#sink.writeSync(bytes.subarray(at));
+      for (let block = blocks[0]; block; block = blocks[0]) {
+        const taken = this.#sink.writeSync(block);
+        if (taken === 0) break; // as EAGAIN
+        if (taken < block.length) blocks[0] = block.subarray(taken);
+        else blocks.shift();
       }
     } catch {
       // EAGAIN: nobody reads; anything else: nobody to tell
     }
+    for (const bytes of blocks) this.#drop(bytes);
   }
 
   takeDropped(): number {
     const dropped = this.#dropped;
     this.#dropped = 0;
     return dropped;
+  }
+
+  /** All that is to be written, after `rest`. */
+  #takeAll(rest: Buffer | undefined): Buffer[] {
+    this.#waitingBytes = 0;
+    return [...(rest ? [rest] : []), ...this.#waiting.splice(0)];
   }
 
   #next(): void {
@@ -148,7 +165,13 @@ class Destination implements LogDestination {
     const rest = this.#rest;
     if (rest === undefined || this.#closed) return;
     const sink = this.#old ?? this.#sink;
-    if (error?.code === 'EAGAIN') return void setTimeout(() => sink.write(rest, this.#onWritten), RETRY_MS).unref();
+    if (error?.code === 'EAGAIN' || (!error && written === 0)) {
+      this.#retry = setTimeout(() => {
+        this.#retry = undefined;
+        sink.write(rest, this.#onWritten);
+      }, RETRY_MS).unref();
+      return;
+    }
     // EPIPE, ENOSPC: serving goes on without the lines; there is no better place to complain.
     if (error) this.#drop(rest);
     else if (written < rest.length) {
