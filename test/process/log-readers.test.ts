@@ -117,6 +117,18 @@ test('TERM without the native part', async (t) => {
   assert.ok(ended(server, workers));
 });
 
+test('a worker that ends its stdout and stderr ends nobody else’s', async (t) => {
+  const server = await (await start(t, { app })).ready();
+  assert.equal((await server.get('/end')).status, 200);
+  assert.equal((await server.get('/?after')).status, 200);
+  server.signal('SIGHUP');
+  await server.untilLogged('is ready', 4);
+  await waitFor('the access log goes on', () => server.access.some(({ query }) => query === 'after'));
+  assert.match(server.stderr, /the last of stderr\n/);
+  assert.match(server.stdout, /the last of stdout\n/);
+  assert.equal(await server.stop(), 0);
+});
+
 test('a warning of Node.js goes to the log, and does not stop the arbiter where nobody reads that', async (t) => {
   const late = "process.on('SIGCONT', () => process.emitWarning('x'.repeat(1e6)))";
   const nodeArgs = ['--import', `data:text/javascript,process.emitWarning('early');${late}`];
