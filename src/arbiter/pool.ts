@@ -228,7 +228,7 @@ export class Pool {
       this.#crashes.forgive();
       this.#pending.push({ do: 'give up reload', why: ending.why });
     } else if (ending.fatal && !this.#started) {
-      this.#stage.giveUp('app', ending.why, now);
+      this.#stage.giveUp(ending.exit ?? 'app', ending.why, now);
     } else if (this.#crashes.bootLimitReached && (!this.#started || others.length === 0)) {
       const { crashLimit } = this.#settings;
       const why = `${crashLimit} workers in a row ended before they were ready, the last: ${ending.why}`;

@@ -1,7 +1,7 @@
 /** Where log lines go: a descriptor or a file, written without ever making a request wait. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HaltServer } from '../errors.ts';
-import { openSink, type Sink } from './sink.ts';
+import { lostSink, openSink, type Sink } from './sink.ts';
 
 /** What a reader that has stopped may cost in memory before lines are dropped. */
 const MAX_BUFFERED = 4 * 1024 * 1024;
@@ -9,6 +9,8 @@ const MAX_BUFFERED = 4 * 1024 * 1024;
 const LAST_FLUSH_MS = 2_000;
 /** Nothing tells when there is room in a descriptor that others share. */
 const RETRY_MS = 10;
+/** A file that cannot be opened is tried again with the next line after this. */
+const REOPEN_MS = 1_000;
 /** Blocks that are kept to be filled again: one is written, one waits. */
 const MAX_SPARES = 2;
 
@@ -31,19 +33,28 @@ export interface LogDestination {
   takeDropped(): number;
 }
 
-/** `target` is a path, `-` the descriptor `fd`. Throws HaltServer where the file cannot be opened. */
-export function openDestination(target: string, fd: 1 | 2): LogDestination {
-  try {
-    return new Destination(() => openSink(target, fd), target !== '-');
-  } catch (error) {
-    throw new HaltServer(`the log cannot be opened: ${(error as Error).message}`, 'config', { cause: error });
-  }
+/**
+ * `target` is a path, `-` the descriptor `fd`. A file that cannot be opened is told to `lost`, and its lines are dropped
+ * until it can be; where there is nobody to tell it throws HaltServer.
+ */
+export function openDestination(target: string, fd: 1 | 2, lost?: (problem: string) => void): LogDestination {
+  return new Destination(
+    () => openSink(target, fd),
+    target !== '-',
+    (cause) => {
+      const problem = `the log cannot be opened: ${cause.message}`;
+      if (!lost) throw new HaltServer(problem, 'config', { cause });
+      lost(problem);
+    },
+  );
 }
 
 class Destination implements LogDestination {
   readonly #open: () => Sink;
   readonly #canReopen: boolean;
   #sink: Sink;
+  /** When a file that could not be opened is to be tried again; undefined where it was opened. */
+  #reopenAt: number | undefined;
   /** Replaced by a reopen while a block was on its way into it. */
   #old: Sink | undefined;
   readonly #waiting: Buffer[] = [];
@@ -58,10 +69,16 @@ class Destination implements LogDestination {
   #closed = false;
   #dropped = 0;
 
-  constructor(open: () => Sink, canReopen: boolean) {
+  constructor(open: () => Sink, canReopen: boolean, failed: (error: Error) => void) {
     this.#open = open;
     this.#canReopen = canReopen;
-    this.#sink = open();
+    try {
+      this.#sink = open();
+    } catch (error) {
+      failed(error as Error);
+      this.#sink = lostSink(error as Error);
+      this.#reopenAt = performance.now() + REOPEN_MS;
+    }
   }
 
   get blockSize(): number {
@@ -70,6 +87,7 @@ class Destination implements LogDestination {
 
   write(bytes: Buffer): void {
     if (this.#closed || this.#waitingBytes + bytes.length > MAX_BUFFERED) return this.#drop(bytes);
+    if (this.#reopenAt !== undefined && performance.now() >= this.#reopenAt) this.reopen();
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
     if (this.#rest === undefined) this.#next();
@@ -86,8 +104,10 @@ class Destination implements LogDestination {
     try {
       sink = this.#open();
     } catch {
+      if (this.#reopenAt !== undefined) this.#reopenAt = performance.now() + REOPEN_MS;
       return; // the directory is gone or full of other rights: the old file is better than none
     }
+    this.#reopenAt = undefined;
     if (this.#rest === undefined) this.#sink.close();
     else this.#old ??= this.#sink;
     this.#sink = sink;

@@ -30,6 +30,16 @@ export function openSink(target: string, fd: 1 | 2): Sink {
   return ownSink(openSync(target, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, FILE_MODE));
 }
 
+/** Takes what it is given and loses it: in place of a file that cannot be opened. */
+export function lostSink(error: Error): Sink {
+  return {
+    blockSize: PIPE_BUF, // whatever it will be
+    write: (_bytes, done) => process.nextTick(done, error, 0),
+    writeSync: () => 0,
+    close: () => {},
+  };
+}
+
 /**
  * stdout or stderr. A pipe or a terminal is opened once more, because O_NONBLOCK belongs to the open file description,
  * which is shared with the arbiter, all workers and whoever started them. A socket cannot be opened, nor what belongs to

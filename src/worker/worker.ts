@@ -63,7 +63,7 @@ export class Worker implements OnOwnAccord {
     this.#channel = channel;
     this.#log = log;
     this.#overload = settings.maxEventLoopLag > 0 ? new Overload(settings.maxEventLoopLag * 1000) : undefined;
-    this.#accessLog = openAccessLog(plan, this.#ids);
+    this.#accessLog = openAccessLog(plan, this.#ids, log);
     process.once('exit', () => this.#accessLog?.flushSync());
     const contextOf = (request: IncomingMessage): RequestContext => this.#contextOf(request);
     const events = serverEvents({
