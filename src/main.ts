@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The binary. Each command is loaded only when it runs: a worker does not carry the arbiter's modules. */
 import { ConfigError, EXIT_CODES, HaltServer } from './errors.ts';
+import { exitDespiteWrites } from './platform/thread-writes.ts';
 
 const USAGE = `usage: tsunicorn [check | config [--json | --markdown | --env] | healthcheck | version]
 
@@ -64,8 +65,13 @@ async function main(command: string | undefined, args: readonly string[]): Promi
   }
 }
 
+function exit(status: number): never {
+  exitDespiteWrites(process);
+  process.exit(status);
+}
+
 try {
-  process.exit(await main(process.argv[2], process.argv.slice(3)));
+  exit(await main(process.argv[2], process.argv.slice(3)));
 } catch (error) {
   const status = error instanceof HaltServer ? error.status : EXIT_CODES.failure.status;
   const count = error instanceof ConfigError ? error.problems.length : 0;
@@ -75,5 +81,5 @@ try {
     process.stderr.write(
       `tsunicorn: ${count === 1 ? '1 setting needs' : `${count} settings need`} attention (exit code ${status})\n`,
     );
-  process.exit(status);
+  exit(status);
 }

@@ -4,6 +4,7 @@
  * written for other process managers do, must neither be taken for ours nor end anything.
  */
 import type { Settings } from './config/settings.ts';
+import type { ExitName } from './errors.ts';
 import type { Labels } from './observe/sample.ts';
 import type { MemoryGroup } from './platform/memory-group.ts';
 
@@ -59,6 +60,8 @@ export interface WorkerPlan {
   readonly memory: MemoryGroup | undefined;
   /** The limit of its old space, where that is known. */
   readonly heapLimitBytes: number | undefined;
+  /** The server has served: what was right at its start and is not any more costs less than a worker. */
+  readonly started: boolean;
   /** `tsunicorn check`: load the app, report, end. */
   readonly checkOnly: boolean;
 }
@@ -177,13 +180,18 @@ export type FromWorker =
   | { readonly type: 'asks to leave' }
   /** An uncaught exception: it drains by itself and ends; replace it now. */
   | { readonly type: 'broken'; readonly reason: string; readonly stack: string | undefined }
-  /** The app cannot be served. `fatal`: trying again cannot help. */
-  | {
-      readonly type: 'boot failed';
-      readonly reason: string;
-      readonly stack: string | undefined;
-      readonly fatal: boolean;
-    };
+  /** The app cannot be served. */
+  | ({ readonly type: 'boot failed' } & LastWords);
+
+/** Why a worker ends. */
+export interface LastWords {
+  readonly reason: string;
+  readonly stack: string | undefined;
+  /** Trying again cannot help. */
+  readonly fatal: boolean;
+  /** What the server ends with then; `app` where it is not said. */
+  readonly exit?: ExitName;
+}
 
 interface Envelope<M> {
   readonly tsunicorn: M;

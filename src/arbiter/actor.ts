@@ -135,6 +135,7 @@ export class Actor {
         env: this.#workerEnv,
         stackSignal: native.native?.stackSignal,
         memory: memory.watched,
+        started: pool.serviceState !== 'starting',
         ...this.#identity,
       },
       events,

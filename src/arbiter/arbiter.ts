@@ -45,6 +45,8 @@ export interface ArbiterOptions {
   readonly logger: Logger;
   /** Reopens the server log's file. */
   readonly reopenLog: () => void;
+  /** Lines of it that were dropped since the last call. */
+  readonly takeDroppedLines: () => number;
   readonly signals: Signals;
   readonly process: NodeJS.Process;
 }
@@ -88,6 +90,7 @@ export class Arbiter {
       cpus: () => this.#sizer.inForce.cpus,
       process,
       log: logger,
+      takeDroppedLines: options.takeDroppedLines,
     });
     const history = new History();
     const crew = {

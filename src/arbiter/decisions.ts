@@ -79,6 +79,8 @@ export interface Ending {
   readonly why: string;
   /** Trying again cannot help: the app is missing or is not one. */
   readonly fatal: boolean;
+  /** What the server ends with then; `app` where it is not said. */
+  readonly exit?: ExitName | undefined;
   /** The kernel killed it for want of memory. */
   readonly oom?: boolean;
 }

@@ -37,7 +37,7 @@ export class Failures {
       crashes.booted();
       this.#giveUpReload(ending.why);
     } else if (ending.fatal && !started) {
-      stage.giveUp('app', ending.why, now);
+      stage.giveUp(ending.exit ?? 'app', ending.why, now);
     } else if (crashes.bootLimitReached && (!started || others.length === 0)) {
       stage.giveUp('boot', inARow, now);
     } else if (crashes.bootLimitReached && this.#rolling) {

@@ -78,6 +78,11 @@ export class Ledger {
     this.#add('tsunicorn_worker_restarts_total', { reason });
   }
 
+  /** Of the arbiter's own log. */
+  linesDropped(count: number): void {
+    this.#add('tsunicorn_log_lines_dropped_total', {}, count);
+  }
+
   orphanReaped(): void {
     this.#add('tsunicorn_orphans_reaped_total', {});
   }

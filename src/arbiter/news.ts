@@ -122,9 +122,10 @@ export class News {
     });
     workers.delete(age);
     telemetry.gone(worker);
-    const { reason: why = how, fatal = false } = worker.lastWords ?? {};
+    if (!worker.born && exit.code) worker.lastWords ??= { ...UNBORN, reason: `${how}${UNBORN.reason}` };
+    const { reason: why = how, fatal = false, exit: ends } = worker.lastWords ?? {};
     const bornAt = pool.workers.find((w) => w.age === age)?.bornAt ?? now;
-    const reason = pool.exited(age, { why, fatal, oom: cause === 'oom' }, now);
+    const reason = pool.exited(age, { why, fatal, exit: ends, oom: cause === 'oom' }, now);
     history.ended(worker, { reason, how, seconds: (now - bornAt) / 1000, date: new Date() });
     if (reason) telemetry.ledger.restarted(reason);
     const level = reason && FAILURES.has(reason) ? 'error' : 'info';
@@ -134,6 +135,9 @@ export class News {
 }
 
 const FAILURES: ReadonlySet<RestartReason> = new Set(['crash', 'oom', 'stall', 'boot']);
+
+/** Of what Node.js does not start with: a flag that it does not know, a preload that throws. */
+const UNBORN = { reason: ' before it could say why: see stderr', stack: undefined, fatal: false };
 
 const NO_APP = (directory: string): string =>
   `no app is configured and none was found in ${directory}: serving the built-in welcome app. Set TSUNICORN_APP, for example TSUNICORN_APP=dist/app.js`;

@@ -22,6 +22,8 @@ export interface TelemetryOptions {
   cpus(): number;
   readonly process: NodeJS.Process;
   readonly log: Pick<Logger, 'info' | 'warn'>;
+  /** Lines of that log that were dropped since the last call. */
+  takeDroppedLines(): number;
 }
 
 export type Report = FromWorker & { readonly type: 'beat' | 'report' | 'app report' };
@@ -86,7 +88,8 @@ export class Telemetry {
   /** The answer to a scrape, in the form that `accept` asks for. */
   async metrics(accept: string | undefined): Promise<{ contentType: string; text: string }> {
     await this.refresh();
-    const { pool, listeners, native, process } = this.#options;
+    const { pool, listeners, native, process, takeDroppedLines } = this.#options;
+    this.ledger.linesDropped(takeDroppedLines());
     const format = formatFor(accept);
     const usage = readUsage();
     await turn();

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import {
   FIRST_SOCKET_FD,
   type FromWorker,
+  type LastWords,
   STACK_FD,
   seal,
   type ToWorker,
@@ -36,6 +37,7 @@ export interface SpawnOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
+  readonly started?: boolean;
   readonly checkOnly?: boolean;
   readonly memory?: MemoryGroup | undefined;
   /** Asks a worker that can tell for its stack. */
@@ -50,13 +52,6 @@ export interface Exit {
   readonly error?: Error;
 }
 
-export interface LastWords {
-  readonly reason: string;
-  readonly stack: string | undefined;
-  /** Trying again cannot help. */
-  readonly fatal: boolean;
-}
-
 export interface WorkerEvents {
   message(worker: WorkerHandle, message: FromWorker): void;
   exit(worker: WorkerHandle, exit: Exit): void;
@@ -68,6 +63,8 @@ export class WorkerHandle {
   readonly pid: number | undefined;
   /** The limit of its old space, where that is known. */
   readonly heapLimitBytes: number | undefined;
+  /** It has run so far that it can speak. */
+  born = false;
   /** What the worker said of its own failure before it ended. */
   lastWords: LastWords | undefined;
   /** Why the arbiter killed it. */
@@ -100,6 +97,7 @@ export class WorkerHandle {
       ports,
       memory: options.memory,
       heapLimitBytes: this.heapLimitBytes,
+      started: options.started ?? false,
       checkOnly: options.checkOnly ?? false,
     };
     let ended = false;
@@ -130,6 +128,7 @@ export class WorkerHandle {
     child.on('message', (raw) => {
       const message = unseal<FromWorker>(raw);
       if (message?.type === 'born') {
+        this.born = true;
         this.#stackSignal = message.stacks ? options.stackSignal : undefined;
         this.tellsOutOfMemory = message.outOfMemory;
         this.send({ type: 'boot', plan });

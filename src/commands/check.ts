@@ -40,7 +40,7 @@ export async function check(process: NodeJS.Process): Promise<number> {
           killedFor ??
           error?.message ??
           `it ended with ${signal ?? `exit code ${code}`} while loading`;
-        reject(new HaltServer(how, lastWords?.fatal ? 'app' : 'boot'));
+        reject(new HaltServer(how, lastWords?.fatal ? (lastWords.exit ?? 'app') : 'boot'));
       },
     },
   );

@@ -3,7 +3,7 @@ import { Arbiter } from '../arbiter/arbiter.ts';
 import { loadSettings } from '../config/load.ts';
 import { describeConfig } from '../config/render.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
-import { openServerLog } from '../observe/log.ts';
+import { openServerLog, type ServerLog } from '../observe/log.ts';
 import { limitsReader } from '../platform/limits.ts';
 import type { Signals } from '../platform/signals.ts';
 import { effectiveSettings } from './effective.ts';
@@ -14,6 +14,7 @@ export async function serve(process: NodeJS.Process, signals: Signals): Promise<
   const loaded = loadSettings(environmentOf(process));
   const { settings } = loaded;
   const log = openServerLog(settings, { pid: process.pid });
+  logWarnings(process, log);
   process.title = 'tsunicorn: arbiter';
   const arbiter = new Arbiter({
     settings,
@@ -21,6 +22,7 @@ export async function serve(process: NodeJS.Process, signals: Signals): Promise<
     readLimits: limitsReader(),
     logger: log.logger,
     reopenLog: () => log.destination.reopen(),
+    takeDroppedLines: () => log.destination.takeDropped(),
     signals,
     process,
   });
@@ -35,4 +37,12 @@ export async function serve(process: NodeJS.Process, signals: Signals): Promise<
   } finally {
     await log.destination.close();
   }
+}
+
+/** Warnings of Node.js itself: it would write them to stderr, and have the arbiter wait for whoever reads there. */
+function logWarnings(process: NodeJS.Process, log: ServerLog): void {
+  const own = process.listeners('warning').find(({ name }) => name === 'onWarning');
+  if (!own) return; // NODE_NO_WARNINGS
+  process.off('warning', own);
+  process.on('warning', (err) => log.logger.warn({ err }, err.message));
 }

@@ -1,14 +1,16 @@
 /** Where log lines go: a descriptor or a file, written without ever making a request wait. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HaltServer } from '../errors.ts';
-import { openSink, type Sink } from './sink.ts';
+import { lostSink, openSink, type Sink } from './sink.ts';
 
 /** What a reader that has stopped may cost in memory before lines are dropped. */
 const MAX_BUFFERED = 4 * 1024 * 1024;
 /** How long an ending process waits for a slow reader. */
 const LAST_FLUSH_MS = 2_000;
-/** For EAGAIN: another process has made stdout or stderr non-blocking, and nothing tells when there is room. */
+/** Nothing tells when there is room in a descriptor that others share. */
 const RETRY_MS = 10;
+/** A file that cannot be opened is tried again with the next line after this. */
+const REOPEN_MS = 1_000;
 /** Blocks that are kept to be filled again: one is written, one waits. */
 const MAX_SPARES = 2;
 
@@ -31,35 +33,52 @@ export interface LogDestination {
   takeDropped(): number;
 }
 
-/** `target` is a path, `-` the descriptor `fd`. Throws HaltServer where the file cannot be opened. */
-export function openDestination(target: string, fd: 1 | 2): LogDestination {
-  try {
-    return new Destination(() => openSink(target, fd), target !== '-');
-  } catch (error) {
-    throw new HaltServer(`the log cannot be opened: ${(error as Error).message}`, 'config', { cause: error });
-  }
+/**
+ * `target` is a path, `-` the descriptor `fd`. A file that cannot be opened is told to `lost`, and its lines are dropped
+ * until it can be; where there is nobody to tell it throws HaltServer.
+ */
+export function openDestination(target: string, fd: 1 | 2, lost?: (problem: string) => void): LogDestination {
+  return new Destination(
+    () => openSink(target, fd),
+    target !== '-',
+    (cause) => {
+      const problem = `the log cannot be opened: ${cause.message}`;
+      if (!lost) throw new HaltServer(problem, 'config', { cause });
+      lost(problem);
+    },
+  );
 }
 
 class Destination implements LogDestination {
   readonly #open: () => Sink;
   readonly #canReopen: boolean;
   #sink: Sink;
+  /** When a file that could not be opened is to be tried again; undefined where it was opened. */
+  #reopenAt: number | undefined;
   /** Replaced by a reopen while a block was on its way into it. */
   #old: Sink | undefined;
   readonly #waiting: Buffer[] = [];
   #waitingBytes = 0;
   /** What the sink has not taken yet of the block that is on its way; undefined while nothing is. */
   #rest: Buffer | undefined;
+  /** Set while that waits for room. */
+  #retry: NodeJS.Timeout | undefined;
   #block: Buffer | undefined;
   readonly #spares: Buffer[] = [];
   #written: (() => void) | undefined;
   #closed = false;
   #dropped = 0;
 
-  constructor(open: () => Sink, canReopen: boolean) {
+  constructor(open: () => Sink, canReopen: boolean, failed: (error: Error) => void) {
     this.#open = open;
     this.#canReopen = canReopen;
-    this.#sink = open();
+    try {
+      this.#sink = open();
+    } catch (error) {
+      failed(error as Error);
+      this.#sink = lostSink(error as Error);
+      this.#reopenAt = performance.now() + REOPEN_MS;
+    }
   }
 
   get blockSize(): number {
@@ -68,6 +87,7 @@ class Destination implements LogDestination {
 
   write(bytes: Buffer): void {
     if (this.#closed || this.#waitingBytes + bytes.length > MAX_BUFFERED) return this.#drop(bytes);
+    if (this.#reopenAt !== undefined && performance.now() >= this.#reopenAt) this.reopen();
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
     if (this.#rest === undefined) this.#next();
@@ -84,8 +104,10 @@ class Destination implements LogDestination {
     try {
       sink = this.#open();
     } catch {
+      if (this.#reopenAt !== undefined) this.#reopenAt = performance.now() + REOPEN_MS;
       return; // the directory is gone or full of other rights: the old file is better than none
     }
+    this.#reopenAt = undefined;
     if (this.#rest === undefined) this.#sink.close();
     else this.#old ??= this.#sink;
     this.#sink = sink;
@@ -100,25 +122,40 @@ class Destination implements LogDestination {
       timeout.abort();
     }
     this.#closed = true;
-    for (const bytes of this.#waiting.splice(0)) this.#drop(bytes);
+    clearTimeout(this.#retry);
+    for (const bytes of this.#takeAll(this.#rest)) this.#drop(bytes);
     this.#sink.close();
   }
 
   flushSync(): void {
     if (this.#closed) return;
+    // What a thread or the loop has in hand is theirs.
+    const blocks = this.#takeAll(this.#retry && this.#rest);
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
     try {
-      for (const bytes of this.#waiting.splice(0)) {
-        for (let at = 0; at < bytes.length; ) at += this.#sink.writeSync(bytes.subarray(at));
+      for (let block = blocks[0]; block; block = blocks[0]) {
+        const taken = this.#sink.writeSync(block);
+        if (taken === 0) break; // as EAGAIN
+        if (taken < block.length) blocks[0] = block.subarray(taken);
+        else blocks.shift();
       }
     } catch {
       // EAGAIN: nobody reads; anything else: nobody to tell
     }
+    for (const bytes of blocks) this.#drop(bytes);
   }
 
   takeDropped(): number {
     const dropped = this.#dropped;
     this.#dropped = 0;
     return dropped;
+  }
+
+  /** All that is to be written, after `rest`. */
+  #takeAll(rest: Buffer | undefined): Buffer[] {
+    this.#waitingBytes = 0;
+    return [...(rest ? [rest] : []), ...this.#waiting.splice(0)];
   }
 
   #next(): void {
@@ -148,7 +185,13 @@ class Destination implements LogDestination {
     const rest = this.#rest;
     if (rest === undefined || this.#closed) return;
     const sink = this.#old ?? this.#sink;
-    if (error?.code === 'EAGAIN') return void setTimeout(() => sink.write(rest, this.#onWritten), RETRY_MS).unref();
+    if (error?.code === 'EAGAIN' || (!error && written === 0)) {
+      this.#retry = setTimeout(() => {
+        this.#retry = undefined;
+        sink.write(rest, this.#onWritten);
+      }, RETRY_MS).unref();
+      return;
+    }
     // EPIPE, ENOSPC: serving goes on without the lines; there is no better place to complain.
     if (error) this.#drop(rest);
     else if (written < rest.length) {

@@ -14,17 +14,32 @@ export interface ServerLog {
   /** Made at the first line: pino takes 8 MB, and most workers never have anything to say. */
   readonly logger: Logger;
   readonly destination: LogDestination;
+  /** Says what is wrong with a log: on stderr where the server log itself could not be opened. */
+  complain(problem: string): void;
 }
 
-/** `who` is on each line: the pid, and for worker matters slot and age. Throws where the file cannot be opened. */
+/**
+ * `who` is on each line: the pid, and for worker matters slot and age. A file that cannot be opened is an error, unless
+ * lines `mayBeLost`.
+ */
 export function openServerLog(
   settings: Pick<Settings, 'logLevel' | 'logFormat' | 'errorLog'>,
   who: Readonly<Record<string, number>>,
+  mayBeLost = false,
 ): ServerLog {
-  const destination = openDestination(settings.errorLog, 2);
+  const problems: string[] = [];
+  const destination = openDestination(
+    settings.errorLog,
+    2,
+    mayBeLost ? (problem) => problems.push(problem) : undefined,
+  );
   let logger: Logger | undefined;
-  return {
+  const onStderr = problems.length > 0 ? openServerLog({ ...settings, errorLog: '-' }, who) : undefined;
+  const log: ServerLog = {
     destination,
+    complain: (problem) => {
+      (onStderr ?? log).logger.error(`${problem}. Its lines are lost until it can be, which is tried every second`);
+    },
     get logger() {
       try {
         logger ??= openLogger(settings, who, destination);
@@ -35,6 +50,8 @@ export function openServerLog(
       }
     },
   };
+  problems.forEach(log.complain);
+  return log;
 }
 
 const nothing = (): void => {};

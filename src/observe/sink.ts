@@ -1,14 +1,14 @@
-/** The two ways in which log bytes leave this process. Neither makes anybody wait. */
+/** The ways in which log bytes leave this process. None makes anybody wait. */
 import net from 'node:net';
+import { loadNative } from '../platform/native.ts';
 import { closeSync, constants, fstatSync, openSync, write, writeSync } from '../platform/node-fs.ts';
-
-/** `written` counts bytes, and may be fewer than were given. */
-export type Written = (error: Error | null, written: number) => void;
+import { type Written, writeInThread } from '../platform/thread-writes.ts';
 
 /** Takes one block at a time: the next one after `done`. */
 export interface Sink {
   /** The bytes of a block up to which concurrent writers do not tear each other's lines. */
   readonly blockSize: number;
+  /** `done` gets the bytes that were taken, which may be fewer than were given: none where there is no room now. */
   write(bytes: Buffer, done: Written): void;
   /** For the very end. Returns the bytes that were taken at once; throws what write(2) says. */
   writeSync(bytes: Buffer): number;
@@ -27,26 +27,44 @@ export function openSink(target: string, fd: 1 | 2): Sink {
   if (target === '-') return standardSink(fd);
   // O_NONBLOCK means nothing for a file; a FIFO without a reader is an error instead of a wait.
   const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
-  const opened = openSync(target, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, FILE_MODE);
-  return fstatSync(opened).isFIFO() ? pipeSink(opened) : descriptorSink(opened, () => closeSync(opened));
+  return ownSink(openSync(target, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, FILE_MODE));
+}
+
+/** Takes what it is given and loses it: in place of a file that cannot be opened. */
+export function lostSink(error: Error): Sink {
+  return {
+    blockSize: PIPE_BUF, // whatever it will be
+    write: (_bytes, done) => process.nextTick(done, error, 0),
+    writeSync: () => 0,
+    close: () => {},
+  };
 }
 
 /**
- * stdout or stderr. Where it is a pipe it is opened once more, because O_NONBLOCK belongs to the open file description,
- * which is shared with the arbiter, all workers and whoever started them. That is refused where the pipe belongs to
- * another user; then, and for a socket or a terminal, the thread pool waits in our place.
+ * stdout or stderr. A pipe or a terminal is opened once more, because O_NONBLOCK belongs to the open file description,
+ * which is shared with the arbiter, all workers and whoever started them. A socket cannot be opened, nor what belongs to
+ * another user.
  */
 function standardSink(fd: 1 | 2): Sink {
-  if (fstatSync(fd).isFIFO()) {
+  const stat = fstatSync(fd);
+  if (stat.isFile()) return descriptorSink(fd, () => {});
+  if (stat.isFIFO() || stat.isCharacterDevice()) {
+    const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;
     try {
-      return pipeSink(openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK));
+      return ownSink(openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY));
     } catch {
       // EACCES, or no /proc
     }
   }
-  return descriptorSink(fd, () => {});
+  return sharedSink(fd);
 }
 
+/** `fd` was opened here, with O_NONBLOCK. */
+function ownSink(fd: number): Sink {
+  return fstatSync(fd).isFIFO() ? pipeSink(fd) : descriptorSink(fd, () => closeSync(fd));
+}
+
+/** A write in a thread of libuv's, which returns: a file is always ready, and a terminal that is not says EAGAIN. */
 function descriptorSink(fd: number, close: () => void): Sink {
   return {
     blockSize: fstatSync(fd).isFile() ? FILE_BLOCK : PIPE_BUF,
@@ -66,5 +84,32 @@ function pipeSink(fd: number): Sink {
     write: (bytes, done) => void socket.write(bytes, (error) => done(error ?? null, error ? 0 : bytes.length)),
     writeSync: (bytes) => writeSync(fd, bytes),
     close: () => socket.destroy(),
+  };
+}
+
+/**
+ * For what cannot be opened once more. Each write says for itself that it does not wait; where that cannot be (without
+ * the native part, and for a terminal or a FIFO of another user) a thread waits in our place.
+ */
+function sharedSink(fd: number): Sink {
+  const { native } = loadNative();
+  return {
+    blockSize: PIPE_BUF,
+    write: (bytes, done) => {
+      let taken: number | undefined;
+      try {
+        taken = native?.writeNow(fd, bytes);
+      } catch (error) {
+        return process.nextTick(done, error, 0);
+      }
+      if (taken === undefined) writeInThread(fd, bytes, done);
+      else process.nextTick(done, null, taken);
+    },
+    writeSync: (bytes) => {
+      const taken = native?.writeNow(fd, bytes);
+      if (taken === undefined) writeInThread(fd, bytes, () => {});
+      return taken ?? bytes.length;
+    },
+    close: () => {},
   };
 }

@@ -40,6 +40,11 @@ export interface Native {
   readonly stackSignal: number;
   /** Connections that wait on the listening unix socket with this inode; undefined where the kernel does not tell. */
   unixAcceptQueue(inode: number): number | undefined;
+  /**
+   * write(2) that does not wait, though others who have the descriptor may: the bytes that were taken, 0 where there is
+   * no room, undefined where the kernel cannot do it for such a descriptor. Throws where writing fails.
+   */
+  writeNow(fd: number, bytes: Uint8Array): number | undefined;
   /** Gives memory that was freed back to the kernel, which malloc(3) of glibc would keep (malloc_trim(3)). */
   trimMemory(): void;
 }

@@ -1,6 +1,6 @@
 /** The process of a worker: gets its plan, prepares for whatever the app does, boots it, and has it served. */
-import { EXIT_CODES } from '../errors.ts';
-import { STACK_FD } from '../messages.ts';
+import { EXIT_CODES, HaltServer } from '../errors.ts';
+import { type LastWords, STACK_FD } from '../messages.ts';
 import { openServerLog } from '../observe/log.ts';
 import { loadNative } from '../platform/native.ts';
 import { SIGNALS } from '../platform/signals.ts';
@@ -16,16 +16,34 @@ const ORPHAN_MARGIN_S = 5;
 /** Runs one worker until it has drained. Resolves with its exit status. */
 export async function runWorker(process: NodeJS.Process): Promise<number> {
   let orphaned = (): void => {};
-  const arbiter = process.ppid; // before the plan, which only a live arbiter sends: it cannot be its successor's
   const channel = new Channel(process, () => orphaned());
+  try {
+    return await serve(process, channel, (worker) => {
+      orphaned = () => worker.drain(false);
+    });
+  } catch (error) {
+    await channel.sendLast({ type: 'boot failed', ...wordsOf(error) }); // stderr alone is not where people look
+    throw error;
+  }
+}
+
+function wordsOf(error: unknown): LastWords {
+  if (!(error instanceof Error)) return { reason: String(error), stack: undefined, fatal: false };
+  const { message: reason, stack } = error;
+  const isConfig = error instanceof HaltServer && error.status === EXIT_CODES.config.status;
+  return { reason, stack, fatal: isConfig, ...(isConfig && { exit: 'config' }) };
+}
+
+async function serve(process: NodeJS.Process, channel: Channel, made: (worker: Worker) => void): Promise<number> {
+  const arbiter = process.ppid; // before the plan, which only a live arbiter sends: it cannot be its successor's
   const { native } = loadNative();
   const plan = await channel.plan({
     stacks: native !== undefined && native.reportStacks(STACK_FD) === undefined,
     outOfMemory: native !== undefined && native.reportOutOfMemory(STACK_FD) === undefined,
   });
-  const { settings, slot, age } = plan;
+  const { settings, slot, age, started } = plan;
   native?.dieWithParent(arbiter, Math.ceil(settings.gracefulTimeout) + ORPHAN_MARGIN_S);
-  const log = openServerLog(settings, { pid: process.pid, worker: slot, age });
+  const log = openServerLog(settings, { pid: process.pid, worker: slot, age }, started);
   // Held signals come first: the others have no effect, unless the app gives them one.
   const unmodified = prepareForPrograms(process, {
     ports: plan.ports,
@@ -44,7 +62,7 @@ export async function runWorker(process: NodeJS.Process): Promise<number> {
       return EXIT_CODES.ok.status;
     }
     const worker = new Worker(plan, booted, channel, log, { unmodified, contexts, native });
-    orphaned = () => worker.drain(false);
+    made(worker);
     unmodified.tell(worker);
     return await worker.run();
   } finally {

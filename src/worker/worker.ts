@@ -63,7 +63,7 @@ export class Worker implements OnOwnAccord {
     this.#channel = channel;
     this.#log = log;
     this.#overload = settings.maxEventLoopLag > 0 ? new Overload(settings.maxEventLoopLag * 1000) : undefined;
-    this.#accessLog = openAccessLog(plan, this.#ids);
+    this.#accessLog = openAccessLog(plan, this.#ids, log);
     process.once('exit', () => this.#accessLog?.flushSync());
     const contextOf = (request: IncomingMessage): RequestContext => this.#contextOf(request);
     const events = serverEvents({
@@ -138,9 +138,8 @@ export class Worker implements OnOwnAccord {
     this.#reporter.unref(); // it goes on while the app ends, and does not count as work of the app
     const status = await this.#ending.finish();
     this.#connections.dispose();
-    await this.#accessLog?.close();
-    await this.#reporter.end();
-    await this.#log.destination.close();
+    await Promise.all([this.#accessLog?.close(), this.#log.destination.close()]);
+    await this.#reporter.end(); // also of lines that were lost just now
     return this.#status || status;
   }
 

@@ -31,6 +31,7 @@ const arbiter = new Arbiter({
   },
   logger: log.logger,
   reopenLog: () => {},
+  takeDroppedLines: () => 0,
   signals,
   process,
 });

@@ -236,3 +236,49 @@ test('trimMemory: what was freed between blocks that are in use goes back to the
   assert.equal(result, undefined);
   assert.ok(given > 15_000_000, `${given} of 30 million bytes`);
 });
+
+/** Writes to its stdout until nothing is taken, and says on stderr how much was and what the last call answered. */
+const FILLER = `const { writeNow } = require(process.argv[1]);
+  const block = Buffer.alloc(4096, 'x');
+  let [sum, last] = [0];
+  try { while ((last = writeNow(1, block)) > 0 && sum < 1e8) sum += last; } catch (error) { last = error.message; }
+  require('fs').writeSync(2, JSON.stringify({ sum, last }));`;
+
+test('writeNow: a socket takes what it has room for, and nobody waits', { skip }, async (t) => {
+  const child = spawn(process.execPath, ['-e', FILLER, file], { stdio: ['ignore', 'pipe', 'pipe'] });
+  t.after(() => child.kill('SIGKILL'));
+  const { sum, last } = JSON.parse(String(await once(child.stderr, 'data')));
+  assert.equal(last, 0);
+  let received = 0;
+  child.stdout.on('data', (bytes: Buffer) => {
+    received += bytes.length;
+  });
+  await once(child, 'close');
+  assert.ok(sum > 0);
+  assert.equal(received, sum);
+});
+
+/** `expected`: the last answer, where there is another than that it cannot be done, as of a pipe before Linux 6.4. */
+for (const [what, to, expected] of [
+  ['a pipe', '| sleep 60', 0],
+  ['a file', '> "$3"', undefined],
+] as const) {
+  test(`writeNow: ${what}`, { skip }, async (t) => {
+    const shell = `"$0" -e "$1" "$2" ${to}`;
+    const child = spawn('sh', ['-c', shell, process.execPath, FILLER, file, join(directory, 'file')], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      detached: true,
+    });
+    t.after(() => process.kill(-(child.pid ?? 0), 'SIGKILL'));
+    const { sum, last } = JSON.parse(String(await once(child.stderr, 'data')));
+    if (last !== undefined) assert.equal(last, expected);
+    assert.equal(sum > 0, last === 0);
+  });
+}
+
+test('writeNow: what cannot be written to', { skip }, () => {
+  const { writeNow } = load();
+  assert.throws(() => writeNow(9999, Buffer.from('x')), /Bad file descriptor/);
+  assert.throws(() => writeNow(-1, Buffer.from('x')), /a descriptor and bytes/);
+  assert.throws(() => writeNow(1, 'x' as never), /a descriptor and bytes/);
+});

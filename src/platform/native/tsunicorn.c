@@ -10,6 +10,7 @@
  *   reportOutOfMemory(fd)             that V8 is out of memory, before Node.js aborts: out-of-memory.c
  *   unixAcceptQueue(inode)            sock_diag(7), of a listening unix socket
  *   trimMemory()                      malloc_trim(3), where libc has it
+ *   writeNow(fd, bytes)               write(2) that does not wait, without O_NONBLOCK
  *
  * Plain Node-API, version 8, without libuv: one binary loads in Node.js 22, 24 and 26. Nothing but malloc_trim() is
  * beyond POSIX and Linux, so it builds on glibc and on musl; a binary serves the libc that it was built on. `npm run
@@ -37,7 +38,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -50,6 +53,11 @@
 #include <linux/unix_diag.h>
 #else
 #define HAS_UNIX_DIAG 0
+#endif
+
+/* pwritev2(2), since Linux 4.13; musl has the function since 1.2.5. */
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8
 #endif
 
 /* A manager that does not read is waited for this long; the arbiter has other things to do. */
@@ -267,6 +275,35 @@ static napi_value trim_memory(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/*
+ * O_NONBLOCK would be for everybody who has the open file description. A socket can be told with each call, and so can a
+ * pipe of pipe(2) since Linux 6.4; before that, and of a FIFO with a name or a terminal, the answer is EOPNOTSUPP.
+ */
+static ssize_t write_without_waiting(int fd, const void *bytes, size_t length) {
+  ssize_t taken = send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (taken >= 0 || errno != ENOTSOCK) return taken;
+  struct iovec part = {.iov_base = (void *)bytes, .iov_len = length};
+  return syscall(SYS_pwritev2, fd, &part, 1L, -1L, -1L, RWF_NOWAIT); /* -1: where the file is */
+}
+
+static napi_value write_now(napi_env env, napi_callback_info info) {
+  napi_value argument[2], result;
+  int32_t fd;
+  void *bytes;
+  size_t length;
+  if (!arguments(env, info, argument, 2)) return NULL;
+  if (napi_get_value_int32(env, argument[0], &fd) != napi_ok || fd < 0 ||
+      napi_get_buffer_info(env, argument[1], &bytes, &length) != napi_ok) {
+    napi_throw_type_error(env, NULL, "a descriptor and bytes are wanted");
+    return NULL;
+  }
+  ssize_t taken = write_without_waiting(fd, bytes, length);
+  if (taken < 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) return NULL;
+  if (taken < 0 && errno != EAGAIN && errno != EINTR) return throw_errno(env, "write");
+  napi_create_int64(env, taken < 0 ? 0 : taken, &result);
+  return result;
+}
+
 NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"reapOrphan", NULL, reap_orphan, NULL, NULL, NULL, napi_enumerable, NULL},
@@ -275,6 +312,7 @@ NAPI_MODULE_INIT() {
       {"dieWithParent", NULL, die_with_parent, NULL, NULL, NULL, napi_enumerable, NULL},
       {"unixAcceptQueue", NULL, unix_accept_queue, NULL, NULL, NULL, napi_enumerable, NULL},
       {"trimMemory", NULL, trim_memory, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"writeNow", NULL, write_now, NULL, NULL, NULL, napi_enumerable, NULL},
       {"notify", NULL, notify, NULL, NULL, NULL, napi_enumerable, NULL},
       {"reportOutOfMemory", NULL, report_out_of_memory, NULL, NULL, NULL, napi_enumerable, NULL},
       {"reportStacks", NULL, report_stacks, NULL, NULL, NULL, napi_enumerable, NULL},

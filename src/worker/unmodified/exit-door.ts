@@ -1,5 +1,7 @@
 /** `process.exit()` as the app calls it. Only `main.ts` ends a process, and a worker also has requests in hand. */
 
+import { exitDespiteWrites } from '../../platform/thread-writes.ts';
+
 /** Whether the process is to end now. `stack` says who called. */
 type OnExit = (status: number, stack: string) => 'now' | 'later';
 
@@ -28,6 +30,7 @@ export class ExitDoor {
   }
 
   now(status: number): never {
+    exitDespiteWrites(this.#process);
     return Reflect.apply(this.#exit, this.#process, [status]);
   }
 

@@ -15,7 +15,7 @@ export function watchStandardStreams(process: NodeJS.Process): () => Promise<voi
     if (!property?.get) continue;
     const get = (): NodeJS.WriteStream => {
       const stream: NodeJS.WriteStream = property.get?.call(process);
-      if (!used.has(stream)) keepApart(stream);
+      if (!used.has(stream)) share(stream);
       used.add(stream);
       return stream;
     };
@@ -30,8 +30,9 @@ export function watchStandardStreams(process: NodeJS.Process): () => Promise<voi
 
 /**
  * What waits is written one by one and not in one piece: only a write of at most PIPE_BUF bytes goes into a pipe whole,
- * whatever other workers write (pipe(7)).
+ * whatever other workers write (pipe(7)). And the end of the stream, by end() or by pipeline(), is the end for this
+ * worker alone: shutdown(2) of a socket would be the end for all who write to it.
  */
-function keepApart(stream: NodeJS.WriteStream): void {
-  Object.assign(stream, { _writev: null });
+function share(stream: NodeJS.WriteStream): void {
+  Object.assign(stream, { _writev: null, _final: (ended: () => void) => ended() });
 }
