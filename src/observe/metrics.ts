@@ -182,7 +182,7 @@ export const METRICS = {
   tsunicorn_draining: { type: 'gauge', help: '1 from SIGTERM to the end.', labels: [], over: 'server' },
   tsunicorn_log_lines_dropped_total: {
     type: 'counter',
-    help: 'Log lines dropped because their reader had stopped.',
+    help: 'Log lines lost: their reader had stopped, or they could not be written.',
     labels: [],
     over: 'workers',
   },
