@@ -4,7 +4,7 @@
  */
 import type { Decision, PoolSettings } from './decisions.ts';
 import type { Member, Members } from './members.ts';
-import { mib, Sizes, type Verdict } from './sizes.ts';
+import { mib, ResidentSizes, type Verdict } from './resident-sizes.ts';
 
 /** Workers are born together, and would all be too old together: each draws its age from the last tenth. */
 const LIFETIME_JITTER = 0.1;
@@ -38,7 +38,7 @@ export class Recycling {
   readonly #members: Members;
   readonly #random: () => number;
   readonly #lives = new WeakMap<Member, Life>();
-  readonly #sizes: Sizes;
+  readonly #sizes: ResidentSizes;
   /** Who said so since `due` was called. */
   #short: { readonly by: Member; readonly heap: boolean } | undefined;
   #saidShortAt = Number.NEGATIVE_INFINITY;
@@ -48,7 +48,7 @@ export class Recycling {
     this.#settings = settings;
     this.#members = members;
     this.#random = random;
-    this.#sizes = new Sizes(settings.maxRss);
+    this.#sizes = new ResidentSizes(settings.maxRss);
   }
 
   /** Sizing decided on another limit. */

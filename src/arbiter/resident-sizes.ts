@@ -33,7 +33,7 @@ export interface Verdict {
   readonly soon?: boolean;
 }
 
-export class Sizes {
+export class ResidentSizes {
   readonly #sizes = new WeakMap<Member, Size>();
   #max: number | undefined;
   /** The release of which it was said that the limit is below what a worker of it needs at least. */
