@@ -135,13 +135,15 @@ test('a stalled worker is killed and replaced; the admin endpoints answer all th
   const env = { TSUNICORN_TIMEOUT: '1', TSUNICORN_WORKERS: '1' };
   const server = await (await start(t, { app: 'basic.js', env })).ready();
   const stuck = server.get('/spin?ms=60000').catch((error: NodeJS.ErrnoException) => error.code);
+  let answers = 0;
   await waitFor('it is killed', async () => {
-    const at = performance.now();
     assert.equal((await server.admin('/livez')).status, 200);
     await server.admin('/metrics');
-    assert.ok(performance.now() - at < 1_000);
-    return server.logged('worker is killed: silent for 1 s').length === 1;
+    if (server.logged('worker is killed: silent for 1 s').length === 1) return true;
+    answers++;
+    return false;
   });
+  assert.ok(answers >= 2, `${answers} answers while it was stuck`);
   assert.equal(await stuck, 'ECONNRESET');
   await server.untilLogged('is ready', 2);
   assert.equal((await server.get('/')).body, 'hello');
