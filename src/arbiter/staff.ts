@@ -38,6 +38,7 @@ export class Staff {
   manage(now: number, out: Decision[]): void {
     this.#spawnMissing(now, out);
     this.#finishReplacements(now, out);
+    this.#dropOutdatedBoots(now, out);
     this.#startReplacement(now, out);
     this.#cull(now, out);
   }
@@ -105,6 +106,18 @@ export class Staff {
       if (!heard.some((m) => m.proven || !proof)) continue;
       old.reason ??= 'reload';
       drain(old, { why: 'a newer worker took over', quick: false, sweep: false, killAt }, out);
+    }
+  }
+
+  /**
+   * A replacement that was outdated by another HUP, and waits for something: the release that mends it is not to wait as
+   * well. One that only boots goes on, or HUPs that come quickly would replace nobody.
+   */
+  #dropOutdatedBoots(now: number, out: Decision[]): void {
+    const served = new Set(this.#members.serving().map((m) => m.slot));
+    for (const m of this.#members.alive('booting')) {
+      const waits = m.generation < this.generation && now - m.bornAt >= BOOT_CPU_MS;
+      if (waits && served.has(m.slot)) kill(m, 'it does not get ready, and a newer release is wanted', out);
     }
   }
 

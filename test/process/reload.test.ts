@@ -73,6 +73,23 @@ test('a broken release is refused at HUP while the old generation serves; a good
   assert.equal(await server.stop(), 0);
 });
 
+test('a release that mends one whose boot hangs does not wait for it', async (t) => {
+  const env = { TSUNICORN_APP: 'app.mjs', TSUNICORN_WORKERS: '1', TSUNICORN_BOOT_TIMEOUT: '3600' };
+  const server = await start(t, { env });
+  const app = join(server.directory, 'app.mjs');
+  writeFileSync(app, `export default (q, s) => s.end('one');`);
+  await server.ready();
+  writeFileSync(app, 'console.error("it hangs"); setInterval(() => {}, 1000); await new Promise(() => {});');
+  server.signal('SIGHUP');
+  await waitFor('it boots', () => server.stderr.includes('it hangs'));
+  writeFileSync(app, `export default (q, s) => s.end('two');`);
+  server.signal('SIGHUP');
+  await waitFor('the mended one serves', async () => (await server.get('/')).body === 'two', { seconds: 30 });
+  assert.equal(server.logged('a newer release is wanted').length, 1);
+  assert.deepEqual(server.logged('given up'), []);
+  assert.equal(await server.stop(), 0);
+});
+
 test('a release that dies right after it is ready is given up, and the old one serves on', async (t) => {
   const env = { TSUNICORN_APP: 'app.mjs', TSUNICORN_WORKERS: '4', TSUNICORN_ACCESS_LOG: 'off' };
   const server = await start(t, { env });

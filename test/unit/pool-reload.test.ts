@@ -64,6 +64,21 @@ describe('a reload', () => {
     });
   });
 
+  it('does not wait for the boot of an earlier one that hangs', () => {
+    tell(
+      [
+        ...started(1),
+        [1000, 'HUP', 'spawn 2@0'],
+        [2000, 'HUP', ''],
+        [6100, '', '+6000 kill 2'],
+        [6200, 'exit 2', 'ended as wanted, spawn 3@0'],
+        [6500, 'ready 3', 'drain 1'],
+        [6600, 'exit 1', 'ended reload'],
+      ],
+      { workers: 1 },
+    );
+  });
+
   it('that was given up says why, and counts for nothing later', () => {
     const story = new Story({ ...SETTINGS, workers: 1, crashLimit: 2 });
     for (const events of ['', 'ready 1']) story.at(0, events);
