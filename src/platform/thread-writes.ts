@@ -31,7 +31,8 @@ export function exitDespiteWrites(process: NodeJS.Process): void {
     const { execPath, env } = process;
     const status = process.exitCode ?? code;
     try {
-      process.execve?.(execPath, [execPath, '--eval', `process.exit(${status})`], { ...env, NODE_OPTIONS: '' });
+      const program = `process.exitCode = ${status}`;
+      process.execve?.(execPath, [execPath, '--eval', program], { ...env, NODE_OPTIONS: '' });
     } catch {
       // the binary has been replaced: whoever waits for the end of this process has to kill it
     }

@@ -44,6 +44,16 @@ test('an arbiter that was stopped alone kills nobody', async (t: TestContext) =>
   assert.equal(await server.stop(), 0);
 });
 
+test('an arbiter with nothing to do does not take its own sleep for a standstill', async (t: TestContext) => {
+  // Longer than the gap that is forgiven; and nothing else wakes it while its only worker is silent.
+  const alone = { TSUNICORN_TIMEOUT: '4', TSUNICORN_RESIZE_INTERVAL: '0', TSUNICORN_WORKERS: '1' };
+  const server = await (await start(t, { app: 'basic.js', env: alone })).ready();
+  const stuck = server.get('/spin?ms=3600000').catch((error: NodeJS.ErrnoException) => error.code);
+  await server.untilLogged('worker is killed: silent for 4 s');
+  assert.equal(await stuck, 'ECONNRESET');
+  assert.equal(await server.stop(), 0);
+});
+
 test('under a CPU quota of 0.2 nobody is murdered for being slow', async (t) => {
   const group = CpuGroup.make(t, 2);
   if (!group) return t.skip(NEEDS);
