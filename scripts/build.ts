@@ -16,7 +16,7 @@ for (const file of ['page.html', 'page.css', 'icon.svg']) {
   copyFileSync(`src/admin/page/${file}`, `dist/admin/page/${file}`);
 }
 chmodSync('dist/main.js', 0o755);
-const problem = buildNative('dist/platform/tsunicorn.node');
+const problem = buildNative('dist/platform/native/tsunicorn.node');
 if (problem)
   process.stderr.write(`built without the native part (PID 1, systemd, stacks of stalled workers): ${problem}\n`);
 

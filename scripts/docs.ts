@@ -9,7 +9,7 @@ import { renderConfig } from '../src/config/render.ts';
 import { SETTINGS } from '../src/config/settings.ts';
 import { SECTIONS, type Setting } from '../src/config/table.ts';
 import { EXIT_CODES } from '../src/errors.ts';
-import { ARBITER, METRICS, type Metric, OVER } from '../src/observe/metrics.ts';
+import { ARBITER, METRICS, type Metric, OVER } from '../src/observe/metrics/table.ts';
 import { grafanaDashboard } from './monitoring/dashboard.ts';
 import { monitoringDocument } from './monitoring/document.ts';
 import { operatorRules, prometheusRules } from './monitoring/rules.ts';

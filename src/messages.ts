@@ -5,8 +5,8 @@
  */
 import type { Settings } from './config/settings.ts';
 import type { ExitName } from './errors.ts';
-import type { Labels } from './observe/sample.ts';
-import type { MemoryGroup } from './platform/memory-group.ts';
+import type { Labels } from './observe/metrics/sample.ts';
+import type { MemoryGroup } from './platform/kernel/memory.ts';
 
 /** The settings that a worker needs; plain JSON, so it crosses the channel as it is. */
 export type WorkerSettings = Pick<
@@ -51,7 +51,7 @@ export interface InheritedListener {
 /** Everything a worker has to know to boot. */
 export interface WorkerPlan {
   readonly slot: number;
-  readonly age: number;
+  readonly workerId: number;
   readonly settings: WorkerSettings;
   readonly listeners: readonly InheritedListener[];
   /** TCP ports that the server serves, the one that counts as its PORT first. */
@@ -69,7 +69,7 @@ export interface WorkerPlan {
 export type ToWorker =
   | { readonly type: 'boot'; readonly plan: WorkerPlan }
   /** Go on accepting, but let every response end its connection. */
-  | { readonly type: 'closing' }
+  | { readonly type: 'close-connections' }
   /**
    * Stop accepting, finish what is in hand, end. `quick`: idle connections are closed without waiting a moment.
    * `leftMs`: from now until the worker is killed; told, since clocks of two processes have no zero in common.
@@ -86,10 +86,10 @@ export type ToWorker =
   /** In place of the plan's. */
   | { readonly type: 'memory'; readonly memory: MemoryGroup | undefined }
   /** Requests that wait for memory are to be served without, as are all that come before there is room again. */
-  | { readonly type: 'serve on' }
+  | { readonly type: 'release-hold' }
   /** It looks too large: collect garbage, and give back what that frees. */
-  | { readonly type: 'clear up' }
-  | { readonly type: 'reopen logs' }
+  | { readonly type: 'collect-garbage' }
+  | { readonly type: 'reload-logs' }
   /** Somebody wants to know: report now, with this number in the answers. */
   | { readonly type: 'report'; readonly serial: number };
 
@@ -160,28 +160,28 @@ export type FromWorker =
    * The channel is read: send the plan. `stacks`: the worker can be asked for its JavaScript stack. `outOfMemory`: it says
    * so before it ends for want of memory in V8. Both go over the socket {@link STACK_FD}.
    */
-  | { readonly type: 'born'; readonly stacks: boolean; readonly outOfMemory: boolean }
+  | { readonly type: 'hello'; readonly stacks: boolean; readonly outOfMemory: boolean }
   /** `heapSizeLimitBytes`: V8's limit for the whole heap of this worker. */
   | { readonly type: 'ready'; readonly app: string; readonly heapSizeLimitBytes: number }
   /** What the boot waits for from now on, for the case that it never comes. */
   | { readonly type: 'waiting'; readonly for: string }
-  | { readonly type: 'beat'; readonly report: WorkerReport }
+  | { readonly type: 'heartbeat'; readonly report: WorkerReport }
   /** A report that is no sign of life: of a new worker, or what was asked for. `more`: an app report follows. */
   | { readonly type: 'report'; readonly serial: number; readonly report: WorkerReport; readonly more: boolean }
   /** `serial` is 0 where nobody asked. */
-  | { readonly type: 'app report'; readonly serial: number; readonly report: AppReport }
+  | { readonly type: 'app-report'; readonly serial: number; readonly report: AppReport }
   /** It accepts on this listener, which is another slot's. */
   | { readonly type: 'covers'; readonly key: string }
   /** Another descriptor of this listener, please: a worker that stops accepting for a while has to close its own. */
-  | { readonly type: 'want descriptor'; readonly key: string }
+  | { readonly type: 'need-descriptor'; readonly key: string }
   /** There is no memory left for new requests, which wait. `heap`: in this worker's heap, and not in the group. */
   | { readonly type: 'full'; readonly rssBytes: number; readonly heap: boolean }
   /** The worker got a SIGTERM of its own and would like to be replaced. */
-  | { readonly type: 'asks to leave' }
+  | { readonly type: 'replace-me' }
   /** An uncaught exception: it drains by itself and ends; replace it now. */
-  | { readonly type: 'broken'; readonly reason: string; readonly stack: string | undefined }
+  | { readonly type: 'crashing'; readonly reason: string; readonly stack: string | undefined }
   /** The app cannot be served. */
-  | ({ readonly type: 'boot failed' } & LastWords);
+  | ({ readonly type: 'boot-failed' } & LastWords);
 
 /** Why a worker ends. */
 export interface LastWords {

@@ -1,5 +1,5 @@
 /** How many workers, and how much heap for each. Pure: the settings and the kernel's limits go in, the decision comes out. */
-import type { Limits } from './platform/limits.ts';
+import type { Limits } from './platform/kernel/limits.ts';
 
 /** The settings that sizing looks at, parsed. */
 export interface SizingSettings {

@@ -60,7 +60,7 @@ export interface SizingStatus {
 
 export interface WorkerStatus {
   readonly slot: number;
-  readonly age: number;
+  readonly workerId: number;
   /** `leaving` serves until its replacement is ready. */
   readonly state: 'booting' | 'ready' | 'leaving' | 'draining';
   /** Since it was started. */
@@ -85,7 +85,7 @@ export interface WorkerStatus {
 export interface ExitStatus {
   readonly time: string;
   readonly slot: number;
-  readonly age: number;
+  readonly workerId: number;
   readonly pid: number | null;
   /** How long it lived. */
   readonly seconds: number;

@@ -5,31 +5,31 @@
  */
 import { isatty } from 'node:tty';
 import type { Logger } from 'pino';
-import { serveAdmin } from '../admin/admin.ts';
+import { serveAdmin } from '../admin/routes.ts';
 import type { SettingStatus } from '../admin/status.ts';
 import type { Settings } from '../config/settings.ts';
 import { HaltServer } from '../errors.ts';
-import type { Limits } from '../platform/limits.ts';
-import { inheritedSockets, Listeners } from '../platform/listeners.ts';
-import { loadNative } from '../platform/native.ts';
+import type { Limits } from '../platform/kernel/limits.ts';
+import { loadNative } from '../platform/native/native.ts';
 import { statSync } from '../platform/node-fs.ts';
 import { Notifier } from '../platform/notify.ts';
 import { startReaper } from '../platform/reaper.ts';
 import type { ArbiterSignal, Signals } from '../platform/signals.ts';
+import { inheritedSockets, Listeners } from '../platform/sockets.ts';
 import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';
-import { Actor } from './actor.ts';
+import { ArbiterAdminSource } from './admin-source.ts';
+import { reloadOnChange } from './dev-reload.ts';
+import { Executor } from './executor.ts';
 import { History } from './history.ts';
 import { MemoryWatch } from './memory-watch.ts';
-import { News } from './news.ts';
+import { MetricsCollector } from './metrics/scrape.ts';
 import { writePidfile } from './pidfile.ts';
-import { Pool } from './pool.ts';
-import { reloadOnChange } from './reload-on-change.ts';
+import { Pool } from './pool/pool.ts';
 import { type Resize, Sizer } from './sizer.ts';
-import { Telemetry } from './telemetry.ts';
 import { keepTidy } from './tidy.ts';
-import { Views } from './views.ts';
-import type { WorkerHandle } from './worker-handle.ts';
+import { WorkerEvents } from './worker-events.ts';
+import type { WorkerProcess } from './worker-process.ts';
 
 /** The loop turns at least this often, so that a gap in its own time shows (see the pool's starvation rule). */
 const TICK_MS = 1_000;
@@ -59,11 +59,11 @@ export class Arbiter {
   readonly #memory: MemoryWatch;
   readonly #pool: Pool;
   readonly #listeners: Listeners;
-  readonly #workers = new Map<number, WorkerHandle>();
-  readonly #telemetry: Telemetry;
-  readonly #views: Views;
-  readonly #actor: Actor;
-  readonly #news: News;
+  readonly #workers = new Map<number, WorkerProcess>();
+  readonly #metrics: MetricsCollector;
+  readonly #views: ArbiterAdminSource;
+  readonly #actor: Executor;
+  readonly #news: WorkerEvents;
   readonly #notifier: Notifier;
   readonly #native = loadNative();
   readonly #inbox: (() => void)[] = [];
@@ -82,7 +82,7 @@ export class Arbiter {
     // memory is replaced, and its successor has its socket.
     const uncapped = settings.workerClass === 'async' && settings.workerConnections === 0;
     this.#listeners = new Listeners({ reusePort: settings.reusePort && uncapped, socketMode: settings.socketMode });
-    this.#telemetry = new Telemetry({
+    this.#metrics = new MetricsCollector({
       pool: this.#pool,
       workers: this.#workers,
       listeners: this.#listeners,
@@ -97,13 +97,13 @@ export class Arbiter {
       pool: this.#pool,
       listeners: this.#listeners,
       workers: this.#workers,
-      telemetry: this.#telemetry,
+      metrics: this.#metrics,
       log: logger,
     };
     const { describeSettings } = options;
-    this.#views = new Views({ ...crew, history, sizer: this.#sizer, describeSettings, process });
-    this.#news = new News({ ...crew, history, chdir: settings.chdir });
-    this.#actor = new Actor({
+    this.#views = new ArbiterAdminSource({ ...crew, history, sizer: this.#sizer, describeSettings, process });
+    this.#news = new WorkerEvents({ ...crew, history, chdir: settings.chdir });
+    this.#actor = new Executor({
       ...crew,
       settings,
       sizer: this.#sizer,
@@ -128,7 +128,7 @@ export class Arbiter {
       for (;;) {
         for (const event of this.#inbox.splice(0)) event();
         const now = performance.now();
-        const waitedMs = (age: number): number => this.#workers.get(age)?.cpuWait?.take(now) ?? 0;
+        const waitedMs = (workerId: number): number => this.#workers.get(workerId)?.cpuWait?.take(now) ?? 0;
         for (const decision of this.#pool.due(now, waitedMs)) await this.#actor.perform(decision);
         this.#notifier.update(this.#pool.serviceState, this.#pool.readiness().reason);
         await this.#sleep();
@@ -190,7 +190,7 @@ export class Arbiter {
       loaded: this.#native,
       process: this.#options.process,
       isOurs: (pid) => [...this.#workers.values()].some((worker) => worker.pid === pid),
-      reaped: () => this.#telemetry.ledger.orphanReaped(),
+      reaped: () => this.#metrics.store.orphanReaped(),
       intervalMs: REAP_MS,
       log: this.#log,
     });
@@ -230,7 +230,7 @@ export class Arbiter {
         return this.#resize(this.#sizer.set(target - 1));
       case 'SIGUSR1':
         this.#options.reopenLog();
-        for (const worker of this.#workers.values()) worker.send({ type: 'reopen logs' });
+        for (const worker of this.#workers.values()) worker.send({ type: 'reload-logs' });
         return;
       case 'SIGUSR2':
         return void this.#views.report();

@@ -1,6 +1,6 @@
 /** What a worker died of, as far as it told and its remains show. Pure. */
-import type { OutOfMemory } from '../platform/stack.ts';
-import type { Exit } from './worker-handle.ts';
+import type { OutOfMemory } from '../platform/native/diagnostics.ts';
+import type { Exit } from './worker-process.ts';
 
 export interface Remains {
   readonly exit: Exit;
@@ -30,7 +30,7 @@ const NEARLY_FULL = 0.5;
 /** Where V8 chose the limit itself, which is 2 to 4 GiB on most machines. */
 const UNKNOWN_LIMIT_BYTES = 2048 * MIB;
 
-export function autopsy(remains: Remains): Finding {
+export function explainExit(remains: Remains): Finding {
   const { exit, murdered, oomKilled, outOfMemory, tellsOutOfMemory, heapUsedBytes = 0, heapLimitBytes } = remains;
   const how = exit.error?.message ?? exit.signal ?? `exit code ${exit.code}`;
   if (exit.signal === 'SIGKILL' && !murdered && oomKilled) return { cause: 'oom', how: `${how}, ${OOM}` };

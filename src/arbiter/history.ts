@@ -1,7 +1,7 @@
 /** What `/status` tells beyond the metrics: how the last workers ended, and how often each slot was replaced. */
 import type { ExitStatus } from '../admin/status.ts';
-import type { RestartReason } from './decisions.ts';
-import type { WorkerHandle } from './worker-handle.ts';
+import type { RestartReason } from './pool/decisions.ts';
+import type { WorkerProcess } from './worker-process.ts';
 
 /** More than a worker in each slot of a large machine leaves behind in a rolling reload. */
 const KEPT = 24;
@@ -19,18 +19,18 @@ export interface End {
   readonly date: Date;
 }
 
-export type Ended = Pick<WorkerHandle, 'slot' | 'age' | 'pid' | 'lastWords' | 'killedFor' | 'stackAtDeath'>;
+export type Ended = Pick<WorkerProcess, 'slot' | 'workerId' | 'pid' | 'lastWords' | 'killedFor' | 'stackAtDeath'>;
 
 export class History {
   readonly #exits: ExitStatus[] = [];
   readonly #restarts = new Map<number, number>();
 
   ended(worker: Ended, { reason, how, seconds, date }: End): void {
-    const { slot, age, pid, lastWords, killedFor, stackAtDeath } = worker;
+    const { slot, workerId, pid, lastWords, killedFor, stackAtDeath } = worker;
     this.#exits.unshift({
       time: date.toISOString(),
       slot,
-      age,
+      workerId,
       pid: pid ?? null,
       seconds: Math.round(seconds * 1000) / 1000,
       reason: reason ?? null,

@@ -1,8 +1,8 @@
 /** Which memory limit workers watch: the one in force. */
 import type { Settings } from '../config/settings.ts';
-import type { Limits } from '../platform/limits.ts';
-import { type MemoryGroup, memoryGroup } from '../platform/memory-group.ts';
-import type { WorkerHandle } from './worker-handle.ts';
+import type { Limits } from '../platform/kernel/limits.ts';
+import { type MemoryGroup, memoryGroup } from '../platform/kernel/memory.ts';
+import type { WorkerProcess } from './worker-process.ts';
 
 export class MemoryWatch {
   readonly #wanted: boolean;
@@ -20,7 +20,7 @@ export class MemoryWatch {
   }
 
   /** The limits as they are now: workers are told where the one for memory is another. */
-  look(limits: Limits, workers: Iterable<WorkerHandle>): void {
+  look(limits: Limits, workers: Iterable<WorkerProcess>): void {
     const group = this.#groupOf(limits);
     if (group?.limitBytes === this.#group?.limitBytes && group?.usageFile === this.#group?.usageFile) return;
     this.#group = group;

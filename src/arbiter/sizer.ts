@@ -2,7 +2,7 @@
  * What becomes of sizing while the server runs: more workers at once, fewer once the limits have been quiet for a while,
  * and another number than sizing's from TTIN or TTOU until HUP. Pure; times in milliseconds.
  */
-import type { Limits } from '../platform/limits.ts';
+import type { Limits } from '../platform/kernel/limits.ts';
 import { decideSizing, type Sizing, type SizingSettings } from '../sizing.ts';
 
 /** Fewer workers come after so many intervals without change (contract, section 4): a dip is not worth the boots. */

@@ -1,32 +1,32 @@
 /** Puts together what `/status` answers. Pure: whoever calls it brings the time and what the kernel says. */
 import type { CgroupStatus, SettingStatus, SizingStatus, Status, TotalsStatus, WorkerStatus } from '../admin/status.ts';
-import { LAG_QUANTILES, REQUEST_BUCKETS } from '../observe/buckets.ts';
-import type { MetricName } from '../observe/metrics.ts';
-import type { Usage } from '../platform/usage.ts';
+import { LAG_QUANTILES, REQUEST_BUCKETS } from '../observe/metrics/buckets.ts';
+import type { MetricName } from '../observe/metrics/table.ts';
+import type { Usage } from '../platform/kernel/usage.ts';
 import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';
-import type { PoolWorker } from './decisions.ts';
 import type { History } from './history.ts';
-import type { Ledger } from './ledger.ts';
-import type { Pool } from './pool.ts';
+import type { MetricsStore } from './metrics/store.ts';
+import type { WorkerView } from './pool/decisions.ts';
+import type { Pool } from './pool/pool.ts';
 
 export interface StatusSources {
   readonly pool: Pick<Pool, 'workers' | 'target' | 'readiness'>;
-  readonly ledger: Ledger;
+  readonly store: MetricsStore;
   readonly history: History;
   readonly sizing: Sizing;
   readonly usage: Usage;
   readonly settings: Readonly<Record<string, SettingStatus>>;
   readonly listeners: readonly string[];
-  /** By age. */
-  readonly processes: ReadonlyMap<number, WorkerProcess>;
+  /** By workerId. */
+  readonly processes: ReadonlyMap<number, ProcessFacts>;
   /** The arbiter's. */
   readonly pid: number;
   /** When it started, in milliseconds by the pool's clock. */
   readonly startedAt: number;
 }
 
-export interface WorkerProcess {
+export interface ProcessFacts {
   readonly pid: number | undefined;
   readonly heapSizeLimitBytes: number | undefined;
 }
@@ -46,24 +46,28 @@ export function statusOf(sources: StatusSources, now: number, date: Date): Statu
     listeners: sources.listeners,
     sizing: sizingStatus(sources.sizing, pool.target),
     workers: pool.workers
-      .toSorted((a, b) => a.slot - b.slot || a.age - b.age)
+      .toSorted((a, b) => a.slot - b.slot || a.workerId - b.workerId)
       .map((worker) => workerStatus(worker, sources, now)),
     exits: history.exits,
-    totals: totalsStatus(sources.ledger),
+    totals: totalsStatus(sources.store),
     cgroup: cgroupStatus(sources.usage),
     settings: sources.settings,
   };
 }
 
-function workerStatus({ slot, age, state, bornAt }: PoolWorker, sources: StatusSources, now: number): WorkerStatus {
-  const { ledger, history, processes } = sources;
-  const report = ledger.latest(age);
-  const process = processes.get(age);
+function workerStatus(
+  { slot, workerId, state, startedAt }: WorkerView,
+  sources: StatusSources,
+  now: number,
+): WorkerStatus {
+  const { store, history, processes } = sources;
+  const report = store.latest(workerId);
+  const process = processes.get(workerId);
   return {
     slot,
-    age,
+    workerId,
     state,
-    seconds: seconds(now - bornAt),
+    seconds: seconds(now - startedAt),
     pid: process?.pid ?? null,
     inFlight: report?.inFlight ?? null,
     connections: report?.connections ?? null,
@@ -102,7 +106,7 @@ function sizingStatus({ workers, heapBytes, cpus, why, warning, inputs }: Sizing
   };
 }
 
-function totalsStatus({ totals }: Ledger): TotalsStatus {
+function totalsStatus({ totals }: MetricsStore): TotalsStatus {
   const by = (name: MetricName, label: string, group = (value: string): string => value): Record<string, number> => {
     const sums: Record<string, number> = {};
     for (const [, labels, count] of totals.samples(name)) {

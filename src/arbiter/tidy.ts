@@ -2,7 +2,7 @@
  * The arbiter's own garbage. Each scrape leaves some in the old generation, which V8 by itself collects only once that has
  * doubled: after hours, and then with 7 MB of resident memory more for good (docs/decisions/0002-memory.md).
  */
-import { collectGarbage } from '../platform/garbage.ts';
+import { collectGarbage } from '../platform/gc.ts';
 
 const MIB = 2 ** 20;
 const LOOK_MS = 10_000;

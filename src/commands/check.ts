@@ -1,11 +1,12 @@
 /** `tsunicorn check`: loads the configuration and the app as a worker would, without binding anything. */
-import { lateBoot } from '../arbiter/deadlines.ts';
+
 import { nodeFlags } from '../arbiter/node-flags.ts';
-import { WorkerHandle } from '../arbiter/worker-handle.ts';
+import { lateBoot } from '../arbiter/pool/deadlines.ts';
+import { WorkerProcess } from '../arbiter/worker-process.ts';
 import { loadSettings } from '../config/load.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
-import { identityOf } from '../platform/identity.ts';
-import { readLimits } from '../platform/limits.ts';
+import { readLimits } from '../platform/kernel/limits.ts';
+import { identityOf } from '../platform/users.ts';
 import { decideSizing } from '../sizing.ts';
 import { environmentOf } from './environment.ts';
 
@@ -15,10 +16,10 @@ export async function check(process: NodeJS.Process): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let app: string | undefined;
   let waitingFor: string | undefined;
-  const worker = new WorkerHandle(
+  const worker = new WorkerProcess(
     {
       slot: 0,
-      age: 1,
+      workerId: 1,
       settings,
       listeners: [],
       ports: settings.bind.flatMap((address) => (address.kind === 'tcp' ? [address.port] : [])),
@@ -31,7 +32,7 @@ export async function check(process: NodeJS.Process): Promise<number> {
       message: (from, message) => {
         if (message.type === 'ready') app = message.app;
         else if (message.type === 'waiting') waitingFor = message.for;
-        else if (message.type === 'boot failed') from.lastWords = message;
+        else if (message.type === 'boot-failed') from.lastWords = message;
       },
       exit: ({ lastWords, killedFor }, { code, signal, error }) => {
         if (app !== undefined && code === EXIT_CODES.ok.status) return resolve(app);

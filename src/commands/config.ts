@@ -2,7 +2,7 @@
 import { loadSettings } from '../config/load.ts';
 import { type Form, renderConfig } from '../config/render.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
-import { readLimits } from '../platform/limits.ts';
+import { readLimits } from '../platform/kernel/limits.ts';
 import { decideSizing } from '../sizing.ts';
 import { effectiveSettings } from './effective.ts';
 import { environmentOf } from './environment.ts';

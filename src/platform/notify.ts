@@ -3,7 +3,7 @@
  * The protocol is sd_notify(3), the watchdog sd_watchdog_enabled(3). Without NOTIFY_SOCKET nothing happens.
  */
 import type { Logger } from 'pino';
-import type { LoadedNative } from './native.ts';
+import type { LoadedNative } from './native/native.ts';
 
 // As ./node-fs.ts does: the facade of node:util loads 2 MB.
 const { getSystemErrorName } = process.getBuiltinModule('node:util');

@@ -4,9 +4,9 @@
  */
 import { join } from 'node:path/posix';
 import type { Logger } from 'pino';
-import type { LoadedNative, Reaped } from './native.ts';
+import { fileReader } from './kernel/read-file.ts';
+import type { LoadedNative, Reaped } from './native/native.ts';
 import { readdirSync } from './node-fs.ts';
-import { fileReader } from './read-file.ts';
 
 export interface ReaperOptions {
   readonly loaded: LoadedNative;

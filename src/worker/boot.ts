@@ -2,13 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppLoadError, EXIT_CODES } from '../errors.ts';
 import type { WorkerPlan } from '../messages.ts';
-import type { ServerLog } from '../observe/log.ts';
+import type { ServerLog } from '../observe/log/server-log.ts';
 import type { App } from './app/app.ts';
+import { type Hooks, hooksOf, NO_HOOKS } from './app/hooks.ts';
 import { loadApp } from './app/load.ts';
 import type { Program } from './app/program.ts';
 import type { Channel } from './channel.ts';
-import { type Hooks, hooksOf, NO_HOOKS } from './hooks.ts';
-import type { Unmodified } from './unmodified/unmodified.ts';
+import type { Standalone } from './standalone/standalone.ts';
 
 export interface Booted {
   readonly app: App;
@@ -28,7 +28,7 @@ export async function boot(
   plan: WorkerPlan,
   channel: Channel,
   log: ServerLog,
-  unmodified: Unmodified,
+  unmodified: Standalone,
 ): Promise<Booted | number> {
   const { settings } = plan;
   const failure = Promise.withResolvers<never>();
@@ -37,7 +37,7 @@ export async function boot(
       const reason = `exit code ${status}: the app called process.exit(${status}) while it booted`;
       log.logger.error({ stack }, reason);
       log.destination.flushSync();
-      channel.send({ type: 'boot failed', reason, stack, fatal: false });
+      channel.send({ type: 'boot-failed', reason, stack, fatal: false });
       return 'now';
     },
     closesServer: () => {},
@@ -75,7 +75,7 @@ export async function boot(
     log.logger.error({ err: fatal && error.cause ? error.cause : error }, `the app failed to load: ${reason}`);
     await log.destination.close();
     const { stack } = (fatal && error.cause instanceof Error ? error.cause : error) as { stack?: string };
-    await channel.sendLast({ type: 'boot failed', reason, stack, fatal });
+    await channel.sendLast({ type: 'boot-failed', reason, stack, fatal });
     return fatal ? EXIT_CODES.app.status : EXIT_CODES.boot.status;
   }
 }
@@ -85,7 +85,7 @@ async function untilItListens(
   problem: AppLoadError,
   channel: Channel,
   log: ServerLog,
-  { capture }: Unmodified,
+  { capture }: Standalone,
 ): Promise<void> {
   const hint = setTimeout(() => {
     log.logger.warn(`waiting for the app to call listen(), until TSUNICORN_BOOT_TIMEOUT: ${problem.message}`);

@@ -52,12 +52,12 @@ export class Channel {
   }
 
   /** Says that this process reads, and what of itself it can tell, and waits for its plan. */
-  async plan(able: Omit<FromWorker & { type: 'born' }, 'type'>): Promise<WorkerPlan> {
+  async plan(able: Omit<FromWorker & { type: 'hello' }, 'type'>): Promise<WorkerPlan> {
     const { promise, resolve } = Promise.withResolvers<WorkerPlan>();
     this.#listener = (message) => {
       if (message.type === 'boot') resolve(message.plan);
     };
-    this.send({ type: 'born', ...able });
+    this.send({ type: 'hello', ...able });
     return await promise;
   }
 

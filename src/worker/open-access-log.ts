@@ -1,12 +1,12 @@
 /** The access log of a worker, with the destination and the lines that the settings ask for. */
 import type { WorkerPlan } from '../messages.ts';
-import { AccessLog } from '../observe/access-log.ts';
-import { openDestination } from '../observe/destination.ts';
-import { jsonLines } from '../observe/json-line.ts';
-import type { ServerLog } from '../observe/log.ts';
-import type { RequestIds } from '../observe/request-id.ts';
-import { textLines } from '../observe/text-line.ts';
-import { forwardedClient } from './forwarded.ts';
+import { AccessLog } from '../observe/log/access-log.ts';
+import { openDestination } from '../observe/log/destination.ts';
+import { jsonLines } from '../observe/log/json.ts';
+import type { RequestIds } from '../observe/log/request-id.ts';
+import type { ServerLog } from '../observe/log/server-log.ts';
+import { textLines } from '../observe/log/text.ts';
+import { forwardedClient } from './http/forwarded.ts';
 
 /** Undefined where there is to be none. Throws HaltServer where it cannot be opened at the start of the server. */
 export function openAccessLog(plan: WorkerPlan, ids: RequestIds, log: ServerLog): AccessLog | undefined {

@@ -1,13 +1,13 @@
 /** The process of a worker: gets its plan, prepares for whatever the app does, boots it, and has it served. */
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { type LastWords, STACK_FD } from '../messages.ts';
-import { openServerLog } from '../observe/log.ts';
-import { loadNative } from '../platform/native.ts';
+import { openServerLog } from '../observe/log/server-log.ts';
+import { loadNative } from '../platform/native/native.ts';
 import { SIGNALS } from '../platform/signals.ts';
 import { boot } from './boot.ts';
 import { Channel } from './channel.ts';
-import { RequestContexts } from './request-contexts.ts';
-import { prepareForPrograms } from './unmodified/unmodified.ts';
+import { RequestContexts } from './http/request-context.ts';
+import { prepareStandalone } from './standalone/standalone.ts';
 import { heapLimit, Worker } from './worker.ts';
 
 /** When the arbiter has vanished: what a drain may take beyond the graceful timeout before the kernel ends it. */
@@ -22,7 +22,7 @@ export async function runWorker(process: NodeJS.Process): Promise<number> {
       orphaned = () => worker.drain(false);
     });
   } catch (error) {
-    await channel.sendLast({ type: 'boot failed', ...wordsOf(error) }); // stderr alone is not where people look
+    await channel.sendLast({ type: 'boot-failed', ...wordsOf(error) }); // stderr alone is not where people look
     throw error;
   }
 }
@@ -41,11 +41,11 @@ async function serve(process: NodeJS.Process, channel: Channel, made: (worker: W
     stacks: native !== undefined && native.reportStacks(STACK_FD) === undefined,
     outOfMemory: native !== undefined && native.reportOutOfMemory(STACK_FD) === undefined,
   });
-  const { settings, slot, age, started } = plan;
+  const { settings, slot, workerId, started } = plan;
   native?.dieWithParent(arbiter, Math.ceil(settings.gracefulTimeout) + ORPHAN_MARGIN_S);
-  const log = openServerLog(settings, { pid: process.pid, worker: slot, age }, started);
+  const log = openServerLog(settings, { pid: process.pid, worker: slot, workerId }, started);
   // Held signals come first: the others have no effect, unless the app gives them one.
-  const unmodified = prepareForPrograms(process, {
+  const unmodified = prepareStandalone(process, {
     ports: plan.ports,
     checkOnly: plan.checkOnly,
     warn: (message) => slot === 0 && log.logger.warn(message), // once is enough

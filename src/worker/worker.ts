@@ -3,45 +3,45 @@ import type { IncomingMessage } from 'node:http';
 import type { RequestContext } from '../context-hook.ts';
 import { EXIT_CODES } from '../errors.ts';
 import type { ToWorker, WorkerPlan } from '../messages.ts';
-import type { AccessLog } from '../observe/access-log.ts';
-import type { ServerLog } from '../observe/log.ts';
-import { RequestIds, traceIdOf } from '../observe/request-id.ts';
-import { scan } from '../observe/seen-headers.ts';
-import type { Native } from '../platform/native.ts';
+import type { AccessLog } from '../observe/log/access-log.ts';
+import { RequestIds, traceIdOf } from '../observe/log/request-id.ts';
+import { scan } from '../observe/log/seen-headers.ts';
+import type { ServerLog } from '../observe/log/server-log.ts';
+import type { Native } from '../platform/native/native.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
-import { Acceptor } from './accept.ts';
-import { AppMetrics, loadedModules } from './app-metrics.ts';
+import { MemoryBrake } from './admission/memory-brake.ts';
+import { Overload } from './admission/overload.ts';
+import { enforceRequestTimeout } from './admission/request-timeout.ts';
+import { Ending } from './app-shutdown.ts';
 import type { Booted } from './boot.ts';
 import type { Channel } from './channel.ts';
-import { CLIENT_CLOSED_REQUEST, Connections } from './connections.ts';
-import { Drain } from './drain.ts';
-import { Ending } from './ending.ts';
-import { MemoryBrake } from './memory-brake.ts';
+import { Acceptor } from './http/accept.ts';
+import { CLIENT_CLOSED_REQUEST, Connections } from './http/connections.ts';
+import type { RequestContexts } from './http/request-context.ts';
+import { createServer } from './http/server.ts';
+import { serverEvents } from './http/server-events.ts';
 import { openAccessLog } from './open-access-log.ts';
-import { Overload } from './overload.ts';
-import { Reporter } from './reporter.ts';
-import type { RequestContexts } from './request-contexts.ts';
-import { enforceRequestTimeout } from './request-timeout.ts';
-import { createServer } from './server.ts';
-import { serverEvents } from './server-events.ts';
-import { Tally } from './tally.ts';
-import type { OnOwnAccord, Unmodified } from './unmodified/unmodified.ts';
-import { Vitals } from './vitals.ts';
+import { AppMetrics, loadedModules } from './report/app-metrics.ts';
+import { Counters } from './report/counters.ts';
+import { Vitals } from './report/process-stats.ts';
+import { Reporter } from './report/reporter.ts';
+import { Drain } from './shutdown.ts';
+import type { AppActions, Standalone } from './standalone/standalone.ts';
 
 /** What is laid around the app before it is loaded. */
 export interface Surroundings {
-  readonly unmodified: Unmodified;
+  readonly unmodified: Standalone;
   readonly contexts: RequestContexts;
   readonly native: Native | undefined;
 }
 
-export class Worker implements OnOwnAccord {
+export class Worker implements AppActions {
   readonly #plan: WorkerPlan;
   readonly #name: string;
   readonly #channel: Channel;
   readonly #log: ServerLog;
   readonly #ids = new RequestIds();
-  readonly #tally = new Tally();
+  readonly #tally = new Counters();
   readonly #accessLog: AccessLog | undefined;
   readonly #connections: Connections;
   readonly #acceptor: Acceptor;
@@ -101,7 +101,7 @@ export class Worker implements OnOwnAccord {
       cap: isSync ? 1 : settings.workerConnections,
       spares: isSync || settings.workerConnections > 0 || plan.memory !== undefined,
       onConnection: (socket) => this.#connections.add(socket),
-      wantDescriptor: (key) => channel.send({ type: 'want descriptor', key }),
+      wantDescriptor: (key) => channel.send({ type: 'need-descriptor', key }),
     });
     this.#reporter = new Reporter(
       {
@@ -189,18 +189,18 @@ export class Worker implements OnOwnAccord {
   }
 
   terminated(): void {
-    this.#channel.send({ type: 'asks to leave' });
+    this.#channel.send({ type: 'replace-me' });
   }
 
   #break(reason: string, stack?: string): void {
     this.#status = EXIT_CODES.failure.status;
-    this.#channel.send({ type: 'broken', reason, stack });
+    this.#channel.send({ type: 'crashing', reason, stack });
     this.drain(true);
   }
 
   #on(message: ToWorker, handle: SocketHandle | undefined): void {
     switch (message.type) {
-      case 'closing':
+      case 'close-connections':
         return this.#connections.closeAfterResponse();
       case 'drain':
         return this.drain(message.quick, message.leftMs, message.sweep);
@@ -213,11 +213,11 @@ export class Worker implements OnOwnAccord {
         return this.#acceptor.stop(message.key);
       case 'memory':
         return this.#drain ? undefined : this.#memory.watch(message.memory);
-      case 'serve on':
+      case 'release-hold':
         return this.#memory.brake.giveUp();
-      case 'clear up':
+      case 'collect-garbage':
         return this.#memory.clearUp();
-      case 'reopen logs':
+      case 'reload-logs':
         this.#accessLog?.reopen();
         return this.#log.destination.reopen();
       case 'report':

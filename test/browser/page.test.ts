@@ -132,7 +132,7 @@ describe('the live page', { skip }, () => {
     assert.equal(await page.locator('#no-exits').isVisible(), true);
     const victim = Number((await workerRow(page, 0)).Pid);
     process.kill(victim, 'SIGKILL');
-    await page.getByText(`slot 0 · age`).first().waitFor();
+    await page.getByText(`slot 0 · worker #`).first().waitFor();
     assert.equal(await page.locator('#no-exits').isVisible(), false);
     assert.match((await page.locator('#exits > li').first().textContent()) ?? '', /crash.*SIGKILL.*slot 0/);
     assert.equal(await page.locator('#exits details').count(), 0, 'it left nothing to open');

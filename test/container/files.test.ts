@@ -80,7 +80,7 @@ for (const example of ['javascript', 'typescript']) {
 }
 
 test('an app that cannot be served fails its image build', { skip }, async (t) => {
-  const folder = join(DIRECTORY, 'broken');
+  const folder = join(DIRECTORY, 'crashing');
   await must('sh', ['-c', `rm -rf ${folder} && cp -r ${ROOT}examples/docker/javascript ${folder}`]);
   t.after(() => must('rm', ['-r', folder]));
   await must('sh', ['-c', `echo 'import "./missing.js";' > ${folder}/app.js`]);

@@ -159,7 +159,7 @@ function withoutNative(t: TestContext): NonNullable<StartOptions['wrapper']> {
   const copy = mkdtempSync(join(tmpdir(), 'tsunicorn-plain-'));
   t.after(() => rmSync(copy, { recursive: true }));
   for (const name of ['dist', 'package.json']) cpSync(join(ROOT, name), join(copy, name), { recursive: true });
-  rmSync(join(copy, 'dist/platform/tsunicorn.node'), { force: true });
+  rmSync(join(copy, 'dist/platform/native/tsunicorn.node'), { force: true });
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
   return ['sh', '-c', `exec "$1" ${copy}/dist/main.js`, 'sh'];
 }

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { start } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
-const NATIVE = fileURLToPath(new URL('../../dist/platform/tsunicorn.node', import.meta.url));
+const NATIVE = fileURLToPath(new URL('../../dist/platform/native/tsunicorn.node', import.meta.url));
 const skip =
   (!existsSync(NATIVE) && 'the native part is not built: no C compiler, or no node-api-headers') ||
   (spawnSync('perl', ['-v']).error !== undefined && 'there is no perl to play the manager');

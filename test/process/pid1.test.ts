@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { childrenOf, isRunning, type StartOptions, start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
-const NATIVE = fileURLToPath(new URL('../../dist/platform/tsunicorn.node', import.meta.url));
+const NATIVE = fileURLToPath(new URL('../../dist/platform/native/tsunicorn.node', import.meta.url));
 const SLOW_LOAD = new URL('../fixtures/apps/orphans/slow-load.js', import.meta.url).href;
 
 const AS_PID_1 = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];

@@ -36,7 +36,7 @@ test('/status says what runs, what it did, and how it was sized', async (t) => {
     12,
   );
   assert.deepEqual(
-    now.workers.map(({ slot, age, state }) => [slot, age, state]),
+    now.workers.map(({ slot, workerId, state }) => [slot, workerId, state]),
     [
       [0, 1, 'ready'],
       [1, 2, 'ready'],
@@ -85,9 +85,9 @@ test('workers that ended: restarts of the slot, the reason, what they said and w
     });
   process.kill(server.workerPids()[0] ?? 0, 'SIGKILL');
   const { exits: first, workers } = await ended(1);
-  const [{ time, slot, age, pid, seconds, ...killed } = assert.fail()] = first;
+  const [{ time, slot, workerId, pid, seconds, ...killed } = assert.fail()] = first;
   assert.deepEqual(killed, { reason: 'crash', how: 'SIGKILL', message: null, stack: null });
-  assert.deepEqual([age, server.workerPids().includes(pid ?? 0)], [slot + 1, false]);
+  assert.deepEqual([workerId, server.workerPids().includes(pid ?? 0)], [slot + 1, false]);
   assert.ok(seconds > 0 && Date.now() - Date.parse(time) < 30_000);
   assert.deepEqual(
     workers.map((worker) => [worker.slot, worker.restarts]),
@@ -125,7 +125,7 @@ test('a release that does not boot leaves its reason and its stack, one that doe
   assert.match(message ?? '', /no database/);
   assert.match(stack ?? '', /^Error: no database\n\s+at .*app\.mjs:1/);
   assert.deepEqual(
-    workers.map(({ age, restarts }) => [age, restarts]),
+    workers.map(({ workerId, restarts }) => [workerId, restarts]),
     [
       [1, 1],
       [2, 0],

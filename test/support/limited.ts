@@ -14,8 +14,12 @@ const { loadSettings } = (await import(`${dist}config/load.js`)) as typeof impor
 const { environmentOf } = (await import(
   `${dist}commands/environment.js`
 )) as typeof import('../../src/commands/environment.ts');
-const { openServerLog } = (await import(`${dist}observe/log.js`)) as typeof import('../../src/observe/log.ts');
-const { readLimits } = (await import(`${dist}platform/limits.js`)) as typeof import('../../src/platform/limits.ts');
+const { openServerLog } = (await import(
+  `${dist}observe/log.js`
+)) as typeof import('../../src/observe/log/server-log.ts');
+const { readLimits } = (await import(
+  `${dist}platform/limits.js`
+)) as typeof import('../../src/platform/kernel/limits.ts');
 const { readFileSync } = await import('node:fs');
 
 const [folder = ''] = process.argv.slice(2);

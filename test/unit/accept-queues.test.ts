@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { acceptQueues } from '../../src/platform/accept-queues.ts';
+import { acceptQueues } from '../../src/platform/kernel/accept-queues.ts';
 import { connectInTheMeantime, fdOf } from './queue-kit.ts';
 
 const skip = process.platform === 'linux' ? false : 'it is for Linux only';

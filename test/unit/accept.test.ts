@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
 import { bindTcp, type SocketHandle } from '../../src/platform/socket-handle.ts';
-import { Acceptor } from '../../src/worker/accept.ts';
+import { Acceptor } from '../../src/worker/http/accept.ts';
 import { waitFor } from '../support/wait.ts';
 
 test('a worker with a cap asks again for a spare descriptor that has not come', async (t) => {

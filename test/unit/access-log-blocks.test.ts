@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AccessLog } from '../../src/observe/access-log.ts';
+import { AccessLog } from '../../src/observe/log/access-log.ts';
 import { Blocks, exchange, json, nobody } from './access-log-kit.ts';
 
 describe('blocks', () => {

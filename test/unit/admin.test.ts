@@ -1,7 +1,7 @@
 /** The admin port when something behind it fails. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type AdminSource, serveAdmin } from '../../src/admin/admin.ts';
+import { type AdminSource, serveAdmin } from '../../src/admin/routes.ts';
 import { freePort } from '../support/server.ts';
 import { STATUS } from './status-kit.ts';
 

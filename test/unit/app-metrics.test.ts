@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { describe, it } from 'node:test';
 import { Counter, Gauge, Histogram, Registry, Summary } from 'prom-client';
-import { AppSeries } from '../../src/observe/app-series.ts';
-import { AppMetrics, loadedModules } from '../../src/worker/app-metrics.ts';
+import { AppSeries } from '../../src/observe/metrics/app-series.ts';
+import { AppMetrics, loadedModules } from '../../src/worker/report/app-metrics.ts';
 import { exposed, series } from './metrics-kit.ts';
 
 const FILE = '/app/node_modules/prom-client/lib/registry.js';
@@ -12,21 +12,21 @@ const FILE = '/app/node_modules/prom-client/lib/registry.js';
 /** A worker with a registry of its own. */
 class Worker {
   readonly registry = new Registry();
-  readonly #age: number;
+  readonly #workerId: number;
   readonly #shop: AppSeries;
   now = 0;
   readonly metrics = new AppMetrics({ [FILE]: { exports: { globalRegistry: this.registry } } }, () => this.now);
 
-  constructor(shop: AppSeries, age: number) {
+  constructor(shop: AppSeries, workerId: number) {
     this.#shop = shop;
-    this.#age = age;
+    this.#workerId = workerId;
     assert.ok(this.metrics.found);
   }
 
   /** Reads, and tells the arbiter as the channel would: in JSON. Answers how many values that took. */
   async report(counts = false): Promise<number> {
     const report = await (counts ? this.metrics.readCounts() : this.metrics.read());
-    if (report) this.#shop.add(this.#age, JSON.parse(JSON.stringify(report)));
+    if (report) this.#shop.add(this.#workerId, JSON.parse(JSON.stringify(report)));
     return report ? report.values.length / 2 : 0;
   }
 }

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { test } from 'node:test';
-import { Collector, PATIENCE_MS } from '../../src/arbiter/collector.ts';
+import { Collector, PATIENCE_MS } from '../../src/arbiter/metrics/collector.ts';
 
 const PLACES = 4;
 /** On two cores. */
 const collectorAt = (now: () => number) => new Collector({ cpus: () => 2, now });
 
-/** Workers by age: each asks into `asked`. */
-function workers(asked: [age: number, serial: number][], ...ages: number[]) {
-  return ages.map((age) => ({ age, ask: (serial: number) => void asked.push([age, serial]) }));
+/** Workers by workerId: each asks into `asked`. */
+function workers(asked: [workerId: number, serial: number][], ...ages: number[]) {
+  return ages.map((workerId) => ({ workerId, ask: (serial: number) => void asked.push([workerId, serial]) }));
 }
 
 test('all are asked, and the round ends with the last answer', async () => {
@@ -93,13 +93,13 @@ test('so many are asked at a time, and the next with each answer', async () => {
   assert.equal(asked.length, PLACES);
   collector.answered(2, 0); // of another round
   assert.equal(asked.length, PLACES);
-  for (const age of MANY) {
-    collector.answered(age, 1);
-    assert.equal(asked.length, Math.min(PLACES + age, MANY.length));
+  for (const workerId of MANY) {
+    collector.answered(workerId, 1);
+    assert.equal(asked.length, Math.min(PLACES + workerId, MANY.length));
   }
   await round;
   assert.deepEqual(
-    asked.map(([age]) => age),
+    asked.map(([workerId]) => workerId),
     MANY,
   );
 });
@@ -124,7 +124,7 @@ test('where answers do not come, the others are asked all the same within 200 ms
     seen.push(asked.length);
   }
   assert.deepEqual(seen, [4, 4, 4, 4, 16, 32, 48, 64]);
-  for (const age of MANY.slice(PLACES)) collector.answered(age, 1);
+  for (const workerId of MANY.slice(PLACES)) collector.answered(workerId, 1);
   await pass(PATIENCE_MS - now - 1);
   assert.equal(done, false);
   await pass(1);
@@ -135,11 +135,11 @@ test('where answers do not come, the others are asked all the same within 200 ms
   const silent = MANY.slice(0, PLACES);
   const first = MANY.slice(PLACES, 2 * PLACES);
   assert.deepEqual(
-    new Set(asked.slice(before).map(([age]) => age)),
+    new Set(asked.slice(before).map(([workerId]) => workerId)),
     new Set([...silent, ...first]),
     'the silent ones beside the others',
   );
-  for (const age of MANY.slice(PLACES)) collector.answered(age, 2);
+  for (const workerId of MANY.slice(PLACES)) collector.answered(workerId, 2);
   await next;
 });
 
@@ -148,10 +148,10 @@ test('a worker that ends before its turn is not asked', async () => {
   const asked: [number, number][] = [];
   const round = collector.collect(workers(asked, ...MANY));
   collector.gone(MANY.length);
-  for (const age of MANY) collector.answered(age, 1);
+  for (const workerId of MANY) collector.answered(workerId, 1);
   await round;
   assert.deepEqual(
-    asked.map(([age]) => age),
+    asked.map(([workerId]) => workerId),
     MANY.slice(0, -1),
   );
 });
@@ -170,16 +170,16 @@ test('answers that came during a long turn of the loop are read before others ar
   let out = 0;
   let most = 0;
   socket.on('data', (ages: Buffer) => {
-    for (const age of ages) {
+    for (const workerId of ages) {
       out--;
-      collector.answered(age, 1);
+      collector.answered(workerId, 1);
     }
   });
-  const ask = (age: number): void => {
+  const ask = (workerId: number): void => {
     most = Math.max(most, ++out);
-    theirs.write(Uint8Array.of(age)); // is with the kernel at once
+    theirs.write(Uint8Array.of(workerId)); // is with the kernel at once
   };
-  const round = collector.collect(MANY.map((age) => ({ age, ask: () => ask(age) })));
+  const round = collector.collect(MANY.map((workerId) => ({ workerId, ask: () => ask(workerId) })));
   const from = performance.now();
   while (performance.now() - from < 20);
   now = 109; // six are due
@@ -197,7 +197,7 @@ for (const { cpus, places } of [
     const asked: [number, number][] = [];
     const round = collector.collect(workers(asked, ...MANY));
     assert.equal(asked.length, places);
-    for (const age of MANY) collector.answered(age, 1);
+    for (const workerId of MANY) collector.answered(workerId, 1);
     await round;
   });
 }

@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { HaltServer } from '../../src/errors.ts';
-import { openDestination } from '../../src/observe/destination.ts';
+import { openDestination } from '../../src/observe/log/destination.ts';
 import { waitFor } from '../support/wait.ts';
 
 function directory(t: TestContext): string {
@@ -98,7 +98,7 @@ test('what was written before a reopen is in the old file, and the rest in the n
 test('at an exit what waits is written at once', (t) => {
   const path = join(directory(t), 'file');
   const code = `
-    const { openDestination } = await import(${JSON.stringify(new URL('../../src/observe/destination.ts', import.meta.url).href)});
+    const { openDestination } = await import(${JSON.stringify(new URL('../../src/observe/log/destination.ts', import.meta.url).href)});
     const destination = openDestination(${JSON.stringify(path)}, 1);
     process.on('exit', () => destination.flushSync());
     for (let n = 0; n < 3; n++) destination.write(Buffer.from(n + '\\n'));

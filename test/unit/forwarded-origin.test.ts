@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { forwardedOrigin, type OriginHeaders } from '../../src/worker/forwarded.ts';
+import { forwardedOrigin, type OriginHeaders } from '../../src/worker/http/forwarded.ts';
 
 /** The peer, what it forwards, and scheme, host and client that come of it. */
 type Row = [what: string, remote: string, headers: Partial<OriginHeaders>, ...origin: (string | undefined)[]];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { forwardedClient } from '../../src/worker/forwarded.ts';
+import { forwardedClient } from '../../src/worker/http/forwarded.ts';
 
 /** The peer, X-Forwarded-For, Forwarded, and who the client is. */
 type Row = [remote: string, forwardedFor: string, forwarded: string, client: string];

@@ -5,10 +5,10 @@ import http, { type IncomingMessage } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { Duplex } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import { Brake } from '../../src/worker/brake.ts';
-import { Overload } from '../../src/worker/overload.ts';
-import { type Refusal, refuseHandshake } from '../../src/worker/refuse.ts';
-import { createServer, type ServerExtras } from '../../src/worker/server.ts';
+import { Brake } from '../../src/worker/admission/memory.ts';
+import { Overload } from '../../src/worker/admission/overload.ts';
+import { type Refusal, refuseHandshake } from '../../src/worker/http/error-responses.ts';
+import { createServer, type ServerExtras } from '../../src/worker/http/server.ts';
 import { HANDSHAKE } from '../support/raw.ts';
 import { waitFor } from '../support/wait.ts';
 

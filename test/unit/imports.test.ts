@@ -29,7 +29,7 @@ test('a worker does not load prom-client, whose registry would be taken for that
     for (const [, file = ''] of source.matchAll(/\bimport\('(\.[^']+)'\)/g)) visit(new URL(file, url));
   };
   visit(new URL('worker/run.ts', SRC));
-  assert.ok(seen.has(new URL('worker/app-metrics.ts', SRC).pathname));
+  assert.ok(seen.has(new URL('worker/report/app-metrics.ts', SRC).pathname));
   // What loads it is found where it is.
-  assert.throws(() => visit(new URL('observe/exposition.ts', SRC)), /exposition\.ts/);
+  assert.throws(() => visit(new URL('observe/metrics/exposition.ts', SRC)), /exposition\.ts/);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { describe, it } from 'node:test';
-import { parseListenCall } from '../../src/worker/unmodified/listen-call.ts';
+import { parseListenCall } from '../../src/worker/standalone/listen-call.ts';
 
 const done = (): void => {};
 const { signal } = new AbortController();

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 const SCRIPT = `
   import { closeSync, openSync } from 'node:fs';
-  import { openServerLog } from '${new URL('../../src/observe/log.ts', import.meta.url)}';
+  import { openServerLog } from '${new URL('../../src/observe/log/server-log.ts', import.meta.url)}';
   const log = openServerLog({ logLevel: 'info', logFormat: 'json', errorLog: '-' }, { pid: process.pid });
   const open = [];
   try {

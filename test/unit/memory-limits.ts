@@ -1,4 +1,4 @@
-import type { Limits } from '../../src/platform/limits.ts';
+import type { Limits } from '../../src/platform/kernel/limits.ts';
 
 /** Limits of which only the one for memory is of interest, and the file that it comes from. */
 export const memoryLimits = (memoryBytes: number | undefined, source = '/sys/fs/cgroup/memory.max'): Limits => ({

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { MemoryWatch } from '../../src/arbiter/memory-watch.ts';
-import type { WorkerHandle } from '../../src/arbiter/worker-handle.ts';
+import type { WorkerProcess } from '../../src/arbiter/worker-process.ts';
 import { memoryLimits } from './memory-limits.ts';
 
 /** Notes down the limits that it is told. */
 function worker() {
   const told: unknown[] = [];
-  const send: WorkerHandle['send'] = (message) => {
+  const send: WorkerProcess['send'] = (message) => {
     told.push(message.type === 'memory' ? message.memory?.limitBytes : message);
   };
-  return { told, workers: [{ send } as WorkerHandle] };
+  return { told, workers: [{ send } as WorkerProcess] };
 }
 
 describe('the memory limit that workers watch', () => {

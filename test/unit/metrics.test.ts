@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { knownLabels, METRICS, type Metric, OVER } from '../../src/observe/metrics.ts';
-import type { Refusal } from '../../src/worker/refuse.ts';
+import { knownLabels, METRICS, type Metric, OVER } from '../../src/observe/metrics/table.ts';
+import type { Refusal } from '../../src/worker/http/error-responses.ts';
 
 /** Names and labels as the contract fixes them, sections 8 and 9. */
 const CONTRACT: Record<string, string[]> = {

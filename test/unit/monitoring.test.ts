@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { grafanaDashboard, queries } from '../../scripts/monitoring/dashboard.ts';
 import { ALERTS, RECORDINGS } from '../../scripts/monitoring/rules.ts';
 import { settingNames } from '../../src/config/settings.ts';
-import { METRICS, type Metric } from '../../src/observe/metrics.ts';
+import { METRICS, type Metric } from '../../src/observe/metrics/table.ts';
 
 interface Position {
   readonly x: number;

@@ -11,9 +11,9 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { loadNative, type Native, type Reaped } from '../../src/platform/native.ts';
+import { DiagnosticSocket } from '../../src/platform/native/diagnostics.ts';
+import { loadNative, type Native, type Reaped } from '../../src/platform/native/native.ts';
 import { Notifier } from '../../src/platform/notify.ts';
-import { DiagnosticSocket } from '../../src/platform/stack.ts';
 import { connectInTheMeantime, inodeOf } from './queue-kit.ts';
 
 const SOURCES = ['tsunicorn.c', 'stack.c', 'out-of-memory.c'].map((name) =>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LoadedNative, Native } from '../../src/platform/native.ts';
+import type { LoadedNative, Native } from '../../src/platform/native/native.ts';
 import { Notifier, type ServiceState } from '../../src/platform/notify.ts';
 
 class Manager {

@@ -1,7 +1,7 @@
 /** When an event loop counts as too late, by the clock. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Overload } from '../../src/worker/overload.ts';
+import { Overload } from '../../src/worker/admission/overload.ts';
 
 /** What happens at each time (`tick`: the timer fired), and whether it is too late then. The limit is 200 ms. */
 const ROWS: readonly (readonly [at: number, tick: boolean, exceeded: boolean])[] = [

@@ -84,11 +84,11 @@ describe('sizing in words', () => {
 });
 
 describe('what is announced', () => {
-  const exit = (age: number): ExitStatus => ({
+  const exit = (workerId: number): ExitStatus => ({
     time: '2026-01-01T00:00:00.000Z',
     slot: 1,
-    age,
-    pid: 30 + age,
+    workerId,
+    pid: 30 + workerId,
     seconds: 5,
     reason: 'max_requests',
     how: 'exit code 0',

@@ -171,10 +171,10 @@ describe('a crash', () => {
 
   it('is not what ends a worker that was replaced as wanted, however often that is', () => {
     const rows = started(1);
-    for (let age = 1; age < 20; age++) {
-      rows.push([age * 100, `leave ${age}`, `spawn ${age + 1}@0`]);
-      rows.push([age * 100 + 10, `ready ${age + 1}`, `drain ${age}`]);
-      rows.push([age * 100 + 20, `exit ${age}`, 'ended reload']);
+    for (let workerId = 1; workerId < 20; workerId++) {
+      rows.push([workerId * 100, `leave ${workerId}`, `spawn ${workerId + 1}@0`]);
+      rows.push([workerId * 100 + 10, `ready ${workerId + 1}`, `drain ${workerId}`]);
+      rows.push([workerId * 100 + 20, `exit ${workerId}`, 'ended reload']);
     }
     tell(rows, { workers: 1, crashLimit: 1 });
   });

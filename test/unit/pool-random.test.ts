@@ -25,7 +25,9 @@ describe('whatever happens', () => {
   it('it settles with a ready worker of the last generation in each slot', () => {
     for (const seed of seeds) {
       const { pool } = livedThrough(seed);
-      const found = pool.workers.map(({ slot, state, bornAt }) => `${slot} ${state} ${bornAt > TROUBLE_MS - 10_000}`);
+      const found = pool.workers.map(
+        ({ slot, state, startedAt }) => `${slot} ${state} ${startedAt > TROUBLE_MS - 10_000}`,
+      );
       assert.deepEqual(found.toSorted(), ['0 ready true', '1 ready true', '2 ready true', '3 ready true'], `${seed}`);
       assert.deepEqual(pool.readiness(), { ready: true, reason: '4 of 4 workers are ready' });
     }

@@ -106,7 +106,7 @@ describe('at its lifetime', () => {
     );
   });
 
-  it('workers of one age are due at different times, none later than the lifetime', () => {
+  it('workers of one workerId are due at different times, none later than the lifetime', () => {
     let drawn = 0.75;
     const random = () => {
       drawn = 1 - drawn; // 0.25 and 0.75 in turn; two draws a worker, the second for the lifetime
@@ -135,7 +135,7 @@ describe('a worker that has grown too large', () => {
 
   it('clears up after three reports in a row, and is replaced where three more say that it did not help', () => {
     const story = grown();
-    assert.deepEqual(reported(story, 100_000, 101, 101, 100, 101, 101, 101), ['', '', '', '', '', 'clear up 1']);
+    assert.deepEqual(reported(story, 100_000, 101, 101, 100, 101, 101, 101), ['', '', '', '', '', 'collect-garbage 1']);
     assert.deepEqual(reported(story, 106_000, 105, 95, 91), ['', '', 'recycle 1, spawn 2@0']);
     assert.deepEqual(story.at(109_000, 'ready 2'), ['drain 1']);
     assert.deepEqual(story.at(109_100, 'exit 1'), ['ended rss']);
@@ -144,7 +144,7 @@ describe('a worker that has grown too large', () => {
   it('is not where clearing up helps, however often', () => {
     const story = grown();
     for (const from of [100_000, 200_000]) {
-      assert.deepEqual(reported(story, from, 120, 120, 120, 120, 80), ['', '', 'clear up 1', '', '']);
+      assert.deepEqual(reported(story, from, 120, 120, 120, 120, 80), ['', '', 'collect-garbage 1', '', '']);
       assert.deepEqual(reported(story, from + 5000, 95, 95, 95), ['', '', '']);
     }
   });
@@ -154,8 +154,8 @@ describe('a worker that has grown too large', () => {
       [
         ...started(2),
         [1000, 'holds 1 50, holds 2 50', ''],
-        [70_000, 'holds 1 120, holds 2 120', 'clear up 1'],
-        [71_500, 'holds 1 80', '+71000 clear up 2'],
+        [70_000, 'holds 1 120, holds 2 120', 'collect-garbage 1'],
+        [71_500, 'holds 1 80', '+71000 collect-garbage 2'],
         [72_000, 'holds 2 80', ''],
       ],
       { ...settings, workers: 2 },
@@ -169,7 +169,7 @@ describe('a worker that has grown too large', () => {
         [500, 'holds 1 50', ''],
         [1000, 'holds 1 101', ''],
         [9000, 'holds 1 300', ''],
-        [10_100, '', '+10000 clear up 1'],
+        [10_100, '', '+10000 collect-garbage 1'],
         [11_000, 'holds 1 300', 'recycle 1 soon, spawn 2@0'],
       ],
       settings,
@@ -200,7 +200,7 @@ describe('a worker that has grown too large', () => {
       [
         ...started(2),
         [1000, 'holds 1 150, holds 2 50', 'warn'],
-        [70_000, 'holds 2 150', 'clear up 2'],
+        [70_000, 'holds 2 150', 'collect-garbage 2'],
         [71_500, 'holds 2 150', 'recycle 2, spawn 3@1'],
       ],
       { ...settings, workers: 2 },
@@ -213,7 +213,7 @@ describe('a worker that has grown too large', () => {
         ...started(1),
         [1000, 'holds 1 80', ''],
         [70_000, 'holds 1 90', ''],
-        [70_010, 'limit 85, holds 1 90', 'clear up 1'],
+        [70_010, 'limit 85, holds 1 90', 'collect-garbage 1'],
         [70_020, 'holds 1 90', 'recycle 1, spawn 2@0'],
       ],
       settings,
@@ -225,8 +225,8 @@ describe('a worker that has grown too large', () => {
       [
         ...started(2),
         [1000, 'holds 1 50, holds 2 50', ''],
-        [70_000, 'holds 1 101, holds 2 101', 'clear up 1'],
-        [71_100, 'holds 1 101, holds 2 101', '+71000 clear up 2, recycle 1, recycle 2, spawn 3@0'],
+        [70_000, 'holds 1 101, holds 2 101', 'collect-garbage 1'],
+        [71_100, 'holds 1 101, holds 2 101', '+71000 collect-garbage 2, recycle 1, recycle 2, spawn 3@0'],
         [71_300, 'ready 3', 'drain 1'],
         [72_300, 'exit 1', 'ended rss, spawn 4@1'],
       ],
@@ -270,8 +270,8 @@ describe('where no memory is left for new requests', () => {
     tell([
       ...started(2),
       born,
-      [600, 'full 1 85', 'release brakes, warn'],
-      [700, 'full 1 85', 'release brakes'],
+      [600, 'full 1 85', 'release-holds, warn'],
+      [700, 'full 1 85', 'release-holds'],
       [800, 'full 1 300', 'recycle 1, spawn 3@0'],
     ]);
   });

@@ -64,7 +64,7 @@ describe('a release that dies within five seconds of being ready', () => {
       [10_510, 'ready 4, ready 5'],
       [10_600, 'exit 4'],
     ] as const) {
-      for (const d of story.decisions(at, events)) if (d.do === 'warn' || d.do === 'give up reload') said.push(d.why);
+      for (const d of story.decisions(at, events)) if (d.do === 'warn' || d.do === 'give-up-reload') said.push(d.why);
     }
     assert.deepEqual(said, [
       'a new worker died within 5 s of being ready (thrown on purpose): each old one serves from now on until the one in its place has lived for 5 s',

@@ -21,7 +21,7 @@ describe('a reload', () => {
       const story = new Story(SETTINGS);
       for (const [at, events] of [...started(2), [1000, 'HUP'] as const]) story.at(at, events);
       const decisions = rows.flatMap(([at, events]) => story.decisions(at, events));
-      return decisions.flatMap((d) => (d.do === 'drain' ? [[d.age, d.sweep]] : []));
+      return decisions.flatMap((d) => (d.do === 'drain' ? [[d.workerId, d.sweep]] : []));
     };
     assert.deepEqual(swept([[1300, 'ready 3']]), [[1, false]]);
     // At a stop the new one goes as well, and with fewer workers nobody has come in its place.
@@ -82,9 +82,11 @@ describe('a reload', () => {
   it('that was given up says why, and counts for nothing later', () => {
     const story = new Story({ ...SETTINGS, workers: 1, crashLimit: 2 });
     for (const events of ['', 'ready 1']) story.at(0, events);
-    for (let age = 2; age < 12; age++) {
-      assert.deepEqual(story.at(age * 1000, 'HUP'), [`spawn ${age}@0`]);
-      assert.deepEqual(story.decisions(age * 1000, `exit ${age}`), [{ do: 'give up reload', why: 'exit code 1' }]);
+    for (let workerId = 2; workerId < 12; workerId++) {
+      assert.deepEqual(story.at(workerId * 1000, 'HUP'), [`spawn ${workerId}@0`]);
+      assert.deepEqual(story.decisions(workerId * 1000, `exit ${workerId}`), [
+        { do: 'give-up-reload', why: 'exit code 1' },
+      ]);
     }
     assert.deepEqual(story.at(20_000, 'exit 1'), ['ended crash', 'spawn 12@0']);
   });

@@ -126,7 +126,7 @@ describe('a worker that waited for a CPU', () => {
     story.at(0, 'ready 1, silent 1');
     const asked: number[] = [];
     const kills = (now: number) =>
-      story.pool.due(now, (age) => asked.push(age) * 0).flatMap((d) => (d.do === 'kill' ? [d.age] : []));
+      story.pool.due(now, (workerId) => asked.push(workerId) * 0).flatMap((d) => (d.do === 'kill' ? [d.workerId] : []));
     for (let at = 1_000; at < 30_000; at += 1_000) {
       story.pool.beat(2, at);
       assert.deepEqual(kills(at), []);

@@ -3,8 +3,8 @@
  * `due` at each deadline and at least every second. Each row says what has to come of it.
  */
 import assert from 'node:assert/strict';
-import type { Decision, PoolSettings } from '../../src/arbiter/decisions.ts';
-import { Pool } from '../../src/arbiter/pool.ts';
+import type { Decision, PoolSettings } from '../../src/arbiter/pool/decisions.ts';
+import { Pool } from '../../src/arbiter/pool/pool.ts';
 
 const TICK_MS = 1_000;
 const MIB = 2 ** 20;
@@ -47,8 +47,8 @@ export function tell(rows: readonly Row[], settings: Partial<PoolSettings> = {},
 export function started(n: number): Row[] {
   const ages = Array.from({ length: n }, (_, i) => i + 1);
   return [
-    [0, '', ages.map((age) => `spawn ${age}@${age - 1}`).join(', ')],
-    [0, ages.map((age) => `ready ${age}`).join(', '), ''],
+    [0, '', ages.map((workerId) => `spawn ${workerId}@${workerId - 1}`).join(', ')],
+    [0, ages.map((workerId) => `ready ${workerId}`).join(', '), ''],
   ];
 }
 
@@ -93,12 +93,13 @@ export class Story {
   }
 
   #due(): Decision[] {
-    for (const { age, state } of this.pool.workers) {
-      if (state !== 'booting' && !this.#silent.has(age)) this.pool.beat(age, this.#now);
+    for (const { workerId, state } of this.pool.workers) {
+      if (state !== 'booting' && !this.#silent.has(workerId)) this.pool.beat(workerId, this.#now);
     }
-    const decisions = this.pool.due(this.#now, (age) => this.#waited.get(age) ?? 0);
+    const decisions = this.pool.due(this.#now, (workerId) => this.#waited.get(workerId) ?? 0);
     this.#waited.clear();
-    for (const d of decisions) if (d.do === 'cover' && !this.#deaf.has(d.age)) this.pool.covers(d.age, d.slot);
+    for (const d of decisions)
+      if (d.do === 'cover' && !this.#deaf.has(d.workerId)) this.pool.covers(d.workerId, d.slot);
     return decisions;
   }
 
@@ -156,28 +157,28 @@ export class Story {
 export function inWords(decision: Decision): string {
   switch (decision.do) {
     case 'spawn':
-      return `spawn ${decision.age}@${decision.slot}`;
-    case 'close connections':
-      return `closing ${decision.age}`;
+      return `spawn ${decision.workerId}@${decision.slot}`;
+    case 'close-connections':
+      return `closing ${decision.workerId}`;
     case 'drain':
-      return `drain ${decision.age}${decision.quick ? ' quick' : ''}`;
+      return `drain ${decision.workerId}${decision.quick ? ' quick' : ''}`;
     case 'kill':
-      return `kill ${decision.age}`;
+      return `kill ${decision.workerId}`;
     case 'cover':
-      return `cover ${decision.slot} by ${decision.age}`;
+      return `cover ${decision.slot} by ${decision.workerId}`;
     case 'uncover':
-      return `uncover ${decision.slot} by ${decision.age}`;
-    case 'clear up':
-      return `clear up ${decision.age}`;
+      return `uncover ${decision.slot} by ${decision.workerId}`;
+    case 'collect-garbage':
+      return `collect-garbage ${decision.workerId}`;
     case 'recycle':
-      return `recycle ${decision.age}${decision.soon ? ' soon' : ''}`;
+      return `recycle ${decision.workerId}${decision.soon ? ' soon' : ''}`;
     case 'warn':
       return 'warn';
-    case 'release brakes':
-      return 'release brakes';
-    case 'release listeners':
+    case 'release-holds':
+      return 'release-holds';
+    case 'release-listeners':
       return 'release';
-    case 'give up reload':
+    case 'give-up-reload':
       return 'give up';
     case 'halt':
       return `halt ${decision.exit}`;

@@ -3,9 +3,9 @@
  * again. The loop is the arbiter's without its tick: whoever forgets a deadline is found out.
  */
 import assert from 'node:assert/strict';
-import { SILENT_MS } from '../../src/arbiter/covers.ts';
-import type { Decision, PoolSettings } from '../../src/arbiter/decisions.ts';
-import { Pool } from '../../src/arbiter/pool.ts';
+import type { Decision, PoolSettings } from '../../src/arbiter/pool/decisions.ts';
+import { SILENT_MS } from '../../src/arbiter/pool/failover.ts';
+import { Pool } from '../../src/arbiter/pool/pool.ts';
 import { inWords } from './pool-story.ts';
 
 /** From SIGKILL to the report of the end, at most. */
@@ -114,29 +114,29 @@ export class World {
     }
   }
 
-  exit(age: number, fatal = false): void {
-    const gone = this.#processes.get(age);
-    if (!gone || !this.#processes.delete(age)) return;
-    this.note(`exit ${age}`);
+  exit(workerId: number, fatal = false): void {
+    const gone = this.#processes.get(workerId);
+    if (!gone || !this.#processes.delete(workerId)) return;
+    this.note(`exit ${workerId}`);
     if (!gone.drains) this.#bereave(gone.slot);
-    this.pool.exited(age, { why: 'exit code 1', fatal }, this.now);
+    this.pool.exited(workerId, { why: 'exit code 1', fatal }, this.now);
   }
 
   /** Something goes wrong with somebody, or somebody wants something. */
   trouble(): void {
     if (this.peaceful) return;
     this.in(this.between(10, 3000), () => this.trouble());
-    const [age, worker] = this.pick([...this.#processes].filter(([, p]) => p.accepts.size > 0)) ?? [];
+    const [workerId, worker] = this.pick([...this.#processes].filter(([, p]) => p.accepts.size > 0)) ?? [];
     const kind = Math.floor(this.between(0, 10));
-    this.note(`trouble ${kind} ${age}`);
+    this.note(`trouble ${kind} ${workerId}`);
     if (kind === 0) this.pool.reload();
     else if (kind === 1) this.pool.resize(Math.floor(this.between(0, 8)));
     else if (kind === 2 && this.chance(0.3)) this.#park();
-    else if (age === undefined || worker === undefined) return;
-    else if (kind <= 4) this.exit(age);
+    else if (workerId === undefined || worker === undefined) return;
+    else if (kind <= 4) this.exit(workerId);
     else if (kind === 5) worker.beats = false;
-    else if (kind <= 7) this.pool.leave(age, 'reload');
-    else if (kind === 8) this.#breaks(age, worker);
+    else if (kind <= 7) this.pool.leave(workerId, 'reload');
+    else if (kind === 8) this.#breaks(workerId, worker);
   }
 
   #park(): void {
@@ -144,13 +144,13 @@ export class World {
     this.in(this.between(0, 9000), () => this.pool.reload());
   }
 
-  #breaks(age: number, worker: Process): void {
+  #breaks(workerId: number, worker: Process): void {
     worker.writtenOff = true;
     worker.accepts.clear();
     worker.drains = true;
     this.#bereave(worker.slot);
-    this.pool.broke(age, 'thrown on purpose', this.now);
-    this.#drains(age);
+    this.pool.broke(workerId, 'thrown on purpose', this.now);
+    this.#drains(workerId);
   }
 
   /** A slot without a worker gets the next one although others still drain there. */
@@ -158,8 +158,8 @@ export class World {
     for (const p of this.#processes.values()) if (p.slot === slot && p.drains) p.writtenOff = true;
   }
 
-  #drains(age: number): void {
-    this.in(this.chance(0.2) ? 60_000 : this.between(10, 2000), () => this.exit(age));
+  #drains(workerId: number): void {
+    this.in(this.chance(0.2) ? 60_000 : this.between(10, 2000), () => this.exit(workerId));
   }
 
   #perform(decision: Decision): void {
@@ -169,30 +169,30 @@ export class World {
       this.halted = decision.exit;
       return;
     }
-    if (decision.do === 'release listeners') {
+    if (decision.do === 'release-listeners') {
       this.#released = true;
       return;
     }
-    if (decision.do === 'give up reload' || decision.do === 'warn' || decision.do === 'release brakes') return;
-    const worker = this.#processes.get(decision.age);
+    if (decision.do === 'give-up-reload' || decision.do === 'warn' || decision.do === 'release-holds') return;
+    const worker = this.#processes.get(decision.workerId);
     if (worker === undefined) return;
     switch (decision.do) {
       case 'kill':
         worker.writtenOff = true;
         worker.accepts.clear();
         if (!worker.drains) this.#bereave(worker.slot);
-        return this.in(this.between(1, LATENCY_MS), () => this.exit(decision.age));
+        return this.in(this.between(1, LATENCY_MS), () => this.exit(decision.workerId));
       case 'drain':
         this.#retire(worker, decision.why);
-        return this.#drains(decision.age);
+        return this.#drains(decision.workerId);
       case 'cover':
         worker.accepts.add(decision.slot);
         return;
       case 'uncover':
         worker.accepts.delete(decision.slot);
         return;
-      case 'close connections':
-      case 'clear up':
+      case 'close-connections':
+      case 'collect-garbage':
       case 'recycle':
         return;
       default:
@@ -214,7 +214,7 @@ export class World {
     return new Set(heard.filter((p) => p.accepts.has(p.slot)).map((p) => p.slot)).size;
   }
 
-  #spawn({ age, slot }: { age: number; slot: number }): void {
+  #spawn({ workerId, slot }: { workerId: number; slot: number }): void {
     const worker: Process = {
       slot,
       accepts: new Set(),
@@ -224,29 +224,29 @@ export class World {
       drains: false,
       writtenOff: false,
     };
-    this.#processes.set(age, worker);
+    this.#processes.set(workerId, worker);
     const fate = this.chance(0.25) ? 'fails' : this.chance(0.05) ? 'hangs' : 'boots';
     if (fate === 'hangs') return;
     this.in(this.between(50, 1500), () => {
-      if (fate === 'fails') return this.exit(age);
-      if (!this.#processes.has(age) || worker.writtenOff) return;
-      this.note(`ready ${age}`);
+      if (fate === 'fails') return this.exit(workerId);
+      if (!this.#processes.has(workerId) || worker.writtenOff) return;
+      this.note(`ready ${workerId}`);
       worker.accepts.add(slot);
       this.#opened.add(slot);
-      this.pool.ready(age, this.now);
-      this.#beat(age, worker);
+      this.pool.ready(workerId, this.now);
+      this.#beat(workerId, worker);
     });
   }
 
-  #beat(age: number, worker: Process): void {
-    if (!this.#processes.has(age) || !worker.beats) return;
+  #beat(workerId: number, worker: Process): void {
+    if (!this.#processes.has(workerId) || !worker.beats) return;
     this.happened++;
     worker.heardAt = this.now;
-    this.pool.beat(age, this.now);
+    this.pool.beat(workerId, this.now);
     // In peace nobody wears out, or it would never settle.
     if (!this.peaceful) worker.served += Math.floor(this.between(0, 3));
-    this.pool.report(age, { served: worker.served, rssBytes: this.chance(0.7) ? this.between(0, 400) : 0 });
-    this.in(1000, () => this.#beat(age, worker));
+    this.pool.report(workerId, { served: worker.served, rssBytes: this.chance(0.7) ? this.between(0, 400) : 0 });
+    this.in(1000, () => this.#beat(workerId, worker));
   }
 
   /** What has to hold after every turn. */
@@ -254,14 +254,14 @@ export class World {
     const { pool, now } = this;
     if (this.halted !== undefined) return;
     assert.ok(pool.nextDeadline(now) > now, 'a deadline is left behind, and the loop would spin');
-    const booting = pool.workers.filter(({ age, state, bornAt }) => {
-      return state === 'booting' && now - bornAt < BOOT_CPU_MS && !this.#processes.get(age)?.writtenOff;
+    const booting = pool.workers.filter(({ workerId, state, startedAt }) => {
+      return state === 'booting' && now - startedAt < BOOT_CPU_MS && !this.#processes.get(workerId)?.writtenOff;
     });
     assert.ok(booting.length <= settings.bootsAtOnce, `${booting.length} boot at once`);
     const counted = [...this.#processes.values()].filter((p) => !p.writtenOff);
     this.#checkSurplus(counted);
     const serving = counted.filter((p) => p.accepts.size > 0);
-    assert.equal(String(pool.workers.map((w) => w.age)), String([...this.#processes.keys()]));
+    assert.equal(String(pool.workers.map((w) => w.workerId)), String([...this.#processes.keys()]));
     if (serving.length === 0 || this.#released) return;
     for (const slot of this.#opened) {
       const acceptors = serving.filter((p) => p.accepts.has(slot));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Decision } from '../../src/arbiter/decisions.ts';
+import type { Decision } from '../../src/arbiter/pool/decisions.ts';
 import { type Row, SETTINGS, Story, started, tell } from './pool-story.ts';
 
 describe('a worker that dies within five seconds of being ready', () => {
@@ -10,15 +10,15 @@ describe('a worker that dies within five seconds of being ready', () => {
     const times: number[] = [];
     let now = 0;
     let out = story.at(now, '');
-    for (let age = 1; age <= count; age++) {
-      while (now < 100_000 && !out.some((said) => said.endsWith(`spawn ${age}@0`))) {
+    for (let workerId = 1; workerId <= count; workerId++) {
+      while (now < 100_000 && !out.some((said) => said.endsWith(`spawn ${workerId}@0`))) {
         now += 100;
         out = story.at(now, '');
       }
       times.push(now);
-      story.at(now, `ready ${age}`);
+      story.at(now, `ready ${workerId}`);
       now += life;
-      out = story.at(now, `exit ${age}`);
+      out = story.at(now, `exit ${workerId}`);
     }
     return times;
   }
@@ -114,34 +114,34 @@ describe('a worker that dies within five seconds of being ready', () => {
     const story = new Story(SETTINGS);
     for (const events of ['', 'ready 1, ready 2']) story.at(0, events);
     let out = story.at(6000, 'exit 2');
-    let age = 2;
+    let workerId = 2;
     for (let now = 6000; now < 600_000; now += 50) {
-      if (out.some((said) => said.endsWith(`spawn ${age + 1}@1`))) {
-        age++;
-        story.at(now, `ready ${age}`);
-        out = story.at(now, `exit ${age}`);
+      if (out.some((said) => said.endsWith(`spawn ${workerId + 1}@1`))) {
+        workerId++;
+        story.at(now, `ready ${workerId}`);
+        out = story.at(now, `exit ${workerId}`);
       } else {
         out = story.at(now + 50, '');
       }
     }
-    assert.ok(age > 50 && age < 80, `${age} tries in ten minutes`);
+    assert.ok(workerId > 50 && workerId < 80, `${workerId} tries in ten minutes`);
     assert.deepEqual(story.at(600_000, '?').slice(0, 1), ['ready: 1 of 2 workers are ready']);
   });
 
   it('and leaves nobody who serves, five times the crash limit in a row, ends the server also after a minute', () => {
     const story = new Story({ ...SETTINGS, workers: 1, crashLimit: 4 });
     let now = 0;
-    let age = 1;
+    let workerId = 1;
     let halt: Decision | undefined;
-    while (!halt && age < 100) {
+    while (!halt && workerId < 100) {
       story.at(now, '');
-      story.at(now, `ready ${age}`);
-      halt = story.decisions(now, `exit ${age}`).find((d) => d.do === 'halt');
-      age++;
+      story.at(now, `ready ${workerId}`);
+      halt = story.decisions(now, `exit ${workerId}`).find((d) => d.do === 'halt');
+      workerId++;
       now += 11_000;
     }
     assert.deepEqual(
-      [age - 1, halt],
+      [workerId - 1, halt],
       [
         20,
         {
@@ -169,10 +169,11 @@ describe('a worker that dies within five seconds of being ready', () => {
   it('is warned of once, when as many as the crash limit did', () => {
     const story = new Story({ ...SETTINGS, workers: 1, crashLimit: 3 });
     const said: string[] = [];
-    for (let age = 1; age < 9; age++) {
-      story.at(age * 11_000, '');
-      story.at(age * 11_000, `ready ${age}`);
-      for (const d of story.decisions(age * 11_000, `exit ${age}`)) if (d.do === 'warn') said.push(`${age}: ${d.why}`);
+    for (let workerId = 1; workerId < 9; workerId++) {
+      story.at(workerId * 11_000, '');
+      story.at(workerId * 11_000, `ready ${workerId}`);
+      for (const d of story.decisions(workerId * 11_000, `exit ${workerId}`))
+        if (d.do === 'warn') said.push(`${workerId}: ${d.why}`);
     }
     assert.deepEqual(said, [
       '3: 3 workers in a row died within 5 s of being ready: the waits before the next grow to 10 s',

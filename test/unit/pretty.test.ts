@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
-import { prettyLine } from '../../src/observe/pretty.ts';
+import { prettyLine } from '../../src/observe/log/pretty.ts';
 
 const TIME = '2026-07-01T12:00:01.123Z';
 const line = (record: object) => `${JSON.stringify({ level: 'info', time: TIME, pid: 7, msg: 'hello', ...record })}\n`;
@@ -9,7 +9,7 @@ const START = '12:00:01.123 INFO  hello';
 
 const rows: [what: string, line: string, text: string][] = [
   ['a message', line({}), `${START}\n`],
-  ['details', line({ worker: 0, age: 3, reason: 'crash' }), `${START}  worker=0  age=3  reason=crash\n`],
+  ['details', line({ worker: 0, workerId: 3, reason: 'crash' }), `${START}  worker=0  workerId=3  reason=crash\n`],
   ['details with spaces', line({ why: 'two words' }), `${START}  why="two words"\n`],
   ['details over several lines', line({ why: 'a\nb\r\u2028' }), `${START}  why="a\\nb\\r\u2028"\n`],
   [

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { loadNative, type Native } from '../../src/platform/native.ts';
+import { loadNative, type Native } from '../../src/platform/native/native.ts';
 import { childrenOf, startReaper } from '../../src/platform/reaper.ts';
 
 type Files = Readonly<Record<string, string>>;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { RequestIds } from '../../src/observe/request-id.ts';
-import { scan } from '../../src/observe/seen-headers.ts';
+import { RequestIds } from '../../src/observe/log/request-id.ts';
+import { scan } from '../../src/observe/log/seen-headers.ts';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const PARENT = '00f067aa0ba902b7';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Sizer, type SizerSettings } from '../../src/arbiter/sizer.ts';
-import type { Limits } from '../../src/platform/limits.ts';
+import type { Limits } from '../../src/platform/kernel/limits.ts';
 
 const MIB = 2 ** 20;
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Limits } from '../../src/platform/limits.ts';
+import type { Limits } from '../../src/platform/kernel/limits.ts';
 import { decideSizing, type SizingSettings } from '../../src/sizing.ts';
 
 const MIB = 2 ** 20;

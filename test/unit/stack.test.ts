@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
-import { DiagnosticSocket, processState } from '../../src/platform/stack.ts';
+import { DiagnosticSocket, processState } from '../../src/platform/native/diagnostics.ts';
 
 test('the state of a process, in words', (t) => {
   const root = mkdtempSync(join(tmpdir(), 'tsunicorn-stack-'));

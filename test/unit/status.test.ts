@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { History } from '../../src/arbiter/history.ts';
-import { Ledger } from '../../src/arbiter/ledger.ts';
-import { Pool } from '../../src/arbiter/pool.ts';
+import { MetricsStore } from '../../src/arbiter/metrics/store.ts';
+import { Pool } from '../../src/arbiter/pool/pool.ts';
 import { type StatusSources, statusOf } from '../../src/arbiter/status.ts';
-import { REQUEST_BUCKETS } from '../../src/observe/buckets.ts';
-import type { Usage } from '../../src/platform/usage.ts';
+import { REQUEST_BUCKETS } from '../../src/observe/metrics/buckets.ts';
+import type { Usage } from '../../src/platform/kernel/usage.ts';
 import { decideSizing } from '../../src/sizing.ts';
 import { version } from '../../src/version.ts';
 import { QUIET } from './metrics-kit.ts';
@@ -49,7 +49,7 @@ const sizing = decideSizing(
 function world(change: Partial<StatusSources> = {}): StatusSources {
   return {
     pool: new Pool(SETTINGS, Math.random),
-    ledger: new Ledger(() => {}),
+    store: new MetricsStore(() => {}),
     history: new History(),
     sizing,
     usage: NO_USAGE,
@@ -115,19 +115,19 @@ describe('/status', () => {
 
   it('has the workers by slot, with what they reported and what their process is', () => {
     const pool = new Pool(SETTINGS, Math.random);
-    const ledger = new Ledger(() => {});
+    const store = new MetricsStore(() => {});
     pool.due(1_000);
-    for (const age of [1, 2]) pool.ready(age, 1_200);
+    for (const workerId of [1, 2]) pool.ready(workerId, 1_200);
     pool.leave(1, 'reload');
-    pool.due(4_000); // spawns age 3 for slot 0
-    ledger.add(
-      { slot: 0, age: 1 },
+    pool.due(4_000); // spawns workerId 3 for slot 0
+    store.add(
+      { slot: 0, workerId: 1 },
       { ...QUIET, inFlight: 2, connections: 9, served: 700, utilization: 0.25, rssBytes: 80, lag: [1, 2, 3, 4] },
     );
     const processes = new Map([[1, { pid: 101, heapSizeLimitBytes: 224 * MIB }]]);
-    const { workers } = statusOf(world({ pool, ledger, processes }), 5_000, DATE);
+    const { workers } = statusOf(world({ pool, store, processes }), 5_000, DATE);
     assert.deepEqual(
-      workers.map(({ slot, age, state, seconds }) => [slot, age, state, seconds]),
+      workers.map(({ slot, workerId, state, seconds }) => [slot, workerId, state, seconds]),
       [
         [0, 1, 'leaving', 4],
         [0, 3, 'booting', 1],
@@ -136,7 +136,7 @@ describe('/status', () => {
     );
     assert.deepEqual(workers[0], {
       slot: 0,
-      age: 1,
+      workerId: 1,
       state: 'leaving',
       seconds: 4,
       pid: 101,
@@ -158,13 +158,13 @@ describe('/status', () => {
   });
 
   it('has what was counted, over all methods and by class of code', () => {
-    const ledger = new Ledger(() => {});
+    const store = new MetricsStore(() => {});
     const durations = (bucket: number, count: number) => ({
       buckets: [...REQUEST_BUCKETS, 0].map((_, i) => (i === bucket ? count : 0)),
       seconds: 1,
     });
-    ledger.add(
-      { slot: 0, age: 1 },
+    store.add(
+      { slot: 0, workerId: 1 },
       {
         ...QUIET,
         requests: {
@@ -174,8 +174,8 @@ describe('/status', () => {
         rejected: { timeout: 4 },
       },
     );
-    ledger.restarted('crash');
-    const { totals } = statusOf(world({ ledger }), 2_000, DATE);
+    store.restarted('crash');
+    const { totals } = statusOf(world({ store }), 2_000, DATE);
     assert.deepEqual(totals.requests, { '2xx': 9, '4xx': 2, '5xx': 4, other: 1 });
     assert.equal(totals.rejected.timeout, 4);
     assert.equal(totals.restarts.crash, 1);
@@ -195,25 +195,33 @@ describe('/status', () => {
 });
 
 describe('the history', () => {
-  const worker = { slot: 1, age: 7, pid: 77, lastWords: undefined, killedFor: undefined, stackAtDeath: undefined };
+  const worker = { slot: 1, workerId: 7, pid: 77, lastWords: undefined, killedFor: undefined, stackAtDeath: undefined };
   const end = { reason: 'crash' as const, how: 'exit code 1', seconds: 12.34567, date: DATE };
 
   it('tells how a worker ended, and what it said', () => {
     const history = new History();
     history.ended({ ...worker, lastWords: { reason: 'boom', stack: 'Error: boom\n    at app.js', fatal: false } }, end);
     history.ended(
-      { ...worker, age: 8, killedFor: 'silent for 30 s', stackAtDeath: 'at spin' },
+      { ...worker, workerId: 8, killedFor: 'silent for 30 s', stackAtDeath: 'at spin' },
       { ...end, reason: 'stall', how: 'SIGKILL' },
     );
-    history.ended({ ...worker, age: 9, pid: undefined }, { ...end, reason: undefined, how: 'exit code 0' });
+    history.ended({ ...worker, workerId: 9, pid: undefined }, { ...end, reason: undefined, how: 'exit code 0' });
     const time = '2026-01-01T00:00:00.000Z';
     const common = { time, slot: 1, seconds: 12.346 };
     assert.deepEqual(history.exits, [
-      { ...common, age: 9, pid: null, reason: null, how: 'exit code 0', message: null, stack: null },
-      { ...common, age: 8, pid: 77, reason: 'stall', how: 'SIGKILL', message: 'silent for 30 s', stack: 'at spin' },
+      { ...common, workerId: 9, pid: null, reason: null, how: 'exit code 0', message: null, stack: null },
       {
         ...common,
-        age: 7,
+        workerId: 8,
+        pid: 77,
+        reason: 'stall',
+        how: 'SIGKILL',
+        message: 'silent for 30 s',
+        stack: 'at spin',
+      },
+      {
+        ...common,
+        workerId: 7,
         pid: 77,
         reason: 'crash',
         how: 'exit code 1',
@@ -234,16 +242,16 @@ describe('the history', () => {
 
   it('is bounded, however many workers end and however much they say', () => {
     const history = new History();
-    for (let age = 1; age <= 1_000; age++) {
+    for (let workerId = 1; workerId <= 1_000; workerId++) {
       history.ended(
-        { ...worker, age, lastWords: { reason: 'x'.repeat(1e5), stack: 'y'.repeat(1e5), fatal: false } },
+        { ...worker, workerId, lastWords: { reason: 'x'.repeat(1e5), stack: 'y'.repeat(1e5), fatal: false } },
         end,
       );
     }
     const { exits } = history;
     assert.equal(exits.length, 24);
-    assert.equal(exits[0]?.age, 1_000);
-    assert.equal(exits.at(-1)?.age, 977);
+    assert.equal(exits[0]?.workerId, 1_000);
+    assert.equal(exits.at(-1)?.workerId, 977);
     assert.ok(JSON.stringify(exits).length < 24 * 5_000);
     assert.match(exits[0]?.stack ?? '', /^y+…$/);
     assert.equal(history.restarts(1), 1_000);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import http, { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { describe, it } from 'node:test';
-import { handshakeRefusal } from '../../src/worker/upgrade.ts';
+import { handshakeRefusal } from '../../src/worker/http/upgrade.ts';
 import { HANDSHAKE } from '../support/raw.ts';
 
 function request(method: string, headers: Readonly<Record<string, string>>): IncomingMessage {

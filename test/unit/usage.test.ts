@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { readUsage, type Usage } from '../../src/platform/usage.ts';
+import { readUsage, type Usage } from '../../src/platform/kernel/usage.ts';
 import { MIB, type Tree, trees, writeTree } from '../fixtures/cgroup/trees.ts';
 
 const temporary = mkdtempSync(join(tmpdir(), 'tsunicorn-usage-'));

@@ -9,16 +9,16 @@ const ORDERLY: readonly (string | null)[] = [null, 'reload', 'resize', 'max_requ
 export class Exits {
   readonly #list = find('exits');
   readonly #none = find('no-exits');
-  /** By age: an open one stays open. */
+  /** By worker id: an open one stays open. */
   readonly #items = new Map<number, HTMLElement>();
 
   show(exits: readonly ExitStatus[]): void {
     this.#none.hidden = exits.length > 0;
-    const items = exits.map((exit) => this.#items.get(exit.age) ?? makeItem(exit));
+    const items = exits.map((exit) => this.#items.get(exit.workerId) ?? makeItem(exit));
     this.#items.clear();
     for (const [i, exit] of exits.entries()) {
       const item = items[i];
-      if (item) this.#items.set(exit.age, item);
+      if (item) this.#items.set(exit.workerId, item);
     }
     const same =
       items.length === this.#list.children.length && items.every((item, i) => item === this.#list.children[i]);
@@ -32,7 +32,7 @@ export class Exits {
 }
 
 function makeItem(exit: ExitStatus): HTMLElement {
-  const { time, slot, age, pid, seconds, reason, how, message, stack } = exit;
+  const { time, slot, workerId, pid, seconds, reason, how, message, stack } = exit;
   const moment = new Date(time);
   const line: Child[] = [
     element('time', { datetime: time, title: moment.toLocaleString() }, moment.toLocaleTimeString('en-GB')),
@@ -45,13 +45,13 @@ function makeItem(exit: ExitStatus): HTMLElement {
     element(
       'span',
       { class: 'aside' },
-      `slot ${slot} · age ${age} · ${pid === null ? '' : `pid ${pid} · `}lived ${span(seconds)}`,
+      `slot ${slot} · worker #${workerId} · ${pid === null ? '' : `pid ${pid} · `}lived ${span(seconds)}`,
     ),
   ];
   if (message === null && stack === null) return element('li', {}, element('p', { class: 'exit' }, ...line));
   const told: Child[] = message === null ? [] : [element('p', { class: 'message' }, message)];
   // A scrolling box has to be reachable by keyboard.
   if (stack !== null)
-    told.push(element('pre', { tabindex: '0', role: 'group', 'aria-label': `Stack of worker ${age}` }, stack));
+    told.push(element('pre', { tabindex: '0', role: 'group', 'aria-label': `Stack of worker ${workerId}` }, stack));
   return element('li', {}, element('details', {}, element('summary', { class: 'exit' }, ...line), ...told));
 }

@@ -38,8 +38,8 @@ export function changesInWords(before: Status, after: Status): string[] {
   if (before.readiness.ready !== after.readiness.ready) {
     news.push(`${after.readiness.ready ? 'Ready' : 'Not ready'}: ${after.readiness.reason}.`);
   }
-  const known = new Set(before.exits.map(({ age }) => age));
-  const ended = after.exits.filter(({ age }) => !known.has(age));
+  const known = new Set(before.exits.map(({ workerId }) => workerId));
+  const ended = after.exits.filter(({ workerId }) => !known.has(workerId));
   const [first] = ended;
   if (first) news.push(ended.length === 1 ? `${exitInWords(first)}.` : `${ended.length} workers ended.`);
   return news;

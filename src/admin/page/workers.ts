@@ -14,7 +14,7 @@ interface Column {
 
 const COLUMNS: readonly Column[] = [
   { label: 'State', look: 'state', text: ({ state }) => state },
-  { label: 'Age', look: 'number', text: ({ age }) => String(age) },
+  { label: 'Worker', look: 'number', text: ({ workerId }) => String(workerId) },
   { label: 'Up', look: 'number', text: ({ seconds }) => span(seconds) },
   { label: 'Pid', look: 'number', text: ({ pid }) => (pid === null ? NONE : String(pid)) },
   { label: 'Restarts', look: 'number', text: ({ restarts }) => number(restarts) },
@@ -49,7 +49,7 @@ interface Row {
 export class WorkerTable {
   readonly #body = find('worker-rows');
   readonly #summary = find('workers-summary');
-  /** By age. */
+  /** By worker id. */
   readonly #rows = new Map<number, Row>();
 
   constructor() {
@@ -58,16 +58,16 @@ export class WorkerTable {
 
   show(status: Status): void {
     const { workers } = status;
-    for (const [age, { root }] of this.#rows) {
-      if (workers.some((worker) => worker.age === age)) continue;
+    for (const [workerId, { root }] of this.#rows) {
+      if (workers.some((worker) => worker.workerId === workerId)) continue;
       root.remove();
-      this.#rows.delete(age);
+      this.#rows.delete(workerId);
     }
     for (const [i, worker] of workers.entries()) {
-      let row = this.#rows.get(worker.age);
+      let row = this.#rows.get(worker.workerId);
       if (row === undefined) {
         row = makeRow(worker);
-        this.#rows.set(worker.age, row);
+        this.#rows.set(worker.workerId, row);
       }
       if (this.#body.children[i] !== row.root) this.#body.insertBefore(row.root, this.#body.children[i] ?? null);
       fill(row, worker);

@@ -21,7 +21,7 @@ export interface LoadOptions extends Omit<ServeContext, 'label'> {
 export async function loadApp(reference: string | undefined, directory: string, options: LoadOptions): Promise<App> {
   const found = reference === undefined ? discover(directory) : parseReference(reference, directory);
   if (!found) {
-    const { welcome } = await import('../welcome.ts');
+    const { welcome } = await import('./welcome.ts');
     return { kind: 'handler', name: WELCOME_APP, handle: welcome };
   }
   const { program, waitingFor } = options;

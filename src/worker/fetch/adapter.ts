@@ -5,8 +5,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FetchHandler, FetchInfo, NodeHandler } from '../app/app.ts';
 import { isThenable } from '../app/form.ts';
-import { type ForwardedOrigin, forwardedOrigin } from '../forwarded.ts';
-import { answerInstead } from '../refuse.ts';
+import { answerInstead } from '../http/error-responses.ts';
+import { type ForwardedOrigin, forwardedOrigin } from '../http/forwarded.ts';
 import { abortReason, ServedRequest } from './request.ts';
 import { isResponse, sendResponse } from './response.ts';
 

@@ -1,7 +1,7 @@
 /** The Request of a fetch handler, made of what node:http parsed. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FetchRequest } from '../app/app.ts';
-import type { ForwardedOrigin, OriginHeaders } from '../forwarded.ts';
+import type { ForwardedOrigin, OriginHeaders } from '../http/forwarded.ts';
 import { bodyOf } from './body.ts';
 
 /** Why `request.signal` is aborted, and what a body that did not come whole fails with. */

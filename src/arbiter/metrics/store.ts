@@ -1,0 +1,98 @@
+/** The arbiter's books: what workers reported. Counts are kept beyond their end, what they were like is not. */
+import type { AppReport, WorkerReport } from '../../messages.ts';
+import { Totals } from '../../observe/metrics/aggregate.ts';
+import { AppSeries } from '../../observe/metrics/app-series.ts';
+import { GC_BUCKETS, REQUEST_BUCKETS } from '../../observe/metrics/buckets.ts';
+import type { Labels } from '../../observe/metrics/sample.ts';
+import { knownLabels, METRICS, type MetricName } from '../../observe/metrics/table.ts';
+import type { RestartReason } from '../pool/decisions.ts';
+
+/** What a worker was like when it last reported. */
+export type Present = Pick<
+  WorkerReport,
+  | 'inFlight'
+  | 'connections'
+  | 'served'
+  | 'rssBytes'
+  | 'heapUsedBytes'
+  | 'heapTotalBytes'
+  | 'externalBytes'
+  | 'lag'
+  | 'utilization'
+>;
+
+export interface Subject {
+  readonly slot: number;
+  readonly workerId: number;
+}
+
+export class MetricsStore {
+  readonly totals = new Totals();
+  readonly app: AppSeries;
+  /** By workerId. */
+  readonly #present = new Map<number, Present>();
+
+  /** `clash` is called with the name of an app's metric that is left out, since tsunicorn has one by that name. */
+  constructor(clash: (name: string) => void) {
+    this.app = new AppSeries((name) => Object.hasOwn(METRICS, name), clash);
+    for (const [name, metric] of Object.entries(METRICS)) {
+      for (const labels of knownLabels(metric)) this.totals.add(name, labels, 0);
+    }
+  }
+
+  add({ slot, workerId }: Subject, report: WorkerReport): void {
+    const { requests, rejected, sentBytes, droppedLogLines, cpu, gc, ...present } = report;
+    for (const [method, { codes, ...durations }] of Object.entries(requests)) {
+      for (const [code, count] of Object.entries(codes)) {
+        this.#add('tsunicorn_http_requests_total', { method, code }, count);
+      }
+      const name: MetricName = 'tsunicorn_http_request_duration_seconds';
+      this.totals.observe(name, { method }, REQUEST_BUCKETS, durations);
+    }
+    for (const [reason, count] of Object.entries(rejected)) {
+      this.#add('tsunicorn_http_requests_rejected_total', { reason }, count);
+    }
+    this.#add('tsunicorn_http_response_bytes_total', {}, sentBytes);
+    this.#add('tsunicorn_log_lines_dropped_total', {}, droppedLogLines);
+    const worker = { worker: slot };
+    this.#add('tsunicorn_worker_cpu_seconds_total', worker, cpu.user + cpu.system);
+    this.#add('process_cpu_user_seconds_total', worker, cpu.user);
+    this.#add('process_cpu_system_seconds_total', worker, cpu.system);
+    for (const [kind, durations] of Object.entries(gc)) {
+      const labels = { worker: slot, kind };
+      this.totals.observe('nodejs_gc_duration_seconds' satisfies MetricName, labels, GC_BUCKETS, durations);
+    }
+    this.#present.set(workerId, present);
+  }
+
+  addApp({ workerId }: Subject, report: AppReport): void {
+    this.app.add(workerId, report);
+  }
+
+  gone({ workerId }: Subject): void {
+    this.#present.delete(workerId);
+    this.app.gone(workerId);
+  }
+
+  restarted(reason: RestartReason): void {
+    this.#add('tsunicorn_worker_restarts_total', { reason });
+  }
+
+  /** Of the arbiter's own log. */
+  linesDropped(count: number): void {
+    this.#add('tsunicorn_log_lines_dropped_total', {}, count);
+  }
+
+  orphanReaped(): void {
+    this.#add('tsunicorn_orphans_reaped_total', {});
+  }
+
+  /** Undefined until a worker has reported. */
+  latest(workerId: number): Present | undefined {
+    return this.#present.get(workerId);
+  }
+
+  #add(name: MetricName, labels: Labels, by = 1): void {
+    this.totals.add(name, labels, by);
+  }
+}

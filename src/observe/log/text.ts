@@ -1,0 +1,165 @@
+/**
+ * A line of the access log by a format: each piece becomes a function once, at the start. Atoms mean what they mean in
+ * Gunicorn, except that `h` is the client behind trusted proxies and `U` the path as it was sent, not decoded.
+ */
+import type { Atom, LogPiece, NamedAtom } from '../../config/access-log-format.ts';
+import { CommonLogClock } from './clock.ts';
+import type { LineWriter } from './line-writer.ts';
+import { ascii, type LineFormat, type LogEntry } from './log-entry.ts';
+
+type Piece = (line: LineWriter, entry: LogEntry) => void;
+
+/** For what is not there, as in every web server. */
+const NOTHING = ascii('-');
+const SPACE = ascii(' ');
+const ESCAPED_SPACE = ascii('\\x20');
+const HTTP = ascii('HTTP/');
+const DECIMAL_POINT = ascii('.');
+
+export function textLines(
+  pieces: readonly LogPiece[],
+  { pid, env }: { readonly pid: number; readonly env: Readonly<Record<string, string | undefined>> },
+): LineFormat {
+  const clock = new CommonLogClock();
+  const atoms: Readonly<Record<Atom, Piece>> = {
+    ...ATOMS,
+    t: (line) => line.constant(clock.now()),
+    p: constant(ascii(`<${pid}>`)),
+  };
+  const compiled = pieces.map((piece) => {
+    if ('literal' in piece) return constant(new Uint8Array(Buffer.from(piece.literal)));
+    return 'name' in piece ? named(piece, env) : atoms[piece.atom];
+  });
+  /** What is known of a request that could not be parsed. */
+  const known: Partial<Record<Atom | NamedAtom, (line: LineWriter, remote: string, status: number) => void>> = {
+    h: (line, remote) => text(line, remote),
+    s: (line, _remote, status) => line.integer(status),
+    t: (line) => line.constant(clock.now()),
+    p: (line) => line.constant(ascii(`<${pid}>`)),
+    B: (line) => line.integer(0),
+  };
+  return {
+    request(line, entry) {
+      for (const piece of compiled) piece(line, entry);
+    },
+    malformed(line, remote, status) {
+      for (const piece of pieces) {
+        if ('literal' in piece) line.constant(new Uint8Array(Buffer.from(piece.literal)));
+        else {
+          const write = known[piece.atom];
+          if (write) write(line, remote, status);
+          else line.constant(NOTHING);
+        }
+      }
+    },
+  };
+}
+
+/** Those that need nothing but the entry. */
+const ATOMS: Readonly<Record<Exclude<Atom, 't' | 'p'>, Piece>> = {
+  h: (line, { client }) => text(line, client),
+  l: constant(NOTHING),
+  u: (line, { exchange }) => user(line, exchange.request.rawHeaders),
+  r(line, { exchange: { method, url, request } }) {
+    line.text(method, textEscape);
+    line.constant(SPACE);
+    line.text(url, textEscape);
+    line.constant(SPACE);
+    line.constant(HTTP);
+    line.text(request.httpVersion, textEscape);
+  },
+  s: (line, { status }) => line.integer(status),
+  m: (line, { exchange }) => line.text(exchange.method, textEscape),
+  U(line, { exchange: { url } }) {
+    const question = url.indexOf('?');
+    line.part(url, textEscape, 0, question < 0 ? url.length : question);
+  },
+  q(line, { exchange: { url } }) {
+    const question = url.indexOf('?');
+    if (question >= 0) line.part(url, textEscape, question + 1, url.length);
+  },
+  H(line, { exchange }) {
+    line.constant(HTTP);
+    line.text(exchange.request.httpVersion, textEscape);
+  },
+  B: (line, { bytes }) => line.integer(bytes),
+  b: (line, { bytes }) => (bytes === 0 ? line.constant(NOTHING) : line.integer(bytes)),
+  f: (line, { seen }) => text(line, seen.referer),
+  a: (line, { seen }) => text(line, seen.userAgent),
+  T: (line, { microseconds }) => line.integer(Math.floor(microseconds / 1e6)),
+  D: (line, { microseconds }) => line.integer(microseconds),
+  M: (line, { microseconds }) => line.integer(Math.floor(microseconds / 1000)),
+  L(line, { microseconds }) {
+    line.integer(Math.floor(microseconds / 1e6));
+    line.constant(DECIMAL_POINT);
+    line.threeDigits(Math.floor(microseconds / 1000) % 1000);
+    line.threeDigits(microseconds % 1000);
+  },
+};
+
+function named(
+  { atom, name }: { readonly atom: NamedAtom; readonly name: string },
+  env: Readonly<Record<string, string | undefined>>,
+): Piece {
+  const lower = name.toLowerCase();
+  switch (atom) {
+    case 'i':
+      return (line, { exchange }) => text(line, requestHeader(exchange.request.rawHeaders, lower));
+    case 'o': {
+      // The head as it went out: it has what Node.js added, and what was given to writeHead() alone.
+      const field = new RegExp(`\\r\\n${name.replace(/[.*+?^$|]/g, '\\$&')}:[ \\t]*([^\\r]*)`, 'gi');
+      return (line, { exchange: { response } }) => {
+        const head = (response as unknown as { _header?: string | null })._header ?? '';
+        text(line, Array.from(head.matchAll(field), ([, value]) => value).join(', '));
+      };
+    }
+    case 'e':
+      return constant(ascii((env[name] ?? '').replace(/[^ !#-[\]-~]/g, (c) => textEscape(c.charCodeAt(0))) || '-'));
+    default:
+      return atom satisfies never;
+  }
+}
+
+function constant(bytes: Uint8Array): Piece {
+  return (line) => line.constant(bytes);
+}
+
+function text(line: LineWriter, value: string): void {
+  if (value === '') line.constant(NOTHING);
+  else line.text(value, textEscape);
+}
+
+/** All values of a header in one, as RFC 9110, section 5.3 joins them. */
+function requestHeader(rawHeaders: readonly string[], lower: string): string {
+  let value = '';
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const field = rawHeaders[i] as string;
+    if (field.length !== lower.length || field.toLowerCase() !== lower) continue;
+    value = value === '' ? (rawHeaders[i + 1] as string) : `${value}, ${rawHeaders[i + 1]}`;
+  }
+  return value;
+}
+
+/**
+ * The name that a client gave in Basic credentials (RFC 7617), whether or not it was right. It stands without quotes in
+ * every common format, so a space in it would move the fields after it.
+ */
+function user(line: LineWriter, rawHeaders: readonly string[]): void {
+  const header = requestHeader(rawHeaders, 'authorization');
+  if (header === '') return line.constant(NOTHING);
+  const [, credentials = ''] = /^basic +([A-Za-z\d+/]+={0,2})$/i.exec(header) ?? [];
+  const [name = ''] = Buffer.from(credentials, 'base64').toString('latin1').split(':', 1);
+  if (name === '') return line.constant(NOTHING);
+  for (const [i, part] of name.split(' ').entries()) {
+    if (i > 0) line.constant(ESCAPED_SPACE);
+    line.text(part, textEscape);
+  }
+}
+
+/** Quotes and backslashes as Gunicorn and Apache escape them, every other byte as nginx and Apache do: `\xHH`. */
+export function textEscape(unit: number): string {
+  if (unit === 0x22) return '\\"';
+  if (unit === 0x5c) return '\\\\';
+  if (unit < 0x100) return `\\x${unit.toString(16).toUpperCase().padStart(2, '0')}`;
+  return `\\u${unit.toString(16).padStart(4, '0')}`;
+}

@@ -1,0 +1,85 @@
+/**
+ * How many connections wait in the kernel to be accepted, for each listening socket of this process. A SO_REUSEPORT
+ * socket a slot has the same address as its neighbours, so sockets are told apart by their inode.
+ */
+import { join } from 'node:path/posix';
+import type { Native } from '../native/native.ts';
+import { closeSync, openSync, readlinkSync, readSync } from '../node-fs.ts';
+
+/** Listening sockets come first in /proc/net/tcp: with 50,000 connections below them the rest is not worth reading. */
+const CHUNK = 16 * 1024;
+const LISTEN = '0A';
+
+export interface QueueOptions {
+  /** Directory that stands for `/`. */
+  readonly root?: string;
+  /** Asks the kernel about unix sockets, of which /proc says nothing. */
+  readonly native?: Pick<Native, 'unixAcceptQueue'> | undefined;
+}
+
+export interface ListeningSocket {
+  /** The label: the same after a restart. */
+  readonly label: string;
+  readonly fd: number;
+}
+
+/** Length by label; a socket of which nothing is known is left out. Never throws. */
+export function acceptQueues(
+  sockets: readonly ListeningSocket[],
+  { root = '/', native }: QueueOptions = {},
+): Map<string, number> {
+  const queues = new Map<string, number>();
+  const tcp = new Map([...listening(join(root, 'proc/net/tcp')), ...listening(join(root, 'proc/net/tcp6'))]);
+  for (const { label, fd } of sockets) {
+    const inode = inodeOf(join(root, 'proc/self/fd', String(fd)));
+    if (inode === undefined) continue;
+    const length = tcp.get(inode) ?? native?.unixAcceptQueue(inode);
+    if (length !== undefined) queues.set(label, length);
+  }
+  return queues;
+}
+
+/** `socket:[12345]` (proc_pid_fd(5)). */
+function inodeOf(link: string): number | undefined {
+  try {
+    const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(link))?.[1];
+    return inode === undefined ? undefined : Number(inode);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Inode → queue: of a listening socket `rx_queue` is its accept backlog (proc_pid_net(5), tcp_get_info in the kernel). */
+function listening(file: string): [inode: number, queue: number][] {
+  const found: [number, number][] = [];
+  for (const line of linesOf(file)) {
+    // sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode
+    const [, , , state, queues, , , , , inode] = line.trim().split(/\s+/);
+    if (state === 'st') continue;
+    if (state !== LISTEN) break;
+    found.push([Number(inode), Number.parseInt(queues?.split(':')[1] ?? '', 16)]);
+  }
+  return found;
+}
+
+function* linesOf(file: string): Generator<string> {
+  let fd: number;
+  try {
+    fd = openSync(file, 'r');
+  } catch {
+    return; // no such protocol, no /proc
+  }
+  try {
+    const buffer = Buffer.alloc(CHUNK);
+    let rest = '';
+    for (;;) {
+      const length = readSync(fd, buffer);
+      const lines = (rest + buffer.toString('latin1', 0, length)).split('\n');
+      rest = length === 0 ? '' : (lines.pop() ?? '');
+      yield* lines.filter((line) => line !== '');
+      if (length === 0) return;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,136 @@
+/** How the process is that a worker runs in: memory, CPU time, garbage collections, and how its event loop fares. */
+import type { Durations, Vitals as Report } from '../../messages.ts';
+import { bucketOf, GC_BUCKETS, LAG_QUANTILES } from '../../observe/metrics/buckets.ts';
+
+// Not by import, which would read every export of the module (docs/decisions/0002-memory.md).
+const { constants, monitorEventLoopDelay, PerformanceObserver } = process.getBuiltinModule('node:perf_hooks');
+
+/** How often the loop's delay is sampled, in milliseconds. A sample costs some microseconds, also of an idle worker. */
+const SAMPLE_MS = 20;
+const NS_PER_MS = 1e6;
+const NS_PER_S = 1e9;
+const US_PER_S = 1e6;
+
+/** Of a time shorter than this nothing can be said; so two scrapers do not take each other's samples. */
+const SHORTEST_WINDOW_MS = 5_000;
+/** Where nobody scrapes. */
+const LONGEST_WINDOW_MS = 15_000;
+
+/** In the words of prom-client's nodejs_gc_duration_seconds. */
+const GC_KINDS = new Map([
+  [constants.NODE_PERFORMANCE_GC_MAJOR, 'major'],
+  [constants.NODE_PERFORMANCE_GC_MINOR, 'minor'],
+  [constants.NODE_PERFORMANCE_GC_INCREMENTAL, 'incremental'],
+  [constants.NODE_PERFORMANCE_GC_WEAKCB, 'weakcb'],
+]);
+
+type Memory = Pick<NodeJS.MemoryUsage, 'rss' | 'heapUsed' | 'heapTotal' | 'external'>;
+
+interface GcEntry {
+  /** Milliseconds. */
+  readonly duration: number;
+  readonly detail: { readonly kind: number };
+}
+
+interface GcCount {
+  readonly buckets: number[];
+  seconds: number;
+}
+
+export class Vitals {
+  readonly #delay = monitorEventLoopDelay({ resolution: SAMPLE_MS });
+  readonly #gc = new Map<string, GcCount>();
+  readonly #observer: InstanceType<typeof PerformanceObserver>;
+  #memory: Memory = process.memoryUsage();
+  #cpu = { user: 0, system: 0 };
+  #windowFrom = performance.now();
+  #loop = performance.eventLoopUtilization();
+
+  constructor() {
+    this.#delay.enable();
+    this.#observer = new PerformanceObserver((list) => {
+      for (const { duration, detail } of list.getEntries() as unknown as readonly GcEntry[]) {
+        this.#collected(detail.kind, duration / 1000);
+      }
+    });
+    this.#observer.observe({ type: 'gc' });
+  }
+
+  /** CPU time and collections since the last call, the rest as it is. `asked`: somebody waits for it. */
+  take(asked: boolean): Report & { cpu: { user: number; system: number }; gc: Record<string, Durations> } {
+    const { rss, heapUsed, heapTotal, external } = this.#readMemory();
+    return {
+      rssBytes: rss,
+      heapUsedBytes: heapUsed,
+      heapTotalBytes: heapTotal,
+      externalBytes: external,
+      ...this.#loopState(asked ? SHORTEST_WINDOW_MS : LONGEST_WINDOW_MS),
+      cpu: this.#cpuTime(),
+      gc: this.#collections(),
+    };
+  }
+
+  /** Resident size at this moment. */
+  get rssBytes(): number {
+    return this.#readMemory().rss;
+  }
+
+  dispose(): void {
+    this.#delay.disable();
+    this.#observer.disconnect();
+  }
+
+  /** Begins a new window where the present one is as long as `enough`. */
+  #loopState(enough: number): Pick<Report, 'lag' | 'utilization'> {
+    const { utilization } = performance.eventLoopUtilization(this.#loop);
+    const lag = LAG_QUANTILES.map((quantile) => this.#lag(quantile * 100));
+    if (performance.now() - this.#windowFrom >= enough) {
+      this.#windowFrom = performance.now();
+      this.#loop = performance.eventLoopUtilization();
+      this.#delay.reset();
+    }
+    return { lag, utilization };
+  }
+
+  /** Seconds. What is measured is the time from one sample to the next. */
+  #lag(percentile: number): number {
+    const ns = this.#delay.count === 0 ? 0 : this.#delay.percentile(percentile);
+    return Math.max(0, ns - SAMPLE_MS * NS_PER_MS) / NS_PER_S;
+  }
+
+  #cpuTime(): { user: number; system: number } {
+    const before = this.#cpu;
+    this.#cpu = process.cpuUsage();
+    const { user, system } = this.#cpu;
+    return { user: (user - before.user) / US_PER_S, system: (system - before.system) / US_PER_S };
+  }
+
+  /** To read it takes a descriptor (/proc/self/stat): while there is none to be had it is what it was. */
+  #readMemory(): Memory {
+    try {
+      this.#memory = process.memoryUsage();
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'EMFILE' && code !== 'ENFILE') throw error;
+    }
+    return this.#memory;
+  }
+
+  #collected(code: number, seconds: number): void {
+    const kind = GC_KINDS.get(code) ?? 'other';
+    let count = this.#gc.get(kind);
+    if (count === undefined) {
+      count = { buckets: new Array(GC_BUCKETS.length + 1).fill(0), seconds: 0 };
+      this.#gc.set(kind, count);
+    }
+    const bucket = bucketOf(GC_BUCKETS, seconds);
+    count.buckets[bucket] = (count.buckets[bucket] ?? 0) + 1;
+    count.seconds += seconds;
+  }
+
+  #collections(): Record<string, Durations> {
+    const since = Object.fromEntries(this.#gc);
+    this.#gc.clear();
+    return since;
+  }
+}

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { REQUEST_BUCKETS } from '../../src/observe/metrics/buckets.ts';
+import { Counters } from '../../src/worker/report/counters.ts';
+
+/** Counts by bucket, of what fell into these and no others. */
+const inBuckets = (counts: Record<number, number>) =>
+  Array.from({ length: REQUEST_BUCKETS.length + 1 }, (_, i) => counts[i] ?? 0);
+
+describe('the tally', () => {
+  it('counts requests by method and status, refusals by reason', () => {
+    const tally = new Counters();
+    for (const [method, status, ms] of [
+      ['GET', 200, 0.2],
+      ['GET', 200, 1],
+      ['GET', 404, 1.001],
+      ['POST', 200, 60_000],
+    ] as const)
+      tally.request(method, status, ms);
+    tally.rejected('timeout');
+    tally.rejected('malformed');
+    tally.rejected('timeout');
+    const { requests, rejected } = tally.take();
+    assert.deepEqual(rejected, { timeout: 2, malformed: 1 });
+    assert.deepEqual(Object.keys(requests), ['GET', 'POST']);
+    assert.deepEqual(requests.GET?.codes, { 200: 2, 404: 1 });
+    assert.deepEqual(requests.GET?.buckets, inBuckets({ 0: 2, 1: 1 }), 'a bound belongs to its bucket');
+    assert.deepEqual(requests.POST?.buckets, inBuckets({ [REQUEST_BUCKETS.length]: 1 }));
+    assert.ok(Math.abs((requests.GET?.seconds ?? 0) - 0.002201) < 1e-12);
+    assert.equal(requests.POST?.seconds, 60);
+    assert.equal(tally.served, 4);
+  });
+
+  it('folds what clients and apps make up', () => {
+    const tally = new Counters();
+    for (const method of ['M-SEARCH', 'PROPFIND', 'ACL']) tally.request(method, 200, 1);
+    for (const status of [200, 299, 499, 555, 999]) tally.request('PATCH', status, 1);
+    const { requests } = tally.take();
+    assert.deepEqual(requests.other?.codes, { 200: 3 });
+    assert.deepEqual(requests.PATCH?.codes, { 200: 1, 499: 1, other: 3 });
+  });
+
+  it('counts from the last report on, and the served from the start', () => {
+    const tally = new Counters();
+    tally.request('GET', 200, 3);
+    tally.request('ACL', 200, 3);
+    tally.rejected('malformed');
+    tally.take();
+    assert.deepEqual(tally.take(), { requests: {}, rejected: {} });
+    tally.request('GET', 500, 3);
+    assert.deepEqual(tally.take(), {
+      requests: { GET: { codes: { 500: 1 }, buckets: inBuckets({ 2: 1 }), seconds: 0.003 } },
+      rejected: {},
+    });
+    assert.equal(tally.served, 3);
+  });
+
+  it('gives a report that later counts leave alone', () => {
+    const tally = new Counters();
+    tally.request('GET', 200, 1);
+    const report = tally.take();
+    tally.request('GET', 200, 1);
+    tally.take();
+    assert.deepEqual(report.requests.GET?.codes, { 200: 1 });
+    assert.deepEqual(report.requests.GET?.buckets, inBuckets({ 0: 1 }));
+  });
+
+  it('takes what cannot be a status without a word', () => {
+    const tally = new Counters();
+    for (const status of [1000, -1, 99_999, 2.5, Number.NaN, Number.POSITIVE_INFINITY]) tally.request('GET', status, 1);
+    assert.deepEqual(tally.take().requests.GET?.codes, {});
+  });
+});

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Decision } from '../../src/arbiter/pool/decisions.ts';
+import { Failover, SILENT_MS } from '../../src/arbiter/pool/failover.ts';
+import { inWords } from './pool-story.ts';
+
+/** Who serves after an event, as `workerId@slot`, silent ones with `!`, and what is to be done about it. */
+type Row = readonly [event: string, serving: string, outcome: string];
+
+function tell(rows: readonly Row[]): void {
+  const covers = new Failover();
+  const told = rows.map(([event, who]): Row => {
+    for (const [what, n] of event.split(', ').map((e) => e.split(' '))) {
+      if (what === 'open') covers.opened(Number(n));
+      if (what === 'gone') covers.gone(Number(n));
+    }
+    const serving = who
+      .split(' ')
+      .filter(Boolean)
+      .map((w) => {
+        const [workerId, slot] = w.replace('!', '').split('@').map(Number);
+        return {
+          workerId: workerId as number,
+          slot: slot as number,
+          lastBeat: w.endsWith('!') ? -SILENT_MS : 1 - SILENT_MS,
+        };
+      });
+    const out: Decision[] = [];
+    covers.arrange(serving, 0, out);
+    return [event, who, out.map(inWords).join(', ')];
+  });
+  assert.deepEqual(told, rows);
+}
+
+describe('the sockets of a slot without a worker', () => {
+  it('have a neighbour until there is one again', () => {
+    tell([
+      ['open 0, open 1', '1@0 2@1', ''],
+      ['gone 2', '1@0', 'cover 1 by 1'],
+      ['', '1@0', ''],
+      ['', '1@0 3@1', 'uncover 1 by 1'],
+      ['', '1@0 3@1', ''],
+    ]);
+  });
+
+  it('were never listened on: nobody has to accept there', () => {
+    tell([
+      ['open 0', '1@0', ''],
+      ['', '1@0', ''],
+    ]);
+  });
+
+  it('pass to another neighbour when theirs is gone, drains or was killed', () => {
+    tell([
+      ['open 0, open 1, open 2', '1@0 2@1 3@2', ''],
+      ['gone 3', '1@0 2@1', 'cover 2 by 1'],
+      ['', '2@1', 'cover 0 by 2, cover 2 by 2'],
+      ['gone 1', '2@1', ''],
+      ['', '2@1 4@0', 'uncover 0 by 2'],
+    ]);
+  });
+
+  it('are not to be uncovered by one that is gone', () => {
+    tell([
+      ['open 0, open 1', '1@0 2@1', ''],
+      ['gone 1', '2@1', 'cover 0 by 2'],
+      ['gone 2', '3@0', 'cover 1 by 3'],
+    ]);
+  });
+
+  it('wait while nobody serves', () => {
+    tell([
+      ['open 0, open 1', '1@0 2@1', ''],
+      ['gone 1, gone 2', '', ''],
+      ['', '3@1', 'cover 0 by 3'],
+    ]);
+  });
+
+  it('are spread over the neighbours', () => {
+    tell([
+      ['open 0, open 1, open 2, open 3, open 4, open 5', '1@0 2@1 3@2 4@3 5@4 6@5', ''],
+      ['gone 3, gone 4, gone 5, gone 6', '1@0 2@1', 'cover 2 by 1, cover 3 by 2, cover 4 by 1, cover 5 by 2'],
+      ['', '1@0 2@1 7@5', 'uncover 5 by 2'],
+      ['gone 2', '1@0 7@5', 'cover 1 by 7, cover 3 by 7'],
+    ]);
+  });
+
+  it('are left alone while two workers share the slot and one of them ends', () => {
+    tell([
+      ['open 0', '1@0 2@0', ''],
+      ['gone 1', '2@0', ''],
+    ]);
+  });
+
+  it('have one if theirs is silent, until it is heard of or replaced', () => {
+    tell([
+      ['open 0, open 1', '1@0 2@1', ''],
+      ['', '1@0! 2@1', 'cover 0 by 2'],
+      ['', '1@0! 2@1', ''],
+      ['', '1@0 2@1', 'uncover 0 by 2'],
+      ['', '1@0! 2@1', 'cover 0 by 2'],
+      ['gone 1', '2@1', ''],
+      ['', '3@0 2@1', 'uncover 0 by 2'],
+    ]);
+  });
+
+  it('have nobody who is silent while there are others', () => {
+    tell([
+      ['open 0, open 1, open 2', '1@0 2@1 3@2', ''],
+      ['', '1@0! 2@1! 3@2', 'cover 0 by 3, cover 1 by 3'],
+      ['', '1@0! 2@1! 3@2!', ''],
+      ['', '1@0 2@1! 3@2!', 'uncover 0 by 3, uncover 1 by 3, cover 1 by 1, cover 2 by 1'],
+      ['gone 1', '2@1! 3@2!', 'cover 0 by 2'],
+      ['gone 2, gone 3', '', ''],
+    ]);
+  });
+
+  it('need none while one of two workers of the slot is heard of', () => {
+    tell([
+      ['open 0, open 1', '1@0 2@1', ''],
+      ['', '1@0! 3@0 2@1', ''],
+    ]);
+  });
+});
