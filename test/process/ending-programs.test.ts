@@ -160,7 +160,7 @@ test('3: an exception that nobody catches while the app boots', async (t) => {
 
 test('an app that closes its server is replaced after its requests', async (t) => {
   const server = await (await start(t, { app: 'programs/exits.js', env: one })).ready();
-  assert.equal((await server.get('/close')).body, 'close-connections');
+  assert.equal((await server.get('/close')).body, 'closing');
   await server.untilLogged('the app closed its server: this worker finishes its requests and is replaced');
   await server.untilLogged('is ready', 2);
   assert.equal((await server.get('/')).status, 200);

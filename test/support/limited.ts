@@ -15,10 +15,10 @@ const { environmentOf } = (await import(
   `${dist}commands/environment.js`
 )) as typeof import('../../src/commands/environment.ts');
 const { openServerLog } = (await import(
-  `${dist}observe/log.js`
+  `${dist}observe/log/server-log.js`
 )) as typeof import('../../src/observe/log/server-log.ts');
 const { readLimits } = (await import(
-  `${dist}platform/limits.js`
+  `${dist}platform/kernel/limits.js`
 )) as typeof import('../../src/platform/kernel/limits.ts');
 const { readFileSync } = await import('node:fs');
 
