@@ -105,7 +105,7 @@ export interface MethodReport extends Durations {
 }
 
 /** How a worker's process is at the moment. */
-export interface Vitals {
+export interface ProcessStats {
   readonly rssBytes: number;
   readonly heapUsedBytes: number;
   readonly heapTotalBytes: number;
@@ -117,7 +117,7 @@ export interface Vitals {
 }
 
 /** What a worker counted since its last report, and how it is now. */
-export interface WorkerReport extends Vitals {
+export interface WorkerReport extends ProcessStats {
   /** Finished requests by method, since the last report. */
   readonly requests: Readonly<Record<string, MethodReport>>;
   /** Requests turned away by tsunicorn itself by reason, since the last report. */

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerLog } from '../observe/log/server-log.ts';
-import type { Hooks } from './app/hooks.ts';
+import type { Hooks } from './app/exports.ts';
 import type { Channel } from './channel.ts';
 import type { Standalone } from './standalone/standalone.ts';
 
@@ -47,21 +47,21 @@ export class Ending {
 
   /** Every connection has ended. Resolves with the app's own exit status when it has finished too. */
   async finish(): Promise<number> {
-    const { capture, door, flushStreams } = this.#unmodified;
+    const { capture, exit, flushStreams } = this.#unmodified;
     const alone = this.#channel.alone();
     this.runHandlers();
     capture.end();
     await Promise.race([this.#appEnds(), alone.promise]);
     alone.done();
     await flushStreams();
-    return door.status ?? 0;
+    return exit.status ?? 0;
   }
 
   async #appEnds(): Promise<void> {
     await this.#shutdown;
     if (this.#handlers === undefined) return;
-    const { asked } = this.#unmodified.door;
-    await Promise.race([asked, this.#handlers.then(() => sleep(LINGER_MS, undefined, { ref: false }))]);
+    const { requested } = this.#unmodified.exit;
+    await Promise.race([requested, this.#handlers.then(() => sleep(LINGER_MS, undefined, { ref: false }))]);
   }
 
   async #callHook(): Promise<void> {

@@ -4,9 +4,8 @@ import { AppLoadError, EXIT_CODES } from '../errors.ts';
 import type { WorkerPlan } from '../messages.ts';
 import type { ServerLog } from '../observe/log/server-log.ts';
 import type { App } from './app/app.ts';
-import { type Hooks, hooksOf, NO_HOOKS } from './app/hooks.ts';
-import { loadApp } from './app/load.ts';
-import type { Program } from './app/program.ts';
+import { type Hooks, hooksOf, NO_HOOKS } from './app/exports.ts';
+import { loadApp, type Program } from './app/load.ts';
 import type { Channel } from './channel.ts';
 import type { Standalone } from './standalone/standalone.ts';
 
@@ -32,7 +31,7 @@ export async function boot(
 ): Promise<Booted | number> {
   const { settings } = plan;
   const failure = Promise.withResolvers<never>();
-  unmodified.tell({
+  unmodified.setActions({
     exits: (status, stack) => {
       const reason = `exit code ${status}: the app called process.exit(${status}) while it booted`;
       log.logger.error({ stack }, reason);
@@ -41,7 +40,7 @@ export async function boot(
       return 'now';
     },
     closesServer: () => {},
-    terminated: () => unmodified.door.now(TERMINATED),
+    terminated: () => unmodified.exit.now(TERMINATED),
     threw: (error) => failure.reject(error),
   });
   let hooks = NO_HOOKS;

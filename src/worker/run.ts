@@ -63,9 +63,9 @@ async function serve(process: NodeJS.Process, channel: Channel, made: (worker: W
     }
     const worker = new Worker(plan, booted, channel, log, { unmodified, contexts, native });
     made(worker);
-    unmodified.tell(worker);
+    unmodified.setActions(worker);
     return await worker.run();
   } finally {
-    unmodified.door.restore();
+    unmodified.exit.restore();
   }
 }

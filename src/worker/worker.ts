@@ -23,7 +23,7 @@ import { serverEvents } from './http/server-events.ts';
 import { openAccessLog } from './open-access-log.ts';
 import { AppMetrics, loadedModules } from './report/app-metrics.ts';
 import { Counters } from './report/counters.ts';
-import { Vitals } from './report/process-stats.ts';
+import { ProcessMonitor } from './report/process-stats.ts';
 import { Reporter } from './report/reporter.ts';
 import { Drain } from './shutdown.ts';
 import type { AppActions, Standalone } from './standalone/standalone.ts';
@@ -47,7 +47,7 @@ export class Worker implements AppActions {
   readonly #acceptor: Acceptor;
   readonly #overload: Overload | undefined;
   readonly #memory: MemoryBrake;
-  readonly #vitals = new Vitals();
+  readonly #vitals = new ProcessMonitor();
   readonly #reporter: Reporter;
   readonly #ending: Ending;
   readonly #drained = Promise.withResolvers<void>();
@@ -105,8 +105,8 @@ export class Worker implements AppActions {
     });
     this.#reporter = new Reporter(
       {
-        tally: this.#tally,
-        vitals: this.#vitals,
+        counters: this.#tally,
+        processMonitor: this.#vitals,
         appMetrics: settings.appMetrics ? new AppMetrics(loadedModules(), () => performance.now()) : undefined,
         connections: this.#connections,
         takeDropped: () => log.destination.takeDropped() + (this.#accessLog?.takeDropped() ?? 0),

@@ -62,7 +62,7 @@ test('3: five times the crash limit within a minute', async (t) => {
 for (const [what, app, message] of [
   ['a missing app', 'nothing-here.js', /there is no file .*nothing-here\.js/],
   ['a missing export', 'basic.js:nope', /has no export named nope; it has default/],
-  ['an export that is no app', 'broken/not-an-app.js', /not-an-app\.js is 42, which is no app/],
+  ['an export that is no app', 'broken/not-an-app.js', /not-an-app\.js is 42, which is not an app/],
   ['a syntax error', 'broken/syntax.js', /syntax\.js cannot be imported/],
   ['a missing dependency', 'broken/missing-dependency.js', /cannot be imported: Cannot find package/],
 ] as const) {

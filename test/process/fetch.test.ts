@@ -148,7 +148,7 @@ describe('a fetch handler', () => {
   test('that throws, or returns no Response, is a 500 with the request’s id in the log', async () => {
     for (const [path, reason] of [
       ['/throw', /thrown on purpose/],
-      ['/nothing', /fetch\.js returned undefined and no Response/],
+      ['/nothing', /fetch\.js returned undefined, not a Response/],
     ] as const) {
       const before = server.logged('the request handler failed').length;
       const answer = await server.get(path, { headers: { 'x-request-id': `id-of-${path}` } });
@@ -167,7 +167,7 @@ describe('a fetch handler', () => {
     assert.match(JSON.stringify(line.err), /in the middle on purpose/);
     assert.equal((await server.get('/length')).status, 500, 'a wrong length is not sent on');
     const wrong = await server.untilLogged('the request handler failed', before + 2);
-    assert.match(JSON.stringify(wrong.err), /4 bytes, and its content-length says 9/);
+    assert.match(JSON.stringify(wrong.err), /4 bytes, but its content-length is 9/);
   });
 
   test('is told when its client goes away, and that is no failure', async () => {

@@ -79,7 +79,10 @@ for (const [name, body] of [
 }
 
 for (const [name, message] of [
-  ['two', /functions\.js:two returned a Response, but declares several parameters .* export default \{ fetch \}/],
+  [
+    'two',
+    /functions\.js:two returned a Response, but was called as \(req, res\) because it declares more than one parameter\. .* export default \{ fetch \}/,
+  ],
   ['twoLater', /functions\.js:twoLater returned a Response, but/],
   ['factory', /functions\.js:factory returned an app .* TSUNICORN_APP=path:name\(\)/],
 ] as const) {

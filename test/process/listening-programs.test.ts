@@ -106,7 +106,7 @@ test('of several servers the one on PORT is the app, the others are shared by al
   await pids(async () => (await request({ host: '127.0.0.1', port: metrics })).body);
   await pids(() => read(raw));
   for (const port of [metrics, raw]) {
-    const warnings = server.logged(`the app listens on port ${port} beside its http server: every worker does`);
+    const warnings = server.logged(`the app also listens on port ${port}: every worker does`);
     assert.deepEqual(
       warnings.map(({ level, worker }) => ({ level, worker })),
       [{ level: 'warn', worker: 0 }],
@@ -123,18 +123,18 @@ test('PORT is given to a program, and one of the environment stays', async (t) =
   for (const each of [server, other]) assert.equal(await each.stop(), 0);
 });
 
-test('a further server cannot take a port that tsunicorn serves', async (t) => {
+test('an extra server cannot take a port that tsunicorn serves', async (t) => {
   const port = await freePort();
   const env = { ...one, TSUNICORN_BIND: `127.0.0.1:${port}`, RAW_PORT: String(port), TSUNICORN_CRASH_LIMIT: '1' };
   const server = await start(t, { app: 'programs/several.cjs', env });
   assert.equal((await server.exited).code, 3);
-  assert.ok(server.stderr.includes(`listen EADDRINUSE: tsunicorn itself serves port ${port}`));
+  assert.ok(server.stderr.includes(`listen EADDRINUSE: tsunicorn serves port ${port}`));
 });
 
 test('4: an app that ends TLS itself is refused, unless it has an http server beside', async (t) => {
   const refused = await run(t, { app: 'programs/https.cjs' });
   assert.equal(refused.code, 4);
-  assert.match(refused.log.at(-1)?.msg ?? '', /https server.*on port 8443.*use an http\.Server/);
+  assert.match(refused.log.at(-1)?.msg ?? '', /only with an https server, on port 8443, .* Use an http\.Server/);
   const port = await freePort();
   const env = { ...one, BESIDE: '1', HTTPS_PORT: String(port) };
   const server = await (await start(t, { app: 'programs/https.cjs', env })).ready();
@@ -143,11 +143,14 @@ test('4: an app that ends TLS itself is refused, unless it has an http server be
   assert.equal(await server.stop(), 0);
 });
 
-test('4: an app that starts workers of its own is told so, and starts none', async (t) => {
+test('4: an app that calls cluster.fork() is refused with a fix, and forks nothing', async (t) => {
   for (const env of [{}, { LATE: '1' }]) {
     const server = await start(t, { app: 'programs/cluster.js', env });
     assert.equal((await server.exited).code, 4);
-    assert.match(server.log.at(-1)?.msg ?? '', /starts workers of its own \(cluster\.fork\(\)\).*TSUNICORN_WORKERS/);
+    assert.match(
+      server.log.at(-1)?.msg ?? '',
+      /the app called cluster\.fork\(\), but tsunicorn starts the workers .*TSUNICORN_WORKERS/,
+    );
     assert.ok(server.logged('worker ended').length <= 2);
   }
 });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after } from 'node:test';
 import type { App } from '../../src/worker/app/app.ts';
-import { loadApp } from '../../src/worker/app/load.ts';
+import { loadApp, type Program } from '../../src/worker/app/load.ts';
 
 const temporary = realpathSync(mkdtempSync(join(tmpdir(), 'tsunicorn-app-')));
 after(() => rmSync(temporary, { recursive: true }));
@@ -36,7 +36,16 @@ export const says = (word: string): string => `(q, s) => s.end('${word}')`;
 /** In CommonJS. */
 export const SERVER = `require('node:http').createServer(${says('no')})`;
 
+/** A worker around modules that only export: it has no server of its own to offer. */
+const program: Program = {
+  imported: async () => {},
+  ownServer: () => undefined,
+  listensMeanwhile: () => new Promise(() => {}),
+  listensInstead: (problem) => Promise.reject(problem),
+};
+
 /** As a worker loads it. `waited` collects what the boot waits for. */
 export function load(reference: string | undefined, directory: string, waited: string[] = []): Promise<App> {
-  return loadApp(reference, directory, { forwardedAllowIps: ['loopback'], waitingFor: (what) => waited.push(what) });
+  const waitingFor = (what: string): void => void waited.push(what);
+  return loadApp(reference, directory, { forwardedAllowIps: ['loopback'], waitingFor, program });
 }

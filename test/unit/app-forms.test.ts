@@ -99,7 +99,7 @@ describe('an app of a framework', () => {
     const waited: string[] = [];
     const text = 'export const create = async () => ({ inject() {}, async ready() {}, server: undefined })';
     const directory = plant({ 'app.mjs': text });
-    await assert.rejects(load('app.mjs:create()', directory, waited), /a server that is none of node:http/);
+    await assert.rejects(load('app.mjs:create()', directory, waited), /a server that is not from node:http/);
     assert.deepEqual(waited, [
       `the import of ${directory}/app.mjs`,
       'the factory app.mjs:create()',

@@ -1,11 +1,11 @@
-/** What any app comes down to. */
+/** The two things any app comes down to, and the types that apps import from `tsunicorn`. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 
 export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => unknown;
 
-/** The Request that a fetch handler gets, with what servers know beyond the standard. */
+/** The Request that a fetch handler gets, plus what servers know beyond the standard. */
 export interface FetchRequest extends Request {
-  /** The client's address, after trusted proxies; undefined where a unix socket hides it. */
+  /** The client's address, after trusted proxies; undefined behind a unix socket that names none. */
   readonly ip: string | undefined;
 }
 
@@ -19,7 +19,7 @@ export interface FetchInfo {
 
 export type FetchHandler = (request: FetchRequest, info: FetchInfo) => Response | Promise<Response>;
 
-/** What any supported export comes down to. `name` is for the log. */
+/** `name` is for the log. */
 export type App =
   | { readonly kind: 'handler'; readonly name: string; readonly handle: NodeHandler }
   | { readonly kind: 'server'; readonly name: string; readonly server: Server };

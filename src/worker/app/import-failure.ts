@@ -1,10 +1,10 @@
-/** What went wrong where a module cannot be imported, and the cure. */
+/** Why a module cannot be imported, with the fix. */
 import { dirname, extname, join, relative, resolve } from 'node:path';
 import { AppLoadError } from '../../errors.ts';
 import { existsSync, readFileSync } from '../../platform/node-fs.ts';
 import { findFile } from './reference.ts';
 
-/** Codes of failures that come again however often it is tried. */
+/** Codes of failures that a second try cannot mend. */
 const HOPELESS = [
   'ERR_MODULE_NOT_FOUND',
   'MODULE_NOT_FOUND',
@@ -16,75 +16,72 @@ const HOPELESS = [
   'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING',
 ];
 const TYPESCRIPT = ['ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX', 'ERR_INVALID_TYPESCRIPT_SYNTAX'];
-const COMPILE =
-  'Compile it first (tsc), let a loader do it (TSUNICORN_NODE_OPTIONS=--import=tsx, with the package tsx installed), or write it without enums, namespaces, parameter properties and decorators';
+const LOADER = 'TSUNICORN_NODE_OPTIONS=--import=tsx, with the package tsx installed';
+const COMPILE = `Compile it first (tsc), use a loader (${LOADER}), or write it without enums, namespaces, parameter properties and decorators`;
 
-/** AppLoadError where trying again cannot help, otherwise `error` as it is: what the app threw while it ran. */
+/** An AppLoadError if trying again cannot help, else `error` as it is: the app threw it while it ran. */
 export function importFailure(error: unknown, file: string): unknown {
   if (!(error instanceof Error)) return error;
   const { code = '', message } = error as NodeJS.ErrnoException;
   const [reason = ''] = message.split('\n'); // without the require stack
   if (TYPESCRIPT.includes(code)) {
     const where = /^(?:file:\/\/)?(\/.*:\d+)$/m.exec(error.stack ?? '')?.[1] ?? file;
-    return new AppLoadError(
-      `${where}: Node.js runs TypeScript by leaving out the types, and this needs more than that: ${reason}. ${COMPILE}`,
-      { cause: error },
-    );
+    const text = `${where}: Node.js only strips types from TypeScript, and this needs more: ${reason}. ${COMPILE}`;
+    return new AppLoadError(text, { cause: error });
   }
   if (!isCompileError(error) && !HOPELESS.includes(String(code))) return error;
   const cure = cureOf(String(code), message, file);
-  return new AppLoadError(`${file} cannot be imported: ${reason}${cure === undefined ? '' : `. ${cure}`}`, {
-    cause: error,
-  });
+  return new AppLoadError(`${file} cannot be imported: ${reason}${cure && `. ${cure}`}`, { cause: error });
 }
 
-/** A SyntaxError of the loader, and not one that the app met while it ran, as JSON.parse() throws it. */
+/** A SyntaxError from the loader, not one that the app met while it ran, such as from JSON.parse(). */
 function isCompileError(error: Error): boolean {
   const firstFrame = /^ +at .*$/m.exec(error.stack ?? '')?.[0] ?? '';
   return error instanceof SyntaxError && (firstFrame === '' || firstFrame.includes('node:internal/'));
 }
 
-function cureOf(code: string, message: string, file: string): string | undefined {
-  const isTypeScript = /\.[mc]?ts$/.test(file);
+/** Empty if there is none to tell. */
+function cureOf(code: string, message: string, file: string): string {
   switch (code) {
     case 'ERR_MODULE_NOT_FOUND':
     case 'MODULE_NOT_FOUND':
     case 'ERR_UNSUPPORTED_DIR_IMPORT':
       return cureOfMissing(message, file);
     case 'ERR_UNKNOWN_FILE_EXTENSION':
-      return /\.[jt]sx"/.test(message) ? 'JSX has to be compiled first' : undefined;
+      return /\.[jt]sx"/.test(message) ? 'Compile JSX first' : '';
     case 'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING':
-      return 'Node.js strips no types below node_modules: the package has to ship JavaScript';
+      return 'Node.js does not strip types in node_modules: the package must ship JavaScript';
     case '':
-      if (isTypeScript && message.includes('does not provide an export named')) {
-        return 'Where it is a type, import it with `import type`: Node.js leaves out nothing else';
+      if (!/\.[mc]?ts$/.test(file)) return '';
+      if (message.includes('does not provide an export named')) {
+        return 'If it is a type, import it with `import type`: Node.js drops no other import';
       }
       // Node.js leaves decorators in, and V8 does not know them.
-      return isTypeScript && message === 'Invalid or unexpected token'
-        ? `If there is a decorator: Node.js cannot run it. ${COMPILE}`
-        : undefined;
+      return message === 'Invalid or unexpected token'
+        ? `If this is a decorator: Node.js does not support them. ${COMPILE}`
+        : '';
     default:
-      return undefined;
+      return '';
   }
 }
 
 /** `Cannot find module '/app/b' imported from /app/a.ts`, `Cannot find package 'b' …`, CommonJS with a require stack. */
-function cureOfMissing(message: string, file: string): string | undefined {
+function cureOfMissing(message: string, file: string): string {
   const [, specifier = ''] = /(?:module|package|import) '([^']+)'/.exec(message) ?? [];
   const importer = / imported from (\/.*)$/m.exec(message)?.[1] ?? /^- (\/.*)$/m.exec(message)?.[1] ?? file;
   const directory = dirname(importer);
   if (specifier.startsWith('/') || specifier.startsWith('.')) {
     const target = resolve(directory, specifier);
-    // `./b` and, as tsc wants it for what it compiles, `./b.js`, where there is only b.ts.
+    // `./b`, or `./b.js` as tsc wants it in what it compiles, where there is only b.ts.
     const found = findFile(target) ?? findFile(target.slice(0, target.length - extname(target).length));
-    if (found === undefined) return undefined;
-    return `There is ${found}: Node.js takes paths as they are written, so import ${relativePath(directory, found)} (tsc can rewrite it: rewriteRelativeImportExtensions), or run the compiled JavaScript`;
+    if (found === undefined) return '';
+    return `There is ${found}: Node.js does not guess extensions, so import ${relativePath(directory, found)} (tsc can rewrite it: rewriteRelativeImportExtensions), or run the compiled JavaScript`;
   }
   const tsconfig = aliasing(specifier, directory);
   if (tsconfig !== undefined) {
-    return `It is an alias in ${tsconfig}, which only the compiler knows: use "imports" of package.json with names like #lib/*, or a loader (TSUNICORN_NODE_OPTIONS=--import=tsx, with the package tsx installed)`;
+    return `It is an alias in ${tsconfig}, which Node.js does not read: use "imports" of package.json with names like #lib/*, or a loader (${LOADER})`;
   }
-  return 'Is it among the dependencies of package.json, and are they installed (npm ci)?';
+  return 'Is it in the dependencies of package.json, and are they installed (npm ci)?';
 }
 
 function relativePath(from: string, to: string): string {
@@ -92,7 +89,7 @@ function relativePath(from: string, to: string): string {
   return path.startsWith('.') ? path : `./${path}`;
 }
 
-/** The nearest tsconfig.json, where `specifier` is one of its `paths`. It may have comments, so it is searched as text. */
+/** The nearest tsconfig.json, if `specifier` matches its `paths`. Searched as text, since it may have comments. */
 function aliasing(specifier: string, directory: string): string | undefined {
   const path = join(directory, 'tsconfig.json');
   if (existsSync(path)) {

@@ -1,23 +1,39 @@
-/** Finds the app, imports it, and gives it one shape. */
+/** Finds the app, imports it, and brings it into one of the two shapes of an {@link App}. */
+import type { Server } from 'node:http';
 import { basename } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { AppLoadError } from '../../errors.ts';
 import { WELCOME_APP } from '../../messages.ts';
 import type { App } from './app.ts';
-import { type Module, pick } from './export.ts';
-import type { ServeContext } from './form.ts';
+import type { Properties } from './duck-typing.ts';
+import { pick } from './exports.ts';
+import { formOf, type ServeContext } from './forms.ts';
 import { importFailure } from './import-failure.ts';
-import type { Program } from './program.ts';
 import { type AppReference, discover, parseReference } from './reference.ts';
-import { shape } from './shape.ts';
 
-/** What the app's form may need, and who wants to know what is waited for. */
-export interface LoadOptions extends Omit<ServeContext, 'label'> {
-  /** For apps that are programs of their own. */
-  readonly program?: Program;
+/** What the worker adds for modules that do more than export an app. */
+export interface Program {
+  /** The module is imported. Loading waits for this. */
+  imported(module: Properties): Promise<void>;
+  /**
+   * The server on which the program called `listen()` itself, if that is to be served instead of what the module
+   * exports. `isNamed`: `TSUNICORN_APP` names the export.
+   */
+  ownServer(exported: unknown, isNamed: boolean): { readonly server: Server; readonly asked: string } | undefined;
+  /** Resolves during the import, once the program listens and the import need not be waited for. */
+  listensMeanwhile(): Promise<void>;
+  /** Waits until the program listens. Throws if it does not; `problem` says why the exports did not do. */
+  listensInstead(problem: AppLoadError): Promise<void>;
 }
 
-/** Loads `reference`, or what is found in `directory`, or the welcome app. Throws AppLoadError, or what the app threw. */
+export interface LoadOptions extends Omit<ServeContext, 'label'> {
+  readonly program: Program;
+}
+
+/**
+ * Loads `reference`, else what it finds in `directory`, else the welcome app. Throws AppLoadError, or what the app
+ * threw.
+ */
 export async function loadApp(reference: string | undefined, directory: string, options: LoadOptions): Promise<App> {
   const found = reference === undefined ? discover(directory) : parseReference(reference, directory);
   if (!found) {
@@ -26,22 +42,22 @@ export async function loadApp(reference: string | undefined, directory: string, 
   }
   const { program, waitingFor } = options;
   waitingFor(`the import of ${found.file}`);
-  const module = await (program && !isNamed(found) ? importProgram(found.file, program) : importModule(found.file));
+  const module = await (isNamed(found) ? importModule(found.file) : importProgram(found.file, program));
   if (module) {
-    await program?.imported(module);
+    await program.imported(module);
     const app = await exportedApp(module, found, options);
     if (!(app instanceof AppLoadError)) return app;
-    if (!program || (isNamed(found) && !found.isFactory)) throw app;
+    if (isNamed(found) && !found.isFactory) throw app;
     waitingFor(`listen() by ${basename(found.file)}, which exports no app,`);
     await program.listensInstead(app);
   }
   const app = ownApp(undefined, found, program);
-  if (!app) throw new AppLoadError(`${found.file} has closed its server before it could be served`);
+  if (!app) throw new AppLoadError(`${found.file} closed its server before tsunicorn could serve it`);
   return app;
 }
 
-/** The app that `module` exports, its own server before that, or why there is none. */
-async function exportedApp(module: Module, found: AppReference, options: LoadOptions): Promise<App | AppLoadError> {
+/** The program's own server, else the app that `module` exports, else why there is neither. */
+async function exportedApp(module: Properties, found: AppReference, options: LoadOptions): Promise<App | AppLoadError> {
   const { program, waitingFor } = options;
   const picked = orProblem(() => pick(module, found));
   if (picked instanceof AppLoadError) return picked;
@@ -50,20 +66,19 @@ async function exportedApp(module: Module, found: AppReference, options: LoadOpt
   const exported = found.isFactory ? await callFactory(value, label) : await value;
   const own = ownApp(exported, found, program);
   if (own) return own;
-  const serve = orProblem(() => shape(exported, label));
+  const serve = orProblem(() => formOf(exported, label));
   if (serve instanceof AppLoadError) return serve;
   try {
     return await serve({ ...options, label });
   } catch (error) {
-    const late = ownApp(exported, found, program); // it has called listen() meanwhile
+    const late = ownApp(exported, found, program); // it called listen() meanwhile
     if (error instanceof AppLoadError && late) return late;
     throw error;
   }
 }
 
-/** The server on which the program itself called `listen()`. */
-function ownApp(exported: unknown, found: AppReference, program: Program | undefined): App | undefined {
-  const own = program?.ownServer(exported, isNamed(found));
+function ownApp(exported: unknown, found: AppReference, program: Program): App | undefined {
+  const own = program.ownServer(exported, isNamed(found));
   return own && { kind: 'server', name: `${basename(found.file)} (listens on ${own.asked})`, server: own.server };
 }
 
@@ -80,8 +95,8 @@ function orProblem<T>(find: () => T): T | AppLoadError {
   }
 }
 
-/** undefined where the program listens and its import goes on: what it exports is not known then. */
-async function importProgram(file: string, program: Program): Promise<Module | undefined> {
+/** Resolves with undefined if the program listens and its import goes on: its exports are not known yet. */
+async function importProgram(file: string, program: Program): Promise<Properties | undefined> {
   const importing = importModule(file);
   let goesOn = false;
   const meanwhile = program.listensMeanwhile().then(() => {
@@ -89,15 +104,15 @@ async function importProgram(file: string, program: Program): Promise<Module | u
     return undefined;
   });
   importing.catch((error: unknown) => {
-    const thrown = (): never => {
-      throw error;
-    };
-    if (goesOn) setImmediate(thrown); // nobody waits for it any more: an exception that nobody caught
+    if (!goesOn) return; // the race below rejects with it
+    setImmediate(() => {
+      throw error; // as an uncaught exception
+    });
   });
   return await Promise.race([importing, meanwhile]);
 }
 
-async function importModule(file: string): Promise<Module> {
+async function importModule(file: string): Promise<Properties> {
   try {
     return await import(pathToFileURL(file).href);
   } catch (error) {
@@ -106,7 +121,6 @@ async function importModule(file: string): Promise<Module> {
 }
 
 async function callFactory(factory: unknown, label: string): Promise<unknown> {
-  if (typeof factory !== 'function')
-    throw new AppLoadError(`${label} is not a function, so ${label}() cannot be called`);
-  return await factory();
+  if (typeof factory === 'function') return await factory();
+  throw new AppLoadError(`${label} is not a function, so ${label}() cannot be called`);
 }

@@ -1,4 +1,4 @@
-/** Which file `TSUNICORN_APP` means, or which one is there by convention. */
+/** Which file `TSUNICORN_APP` names, or which one is the app by convention. */
 import { basename, extname, resolve } from 'node:path';
 import { AppLoadError } from '../../errors.ts';
 import { existsSync, readFileSync, statSync } from '../../platform/node-fs.ts';
@@ -13,11 +13,10 @@ export interface AppReference {
   readonly isFactory: boolean;
 }
 
-/** The app that `directory` holds by convention; undefined where there is none. */
+/** The app in `directory` by convention; undefined if there is none. */
 export function discover(directory: string): AppReference | undefined {
   const main = mainOf(directory);
-  const paths = main === undefined ? CANDIDATES : [main, ...CANDIDATES];
-  for (const path of paths) {
+  for (const path of main === undefined ? CANDIDATES : [main, ...CANDIDATES]) {
     const file = findFile(resolve(directory, path));
     if (file) return { file, exportName: undefined, isFactory: false };
   }
@@ -37,20 +36,21 @@ export function parseReference(reference: string, directory: string): AppReferen
   const [, path = '', name, call] = /^(.*?)(?::([\p{ID_Start}$_][\p{ID_Continue}$]*)?(\(\))?)?$/u.exec(reference) ?? [];
   const file = findFile(resolve(directory, path));
   if (path === '' || file === undefined) {
-    const hint = extname(path) === '' ? ` with one of the endings ${EXTENSIONS.join(' ')}` : '';
+    const hint = extname(path) === '' ? ` with any of the extensions ${EXTENSIONS.join(' ')}` : '';
     throw new AppLoadError(
-      `TSUNICORN_APP=${reference}: there is no file ${resolve(directory, path)}${hint}. Give a path relative to ${directory}, as in dist/app.js or dist/app.js:handler`,
+      `TSUNICORN_APP=${reference}: there is no file ${resolve(directory, path)}${hint}. Give a path relative to ${directory}, such as dist/app.js or dist/app.js:handler`,
     );
   }
   if (!EXTENSIONS.includes(extname(file))) {
+    const cure = /\.[jt]sx$/.test(file) ? '. Compile JSX first' : '';
     throw new AppLoadError(
-      `TSUNICORN_APP=${reference}: ${basename(file)} is not a module; it has to end in one of ${EXTENSIONS.join(' ')}${/\.[jt]sx$/.test(file) ? ', and JSX has to be compiled first' : ''}`,
+      `TSUNICORN_APP=${reference}: ${basename(file)} is not a module; its extension must be one of ${EXTENSIONS.join(' ')}${cure}`,
     );
   }
   return { file, exportName: name, isFactory: call !== undefined };
 }
 
-/** The file that `path` means, with its ending or without, or the index of a directory. */
+/** The file at `path`, with or without its extension, or the index of a directory. */
 export function findFile(path: string): string | undefined {
   const paths = [path, ...EXTENSIONS.map((e) => path + e), ...EXTENSIONS.map((e) => resolve(path, `index${e}`))];
   return paths.find((p) => existsSync(p) && statSync(p).isFile());

@@ -1,67 +1,36 @@
 /**
- * Serves a fetch handler behind node:http. Written here, since the libraries measured no better where it counts and
- * give no genuine Request (docs/decisions/0006-fetch-adapter.md).
+ * Serves a fetch handler behind node:http. Our own, since libraries were no faster where it counts and give no genuine
+ * Request (docs/decisions/0006-fetch-adapter.md).
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { FetchHandler, FetchInfo, NodeHandler } from '../app/app.ts';
-import { isThenable } from '../app/form.ts';
+import type { FetchHandler, NodeHandler } from '../app/app.ts';
+import { describe, isResponse, isThenable } from '../app/duck-typing.ts';
 import { answerInstead } from '../http/error-responses.ts';
-import { type ForwardedOrigin, forwardedOrigin } from '../http/forwarded.ts';
+import { forwardedOrigin } from '../http/forwarded.ts';
 import { abortReason, ServedRequest } from './request.ts';
-import { isResponse, sendResponse } from './response.ts';
+import { sendResponse } from './response.ts';
 
-/** `label` is the app's name in messages. What the handler or its stream throws rejects, as with a node handler. */
+/** `label` is the app's name in messages. Rejects with what the handler or its stream throws, as a node handler would. */
 export function adaptFetch(fetch: FetchHandler, label: string, forwardedAllowIps: readonly string[]): NodeHandler {
   const originOf = forwardedOrigin(forwardedAllowIps);
   return async (incoming, outgoing) => {
-    const request = requestOf(incoming, outgoing, originOf);
-    if (typeof request === 'number') return answerInstead(outgoing, request);
+    // There are no Requests with these methods (Fetch, section 2.2.1); RFC 9110, section 9.1 has the status.
+    if (incoming.method === 'TRACE' || incoming.method === 'CONNECT') return answerInstead(outgoing, 501);
+    const request = ServedRequest.of(incoming, outgoing, originOf);
+    if (request === undefined) return answerInstead(outgoing, 400);
     try {
-      const result: unknown = fetch(request, new Info(request, incoming, outgoing));
+      const result: unknown = fetch(request, { remoteAddress: request.ip, incoming, outgoing });
       const response = isThenable(result) ? await result : result;
-      if (outgoing.headersSent) return; // through `info.outgoing`, or tsunicorn in its place
-      if (!isResponse(response)) throw new TypeError(`${label} returned ${nameOf(response)} and no Response`);
+      if (outgoing.headersSent) return; // through `info.outgoing`, or by tsunicorn
+      if (!isResponse(response)) throw new TypeError(`${label} returned ${describe(response)}, not a Response`);
       await sendResponse(response, outgoing, label);
     } catch (error) {
-      // The client went away, or was answered by tsunicorn, and what the handler did for it was aborted: nothing failed.
+      // The client left or has its answer, and the handler's work for it was aborted: nothing failed.
       if ((outgoing.destroyed || outgoing.writableEnded) && isAbort(error)) return;
       throw error;
     }
   };
 }
 
-class Info implements FetchInfo {
-  readonly #request: ServedRequest;
-  readonly incoming: IncomingMessage;
-  readonly outgoing: ServerResponse;
-
-  constructor(request: ServedRequest, incoming: IncomingMessage, outgoing: ServerResponse) {
-    this.#request = request;
-    this.incoming = incoming;
-    this.outgoing = outgoing;
-  }
-
-  get remoteAddress(): string | undefined {
-    return this.#request.ip;
-  }
-}
-
-/** The Request, or the status that `incoming` earns because it cannot be one. */
-function requestOf(
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  originOf: ForwardedOrigin,
-): ServedRequest | number {
-  // Requests of these methods cannot be made (Fetch, section 2.2.1); RFC 9110, section 9.1 has the status.
-  if (incoming.method === 'TRACE' || incoming.method === 'CONNECT') return 501;
-  return ServedRequest.of(incoming, outgoing, originOf) ?? 400;
-}
-
 function isAbort(error: unknown): boolean {
   return error === abortReason || (error instanceof Error && error.name === 'AbortError');
-}
-
-function nameOf(value: unknown): string {
-  if (value === null || typeof value !== 'object') return typeof value === 'function' ? 'a function' : String(value);
-  return `an object with ${Object.keys(value).join(', ') || 'nothing in it'}`;
 }

@@ -1,28 +1,28 @@
-/** The Request of a fetch handler, made of what node:http parsed. */
+/** The Request of a fetch handler, made from what node:http parsed. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FetchRequest } from '../app/app.ts';
 import type { ForwardedOrigin, OriginHeaders } from '../http/forwarded.ts';
 import { bodyOf } from './body.ts';
 
-/** Why `request.signal` is aborted, and what a body that did not come whole fails with. */
+/** Aborts `request.signal`, and fails a body that did not come whole. */
 export const abortReason = new DOMException('The client closed the connection', 'AbortError');
 
-/** A host and a port, and nothing that would be another part of the URL (RFC 3986, section 3.2). */
+/** A host and a port, and nothing that would start another part of the URL (RFC 3986, section 3.2). */
 const HOST = /^(?:(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})+|\[[\da-f:.]+\])(?::\d*)?$/i;
-/** HTTP/1.0 requests may come without a host. */
+/** For HTTP/1.0 requests, which may have no Host. */
 const NO_HOST = 'localhost';
 
-interface Head extends OriginHeaders {
+interface RequestHead extends OriginHeaders {
   readonly headers: readonly [string, string][];
   readonly host: string;
 }
 
-/** The declarations have these as plain properties, which neither a getter nor a method may override. */
+/** TypeScript declares these two as properties, which neither a getter nor a method may override. */
 const NativeRequest: new (url: string, init: RequestInit) => Omit<Request, 'signal' | 'clone'> = Request;
 
 /**
- * A genuine Request: `fetch(request)` and `new Request(request)` take it. Only the signal is made when it is asked for,
- * since it costs twice as much as all the rest; so these two do not follow it unless it is handed to them.
+ * A genuine Request: `fetch(request)` and `new Request(request)` take it. Its signal costs twice as much as all the rest
+ * and is made on demand, so those two do not follow it unless they are given it.
  */
 export class ServedRequest extends NativeRequest implements FetchRequest {
   readonly #incoming: IncomingMessage;
@@ -30,7 +30,7 @@ export class ServedRequest extends NativeRequest implements FetchRequest {
   readonly #client: string;
   #signal: AbortSignal | undefined;
 
-  /** Undefined where the request's target or host cannot be one: 400. */
+  /** Undefined if no URL can be made from the target and host: 400. */
   static of(incoming: IncomingMessage, outgoing: ServerResponse, originOf: ForwardedOrigin): ServedRequest | undefined {
     const head = headOf(incoming.rawHeaders);
     const { client, scheme, host } = originOf(incoming.socket.remoteAddress ?? '', head);
@@ -60,7 +60,7 @@ export class ServedRequest extends NativeRequest implements FetchRequest {
     return this.#client || undefined;
   }
 
-  /** Where srvx, and with it H3, keeps what is underneath. */
+  /** Where srvx, and so H3, keeps the Node.js objects. */
   get runtime(): { name: 'node'; node: { req: IncomingMessage; res: ServerResponse } } {
     return { name: 'node', node: { req: this.#incoming, res: this.#outgoing } };
   }
@@ -75,7 +75,7 @@ export class ServedRequest extends NativeRequest implements FetchRequest {
   }
 }
 
-/** Aborted when the client goes away before the response is complete. */
+/** Aborted if the client leaves before the response is complete. */
 function closeSignal(outgoing: ServerResponse): AbortSignal {
   const controller = new AbortController();
   const abort = (): void => {
@@ -86,21 +86,19 @@ function closeSignal(outgoing: ServerResponse): AbortSignal {
   return controller.signal;
 }
 
-/** Undefined where it would not be a valid URL, or have another host than the one given. */
+/** Undefined if it would not be a valid URL, or would have another host than the one given. */
 function urlOf(target: string, scheme: string, host: string): string | undefined {
-  let url: string;
-  if (target === '*')
-    url = `${scheme}://${host}/*`; // OPTIONS for the whole server, which has no URL of its own
-  else if (target.startsWith('/')) url = `${scheme}://${host}${target}`;
   // A client that takes us for its proxy; its target counts more than its Host (RFC 9112, section 3.2.2).
-  else if (/^https?:\/\//i.test(target) && !/^[^/]*\/\/[^/?#]*@/.test(target))
+  if (/^https?:\/\//i.test(target) && !/^[^/]*\/\/[^/?#]*@/.test(target)) {
     return URL.canParse(target) ? target : undefined;
-  else return undefined;
-  return HOST.test(host) && URL.canParse(url) ? url : undefined;
+  }
+  const path = target === '*' ? '/*' : target; // OPTIONS for the whole server, which has no URL of its own
+  const url = `${scheme}://${host}${path}`;
+  return path.startsWith('/') && HOST.test(host) && URL.canParse(url) ? url : undefined;
 }
 
-/** All headers, and those that the URL depends on, in one pass. */
-function headOf(rawHeaders: readonly string[]): Head {
+/** All headers, and those that decide the URL, in one pass. */
+function headOf(rawHeaders: readonly string[]): RequestHead {
   const head = { headers: [] as [string, string][], host: '', ...NOTHING_FORWARDED };
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string;

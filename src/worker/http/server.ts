@@ -6,7 +6,7 @@ import { http } from '../../platform/node-http.ts';
 import type { Brake } from '../admission/memory.ts';
 import type { Overload } from '../admission/overload.ts';
 import type { App, NodeHandler } from '../app/app.ts';
-import { isThenable } from '../app/form.ts';
+import { isThenable } from '../app/duck-typing.ts';
 import { answerInstead, type Refusal, type RequestLimits, refusalOf, shed, watchBody } from './error-responses.ts';
 import { admit, type HandshakeChecks } from './handshake.ts';
 import { handshakeRefusal } from './upgrade.ts';

@@ -1,74 +1,69 @@
 /**
- * Reads the app's own prom-client registry, the default one, of whichever copy of prom-client the app has loaded.
- * prom-client is CommonJS, so it is in the cache of `require` also where the app imports it.
+ * Reads the default registry of the copy of prom-client that the app has loaded. prom-client is CommonJS, so it is in
+ * the cache of `require` even if the app imports it.
  */
 import type { AppFamily, AppReport, AppSample } from '../../messages.ts';
 import { onlyGrows } from '../../observe/metrics/aggregate.ts';
 import { type Labels, labelText } from '../../observe/metrics/sample.ts';
 
-/** What prom-client 12 to 15 have in common, as far as it is needed. */
-interface Registry {
-  getMetricsAsArray(): Metric[];
+/** What is needed of it, as prom-client 12 to 15 have it. */
+interface PromRegistry {
+  getMetricsAsArray(): PromMetric[];
   readonly _defaultLabels?: Labels;
 }
 
-interface Metric {
+interface PromMetric {
   readonly name: string;
   readonly collect?: unknown;
-  get(): Snapshot | Promise<Snapshot>;
+  get(): PromSnapshot | Promise<PromSnapshot>;
 }
 
-interface Snapshot {
+interface PromSnapshot {
   readonly name: string;
   readonly help: string;
   readonly type: string;
   readonly aggregator?: string;
-  readonly values: readonly Value[];
+  readonly values: readonly { readonly metricName?: string; readonly labels: Labels; readonly value: number }[];
 }
 
-interface Value {
-  readonly metricName?: string;
-  readonly labels: Labels;
-  readonly value: number;
-}
-
-interface Series {
+interface ReportedSeries {
   readonly index: number;
   readonly grows: boolean;
   last: number | undefined;
-  /** The number of the reading that it was seen in. */
+  /** Number of the last reading that had it. */
   seen: number;
 }
 
-export interface Loaded {
-  readonly exports?: unknown;
-}
+/** `require.cache`. */
+type ModuleCache = Readonly<Record<string, { readonly exports?: unknown } | undefined>>;
+/** With the default labels of its registry. */
+type FoundMetric = { readonly metric: PromMetric; readonly defaults: Labels };
 
 const REGISTRY_FILE = /[\\/]prom-client[\\/]lib[\\/]registry\.js$/;
-/** A `collect` function that takes longer delays its own metric alone: the scrape waits 250 ms for the whole worker. */
+/** A slower `collect` function delays its own metric only: the scrape waits 250 ms for the whole worker. */
 const COLLECT_MS = 200;
-/** To read a large registry takes long: between two readings that nobody asked for passes 100 times as much. */
+/** Reading a large registry is slow: readings between scrapes may take a hundredth of the time. */
 const SHARE_OF_TIME = 100;
 
 export class AppMetrics {
-  readonly #cache: Readonly<Record<string, Loaded | undefined>>;
+  readonly #cache: ModuleCache;
   readonly #now: () => number;
-  #registries: Registry[] = [];
+  #registries: PromRegistry[] = [];
   #modules = 0;
   readonly #families = new Map<string, number>();
-  readonly #series = new Map<string, Series>();
-  /** What is new, until somebody takes it. One for all readings, so that it goes out in the order of the indexes. */
+  readonly #series = new Map<string, ReportedSeries>();
+  /** Changes not sent yet. One for all readings, so that they go out in the order of their indexes. */
   #outbox = emptyReport();
   #readings = 0;
   #nextAt = 0;
 
-  /** `cache` is `require.cache`; `now` in milliseconds. */
-  constructor(cache: Readonly<Record<string, Loaded | undefined>>, now: () => number) {
+  /** `now` in milliseconds. */
+  constructor(cache: ModuleCache, now: () => number) {
     this.#cache = cache;
     this.#now = now;
   }
 
-  /** Whether the app has loaded prom-client. It may do so at any time. */
+  /** Whether the app has loaded prom-client, which it may do at any time. */
   get found(): boolean {
     const files = Object.keys(this.#cache);
     if (files.length !== this.#modules) {
@@ -80,7 +75,7 @@ export class AppMetrics {
     return this.#registries.length > 0;
   }
 
-  /** What is new since the last reading; undefined where nothing is. Runs the app's `collect` functions. */
+  /** Changes since the last reading; undefined if there are none. Runs the app's `collect` functions. */
   async read(): Promise<AppReport | undefined> {
     const reading = ++this.#readings;
     const { promise: late, resolve } = Promise.withResolvers<false>();
@@ -91,7 +86,7 @@ export class AppMetrics {
     return this.#take();
   }
 
-  /** The same of what only grows and needs no `collect`: cheap, and all that a killed worker must not take with it. */
+  /** The same for counts without `collect`: cheap, and all that must not be lost if the worker is killed. */
   async readCounts(): Promise<AppReport | undefined> {
     const from = this.#now();
     if (from < this.#nextAt) return undefined;
@@ -103,20 +98,20 @@ export class AppMetrics {
     return this.#take();
   }
 
-  #metrics(): { metric: Metric; defaults: Labels }[] {
-    const found = new Map<string, { metric: Metric; defaults: Labels }>();
+  #metrics(): FoundMetric[] {
+    const found = new Map<string, FoundMetric>();
     for (const registry of this.#registries) {
       const defaults = registry._defaultLabels ?? {};
       for (const metric of registry.getMetricsAsArray()) {
-        // Of two copies of prom-client the one that was loaded first has the name.
+        // If two copies of prom-client have it, the one loaded first counts.
         if (!found.has(metric.name)) found.set(metric.name, { metric, defaults });
       }
     }
     return [...found.values()];
   }
 
-  /** All at once, as prom-client does it. Where one fails the others are there all the same. */
-  async #readAll(metrics: readonly { metric: Metric; defaults: Labels }[], reading: number): Promise<true> {
+  /** All at once, as prom-client does it. One that fails does not affect the others. */
+  async #readAll(metrics: readonly FoundMetric[], reading: number): Promise<true> {
     const results = metrics.map(async ({ metric, defaults }) => this.#add(await metric.get(), defaults, reading));
     await Promise.allSettled(results);
     return true;
@@ -128,7 +123,7 @@ export class AppMetrics {
     return report.series.length + report.values.length + report.families.length > 0 ? report : undefined;
   }
 
-  #add({ name, help, type, aggregator = 'sum', values }: Snapshot, defaults: Labels, reading: number): void {
+  #add({ name, help, type, aggregator = 'sum', values }: PromSnapshot, defaults: Labels, reading: number): void {
     const report = this.#outbox;
     const id = `${name} ${type} ${aggregator}`;
     let family = this.#families.get(id);
@@ -149,15 +144,15 @@ export class AppMetrics {
         report.series.push([family, suffix, asText(all)]);
       }
       series.seen = Math.max(series.seen, reading);
-      const said = series.grows ? increase(value, series.last) : value;
-      if (series.grows ? said > 0 : !Object.is(value, series.last)) {
-        report.values.push(series.index, Number.isFinite(said) ? said : String(said));
+      const change = series.grows ? increase(value, series.last) : value;
+      if (series.grows ? change > 0 : !Object.is(value, series.last)) {
+        report.values.push(series.index, Number.isFinite(change) ? change : String(change));
       }
       series.last = value;
     }
   }
 
-  /** Series that the app has removed. What they counted stays, as it was; should they come back, they begin at 0. */
+  /** Forgets series that the app has removed. Their counts stay; if they come back, they begin at 0. */
   #forgetUnseen(reading: number): void {
     for (const series of this.#series.values()) {
       if (series.seen >= reading || series.last === undefined) continue;
@@ -167,17 +162,17 @@ export class AppMetrics {
   }
 }
 
-function registryOf(module: Loaded | undefined): Registry[] {
-  const registry = (module?.exports as { globalRegistry?: Registry } | undefined)?.globalRegistry;
+function registryOf(module: ModuleCache[string]): PromRegistry[] {
+  const registry = (module?.exports as { globalRegistry?: PromRegistry } | undefined)?.globalRegistry;
   return typeof registry?.getMetricsAsArray === 'function' ? [registry] : [];
 }
 
-/** Told by its methods: its type is known only to its snapshot. */
-function isGauge(metric: Metric & { readonly set?: unknown }): boolean {
+/** By its methods: only its snapshot knows its type. */
+function isGauge(metric: PromMetric & { readonly set?: unknown }): boolean {
   return typeof metric.set === 'function';
 }
 
-/** Labels may be anything in JavaScript; JSON leaves out what is undefined. */
+/** A label may have any value in JavaScript; JSON leaves out undefined. */
 function asText(labels: Labels): Labels {
   return Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, String(value)]));
 }
@@ -186,12 +181,12 @@ function emptyReport(): { families: AppFamily[]; series: AppSample[]; values: (n
   return { families: [], series: [], values: [] };
 }
 
-/** A count that fell was set back by the app, and begins at 0 again. */
+/** A count that fell was reset by the app, and begins at 0 again. */
 function increase(value: number, last = 0): number {
   return value >= last ? value - last : Math.max(0, value);
 }
 
-/** What `require` has loaded in this process, for whomever. */
-export function loadedModules(): Readonly<Record<string, Loaded | undefined>> {
+/** What `require` has loaded in this process. */
+export function loadedModules(): ModuleCache {
   return process.getBuiltinModule('node:module').createRequire(import.meta.url).cache;
 }

@@ -1,4 +1,4 @@
-/** What a worker counts between two reports to the arbiter. To count a request is a lookup and three additions. */
+/** Counts between two reports to the arbiter. Counting a request is a lookup and three additions. */
 import type { MethodReport } from '../../messages.ts';
 import { bucketOf, REQUEST_BUCKETS } from '../../observe/metrics/buckets.ts';
 import { http } from '../../platform/node-http.ts';
@@ -7,25 +7,25 @@ import type { Refusal } from '../http/error-responses.ts';
 
 /** Status codes have three digits (RFC 9110, section 15). */
 const CODES = 1_000;
-/** RFC 9110, section 9, and RFC 5789. Any client may send the others that the parser knows: they share a row. */
+/** RFC 9110, section 9, and RFC 5789. The other methods that the parser knows share a row, since any client may send them. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
 const OTHER = 'other';
 
 const BOUNDS_MS = REQUEST_BUCKETS.map((seconds) => seconds * 1000);
 
-class Row {
+class MethodCounts {
   readonly codes = new Uint32Array(CODES);
   readonly buckets = new Uint32Array(BOUNDS_MS.length + 1);
   ms = 0;
 }
 
 export class Counters {
-  readonly #rows = new Map(METHODS.map((method) => [method, new Row()]));
-  readonly #other = new Row();
+  readonly #rows = new Map(METHODS.map((method) => [method, new MethodCounts()]));
+  readonly #other = new MethodCounts();
   readonly #rejected = new Map<Refusal, number>();
   #served = 0;
 
-  /** Requests finished so far, in all. */
+  /** All requests finished so far. */
   get served(): number {
     return this.#served;
   }
@@ -60,8 +60,8 @@ export class Counters {
   }
 }
 
-/** Codes that are registered have a series of their own; an app that invents codes does not fill the scraper's memory. */
-function codesOf({ codes }: Row): Record<string, number> {
+/** Only registered codes get a series each, so that an app that invents codes does not fill the scraper's memory. */
+function codesOf({ codes }: MethodCounts): Record<string, number> {
   const counts: Record<string, number> = {};
   for (let code = 0; code < CODES; code++) {
     const count = codes[code] ?? 0;

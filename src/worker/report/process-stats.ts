@@ -1,22 +1,22 @@
-/** How the process is that a worker runs in: memory, CPU time, garbage collections, and how its event loop fares. */
-import type { Durations, Vitals as Report } from '../../messages.ts';
+/** A worker's process: memory, CPU time, garbage collections, and its event loop's lag and utilisation. */
+import type { Durations, ProcessStats } from '../../messages.ts';
 import { bucketOf, GC_BUCKETS, LAG_QUANTILES } from '../../observe/metrics/buckets.ts';
 
-// Not by import, which would read every export of the module (docs/decisions/0002-memory.md).
+// Not imported: the facade reads every export of the module (docs/decisions/0002-memory.md).
 const { constants, monitorEventLoopDelay, PerformanceObserver } = process.getBuiltinModule('node:perf_hooks');
 
-/** How often the loop's delay is sampled, in milliseconds. A sample costs some microseconds, also of an idle worker. */
+/** Sampling interval of the loop's delay. A sample costs some microseconds, also in an idle worker. */
 const SAMPLE_MS = 20;
 const NS_PER_MS = 1e6;
 const NS_PER_S = 1e9;
 const US_PER_S = 1e6;
 
-/** Of a time shorter than this nothing can be said; so two scrapers do not take each other's samples. */
+/** Too short to measure below this; also keeps two scrapers from taking each other's samples. */
 const SHORTEST_WINDOW_MS = 5_000;
-/** Where nobody scrapes. */
+/** Without scrapes. */
 const LONGEST_WINDOW_MS = 15_000;
 
-/** In the words of prom-client's nodejs_gc_duration_seconds. */
+/** The labels of prom-client's nodejs_gc_duration_seconds. */
 const GC_KINDS = new Map([
   [constants.NODE_PERFORMANCE_GC_MAJOR, 'major'],
   [constants.NODE_PERFORMANCE_GC_MINOR, 'minor'],
@@ -26,20 +26,15 @@ const GC_KINDS = new Map([
 
 type Memory = Pick<NodeJS.MemoryUsage, 'rss' | 'heapUsed' | 'heapTotal' | 'external'>;
 
+/** A PerformanceEntry of type gc; `duration` in milliseconds. */
 interface GcEntry {
-  /** Milliseconds. */
   readonly duration: number;
   readonly detail: { readonly kind: number };
 }
 
-interface GcCount {
-  readonly buckets: number[];
-  seconds: number;
-}
-
-export class Vitals {
+export class ProcessMonitor {
   readonly #delay = monitorEventLoopDelay({ resolution: SAMPLE_MS });
-  readonly #gc = new Map<string, GcCount>();
+  readonly #gc = new Map<string, { readonly buckets: number[]; seconds: number }>();
   readonly #observer: InstanceType<typeof PerformanceObserver>;
   #memory: Memory = process.memoryUsage();
   #cpu = { user: 0, system: 0 };
@@ -56,8 +51,8 @@ export class Vitals {
     this.#observer.observe({ type: 'gc' });
   }
 
-  /** CPU time and collections since the last call, the rest as it is. `asked`: somebody waits for it. */
-  take(asked: boolean): Report & { cpu: { user: number; system: number }; gc: Record<string, Durations> } {
+  /** CPU time and collections since the last call, the rest as it is now. `asked`: for a scrape, not a heartbeat. */
+  take(asked: boolean): ProcessStats & { cpu: { user: number; system: number }; gc: Record<string, Durations> } {
     const { rss, heapUsed, heapTotal, external } = this.#readMemory();
     return {
       rssBytes: rss,
@@ -70,7 +65,6 @@ export class Vitals {
     };
   }
 
-  /** Resident size at this moment. */
   get rssBytes(): number {
     return this.#readMemory().rss;
   }
@@ -80,8 +74,8 @@ export class Vitals {
     this.#observer.disconnect();
   }
 
-  /** Begins a new window where the present one is as long as `enough`. */
-  #loopState(enough: number): Pick<Report, 'lag' | 'utilization'> {
+  /** Begins a new window if the present one is at least `enough` ms long. */
+  #loopState(enough: number): Pick<ProcessStats, 'lag' | 'utilization'> {
     const { utilization } = performance.eventLoopUtilization(this.#loop);
     const lag = LAG_QUANTILES.map((quantile) => this.#lag(quantile * 100));
     if (performance.now() - this.#windowFrom >= enough) {
@@ -92,7 +86,7 @@ export class Vitals {
     return { lag, utilization };
   }
 
-  /** Seconds. What is measured is the time from one sample to the next. */
+  /** In seconds. The histogram has the time from one sample to the next. */
   #lag(percentile: number): number {
     const ns = this.#delay.count === 0 ? 0 : this.#delay.percentile(percentile);
     return Math.max(0, ns - SAMPLE_MS * NS_PER_MS) / NS_PER_S;
@@ -105,7 +99,7 @@ export class Vitals {
     return { user: (user - before.user) / US_PER_S, system: (system - before.system) / US_PER_S };
   }
 
-  /** To read it takes a descriptor (/proc/self/stat): while there is none to be had it is what it was. */
+  /** Reading takes a descriptor (/proc/self/stat). While none is free, the last value stands. */
   #readMemory(): Memory {
     try {
       this.#memory = process.memoryUsage();
@@ -129,8 +123,8 @@ export class Vitals {
   }
 
   #collections(): Record<string, Durations> {
-    const since = Object.fromEntries(this.#gc);
+    const collections = Object.fromEntries(this.#gc);
     this.#gc.clear();
-    return since;
+    return collections;
   }
 }

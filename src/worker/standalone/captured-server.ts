@@ -1,37 +1,33 @@
 /**
- * A server that listens in name only: to its program it looks as after `listen()`, and no socket is opened, since the
+ * A server that listens in name only. To its program it looks as after `listen()`, but it opens no socket: its
  * connections come from tsunicorn's listeners.
  */
 import type { AddressInfo, Server } from 'node:net';
 import { isIP } from 'node:net';
+import { can, isHttpServer, isObject } from '../app/duck-typing.ts';
 import type { ListenCall } from './listen-call.ts';
 
-/** PoolWorkers that the pretence covers, each restored when it ends. */
-const COVERED = ['listening', 'address', 'close', 'closeIdleConnections'] as const;
-
-type Closed = (error?: Error) => void;
+/** Members that are overridden, until {@link CapturedServer.end}. */
+const OVERRIDDEN = ['listening', 'address', 'close', 'closeIdleConnections'] as const;
 
 export class CapturedServer {
   readonly server: Server;
   readonly call: ListenCall;
-  readonly #onClose: (pretence: CapturedServer) => void;
-  #state: 'listening' | 'closing' | 'over' = 'listening';
+  readonly #onClose: (captured: CapturedServer) => void;
+  #state: 'listening' | 'closing' | 'ended' = 'listening';
 
   /**
-   * `port` stands for 0. `onClose` hears that the program has called `close()`; its callback and the 'close' event come
-   * with {@link end}.
+   * `port` stands for 0. `onClose`: the program called `close()`, whose callback and 'close' event come with
+   * {@link end}.
    */
-  constructor(server: Server, call: ListenCall, port: number, onClose: (pretence: CapturedServer) => void) {
+  constructor(server: Server, call: ListenCall, port: number, onClose: (captured: CapturedServer) => void) {
     this.server = server;
     this.call = call;
     this.#onClose = onClose;
     const address = addressOf(call, port);
-    const cover = (member: (typeof COVERED)[number], what: PropertyDescriptor): void => {
-      Object.defineProperty(server, member, { configurable: true, ...what });
-    };
-    cover('listening', { get: () => this.listening });
-    cover('address', { writable: true, value: () => (this.listening ? address : null) });
-    cover('close', { writable: true, value: (done?: Closed) => this.#close(done) });
+    this.#override('listening', { get: () => this.listening });
+    this.#override('address', { writable: true, value: () => (this.listening ? address : null) });
+    this.#override('close', { writable: true, value: (done?: (error?: Error) => void) => this.#close(done) });
     if (call.callback) server.once('listening', call.callback);
     if (call.signal?.aborted) process.nextTick(() => this.listening && server.close());
     call.signal?.addEventListener('abort', () => this.listening && server.close(), { once: true });
@@ -42,30 +38,31 @@ export class CapturedServer {
     return this.#state === 'listening';
   }
 
-  /** The drain decides when an idle connection may be closed: a request may be on its way. */
+  /** From now on only the drain closes idle connections, since a request may be on its way. */
   keepIdleConnections(): void {
-    Object.defineProperty(this.server, 'closeIdleConnections', { configurable: true, writable: true, value: () => {} });
+    this.#override('closeIdleConnections', { writable: true, value: () => {} });
   }
 
-  /** The server is as before `listen()`; what the program's `close()` promised comes true. */
+  /** Restores the server as it was before `listen()`, and lets a `close()` of the program complete. */
   end(): void {
-    if (this.#state === 'over') return;
     const wasClosed = this.#state === 'closing';
-    this.#state = 'over';
-    for (const member of COVERED) Reflect.deleteProperty(this.server, member);
+    if (this.#state === 'ended') return;
+    this.#state = 'ended';
+    for (const member of OVERRIDDEN) Reflect.deleteProperty(this.server, member);
     if (wasClosed) process.nextTick(() => this.server.emit('close'));
   }
 
-  #close(done: Closed | undefined): Server {
-    const { server } = this;
-    if (typeof done === 'function') {
-      server.once('close', this.listening ? done : () => done(notRunning()));
-    }
+  #override(member: (typeof OVERRIDDEN)[number], descriptor: PropertyDescriptor): void {
+    Object.defineProperty(this.server, member, { configurable: true, ...descriptor });
+  }
+
+  #close(done?: (error?: Error) => void): Server {
+    if (typeof done === 'function') this.server.once('close', this.listening ? done : () => done(notRunning()));
     if (this.listening) {
       this.#state = 'closing';
       this.#onClose(this);
     }
-    return server;
+    return this.server;
   }
 }
 
@@ -77,4 +74,18 @@ function addressOf({ port, host, path }: ListenCall, actual: number): AddressInf
 
 function notRunning(): Error {
   return Object.assign(new Error('Server is not running.'), { code: 'ERR_SERVER_NOT_RUNNING' });
+}
+
+export function kindOf(server: Server): 'http' | 'https' | 'http2' | 'other' {
+  if ('updateSettings' in server) return 'http2';
+  if (!isHttpServer(server)) return 'other';
+  return 'setSecureContext' in server ? 'https' : 'http';
+}
+
+/** Whether `server` serves what the module exports: itself, its handler, or the framework's app around it. */
+export function serves(server: Server, exported: unknown): boolean {
+  if (server === exported) return true;
+  if (typeof exported === 'function') return server.listeners('request').some((listener) => listener === exported);
+  if (!isObject(exported)) return false;
+  return exported.server === server || (can(exported, 'getHttpServer') && exported.getHttpServer() === server);
 }

@@ -1,19 +1,19 @@
 /**
- * Programs that start workers of their own with node:cluster. Its fork() calls that of node:child_process, as it is when
- * node:cluster is loaded; to replace that costs nothing, since a process with an IPC channel has it loaded.
+ * Programs that fork workers of their own with node:cluster. It calls node:child_process' fork() as it was when
+ * node:cluster was loaded, and a process with an IPC channel has loaded child_process anyway: replacing it is free.
  */
 import type { ChildProcess, ForkOptions } from 'node:child_process';
 import { AppLoadError } from '../../errors.ts';
 
-/** node:cluster tells its workers by this variable that they are. */
+/** By this variable node:cluster tells a process that it is a worker. */
 const CLUSTER_VARIABLE = 'NODE_UNIQUE_ID';
 
 const REFUSAL =
-  'the app starts workers of its own (cluster.fork()), and tsunicorn has started them already. Point TSUNICORN_APP at the code that a worker of it runs, or call that code in place of cluster.fork(); TSUNICORN_WORKERS is their number';
+  'the app called cluster.fork(), but tsunicorn starts the workers (TSUNICORN_WORKERS is their number). Point TSUNICORN_APP at the code that such a worker runs, or call that code instead of cluster.fork()';
 
 type Fork = (...args: [string, ...unknown[]]) => ChildProcess;
 
-/** From now on `cluster.fork()` throws, after `refused` has heard of it. */
+/** From now on `cluster.fork()` throws, after a call of `refused`. */
 export function refuseClusterWorkers(process: NodeJS.Process, refused: (error: AppLoadError) => void): void {
   const refuse = (): never => {
     const error = new AppLoadError(REFUSAL);
@@ -26,7 +26,7 @@ export function refuseClusterWorkers(process: NodeJS.Process, refused: (error: A
     const options = args.find((arg) => typeof arg === 'object' && arg !== null && 'env' in arg) as ForkOptions;
     return options?.env?.[CLUSTER_VARIABLE] === undefined ? fork(...args) : refuse();
   };
-  // A module that was preloaded (--import) may have loaded it before.
+  // A preloaded module (--import) may have loaded node:cluster before.
   const { moduleLoadList = [] } = process as { moduleLoadList?: readonly string[] };
   if (moduleLoadList.includes('NativeModule cluster')) {
     (process.getBuiltinModule('node:cluster') as unknown as { fork: () => never }).fork = refuse;

@@ -1,41 +1,41 @@
-/** Servers of a program beside the one that is its app: metrics on a port of their own, a raw TCP protocol. */
+/** A program's servers beside its app: metrics on their own port, a raw TCP protocol. They listen for real. */
 import type { Server } from 'node:net';
 import { describeCall, type ListenCall } from './listen-call.ts';
 
 export type OriginalListen = (server: Server, args: unknown[]) => Server;
 
-interface FurtherOptions {
+interface ExtraServerOptions {
   /** TCP ports that tsunicorn serves. */
   readonly ports: readonly number[];
   readonly warn: (message: string) => void;
   readonly listen: OriginalListen;
 }
 
-/** SO_REUSEPORT spreads connections on Linux alone; libuv refuses it elsewhere where it does not (uv_tcp_bind). */
+/** Only Linux spreads connections by SO_REUSEPORT; where it does not, libuv refuses the option (uv_tcp_bind). */
 const CAN_SHARE = process.platform === 'linux';
 
-/** Listens for real. `args` are those of the program. */
-export function furtherServer(server: Server, call: ListenCall, args: unknown[], options: FurtherOptions): Server {
+/** `args` are the program's. */
+export function listenBeside(server: Server, call: ListenCall, args: unknown[], options: ExtraServerOptions): Server {
   const { port, path } = call;
   if (path !== undefined) {
     options.warn(
-      `the app listens on ${path} beside its http server: one worker at a time can, so have another process serve it, or run one worker (TSUNICORN_WORKERS=1)`,
+      `the app also listens on ${path}, which only one worker can hold at a time: serve it from another process, or run one worker (TSUNICORN_WORKERS=1)`,
     );
   }
   if (port === undefined || port === 0) return options.listen(server, args);
   if (options.ports.includes(port)) {
-    const message = `listen EADDRINUSE: tsunicorn itself serves port ${port}, with another server of the app. Let the app's http server listen before its others, or set PORT to its port`;
+    const message = `listen EADDRINUSE: tsunicorn serves port ${port} with another server of the app. Let the app's http server listen first, or set PORT to its port`;
     const error = Object.assign(new Error(message), { code: 'EADDRINUSE', syscall: 'listen', port });
     process.nextTick(() => server.emit('error', error));
     return server;
   }
   options.warn(
-    `the app listens on ${describeCall(call)} beside its http server: every worker does, and the kernel gives each connection to one of them (SO_REUSEPORT). tsunicorn neither drains nor counts those connections`,
+    `the app also listens on ${describeCall(call)}: every worker does, and the kernel spreads the connections (SO_REUSEPORT). tsunicorn neither counts nor drains them`,
   );
   return options.listen(server, [{ ...call.options, reusePort: CAN_SHARE }, call.callback]);
 }
 
-/** `listen` for a server whose 'listening' event its program has had already. */
+/** Calls `listen` for a server whose program has had the 'listening' event already. */
 export function listenAgain(server: Server, listen: () => void): void {
   const emit = server.emit;
   server.emit = (event: string | symbol, ...args: unknown[]): boolean => {

@@ -1,19 +1,20 @@
-/** What a program asked of `net.Server.listen()`, in whichever of its forms (https://nodejs.org/api/net.html). */
+/** The arguments of `net.Server.listen()`, in any of its forms (https://nodejs.org/api/net.html#serverlisten). */
 import type { ListenOptions } from 'node:net';
+import { isObject } from '../app/duck-typing.ts';
 
 export interface ListenCall {
-  /** A TCP port, 0 where any will do; undefined for a path or a descriptor. */
+  /** A TCP port, 0 for any; undefined for a path or a descriptor. */
   readonly port: number | undefined;
   readonly host: string | undefined;
   /** A unix socket. */
   readonly path: string | undefined;
   readonly signal: AbortSignal | undefined;
   readonly callback: (() => void) | undefined;
-  /** The same in the one form that takes everything. */
+  /** The same as an options object. */
   readonly options: ListenOptions & { fd?: number };
 }
 
-/** A server that has not been asked to listen, and is served all the same. */
+/** For a server that is served without having been told to listen. */
 export const NO_CALL: ListenCall = {
   port: 0,
   host: undefined,
@@ -31,7 +32,7 @@ export function describeCall({ port, path }: ListenCall): string {
   return port === undefined ? 'a descriptor' : port === 0 ? 'any port' : `port ${port}`;
 }
 
-/** undefined for what Node.js throws on: its own listen() has the message. */
+/** Undefined for arguments that Node.js' own listen() refuses, with its message. */
 export function parseListenCall(args: readonly unknown[]): ListenCall | undefined {
   const [first, second] = args;
   const last = args.at(-1);
@@ -74,11 +75,7 @@ function isNumeric(value: unknown): boolean {
   return typeof value === 'number' || (typeof value === 'string' && value.trim() !== '' && Number(value) >= 0);
 }
 
-/** A server, a socket or a handle whose descriptor is to be taken over. */
+/** A server, socket or handle whose descriptor to take over. */
 function isHandle(value: unknown): boolean {
-  return isObject(value) && (isObject(value._handle) || isObject((value as { handle?: unknown }).handle));
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
+  return isObject(value) && (isObject(value._handle) || isObject(value.handle));
 }

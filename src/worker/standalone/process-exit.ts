@@ -1,15 +1,14 @@
-/** `process.exit()` as the app calls it. Only `main.ts` ends a process, and a worker also has requests in hand. */
-
+/** `process.exit()` as the app calls it. Only `main.ts` ends a process, and a worker may have requests in flight. */
 import { exitDespiteWrites } from '../../platform/thread-writes.ts';
 
-/** Whether the process is to end now. `stack` says who called. */
+/** Whether to end the process now. `stack` shows the caller. */
 type OnExit = (status: number, stack: string) => 'now' | 'later';
 
 export class ProcessExit {
   readonly #process: NodeJS.Process;
   readonly #exit: NodeJS.Process['exit'];
   readonly #onExit: OnExit;
-  readonly #asked = Promise.withResolvers<void>();
+  readonly #requested = Promise.withResolvers<void>();
   #status: number | undefined;
 
   constructor(process: NodeJS.Process, onExit: OnExit) {
@@ -19,12 +18,12 @@ export class ProcessExit {
     process.exit = this.#appExits as NodeJS.Process['exit'];
   }
 
-  /** Resolves once the app has asked to end later. */
-  get asked(): Promise<void> {
-    return this.#asked.promise;
+  /** Resolves once the app has called for an exit later. */
+  get requested(): Promise<void> {
+    return this.#requested.promise;
   }
 
-  /** What the app first asked to end with later; undefined where it has not. */
+  /** The status of the app's first call for an exit later; undefined if there was none. */
   get status(): number | undefined {
     return this.#status;
   }
@@ -41,15 +40,10 @@ export class ProcessExit {
 
   readonly #appExits = (code?: number | string | null): void => {
     const status = Number(code ?? this.#process.exitCode ?? 0);
-    if (this.#onExit(status, stackAt(this.#appExits)) === 'now') this.now(status);
+    const trace = { name: 'process.exit()', message: 'called', stack: '' };
+    Error.captureStackTrace(trace, this.#appExits);
+    if (this.#onExit(status, trace.stack) === 'now') this.now(status);
     this.#status ??= status;
-    this.#asked.resolve();
+    this.#requested.resolve();
   };
-}
-
-/** The stack from the caller of `callee` on. */
-function stackAt(callee: (code?: number) => unknown): string {
-  const trace = { name: 'process.exit()', message: 'called', stack: '' };
-  Error.captureStackTrace(trace, callee);
-  return trace.stack;
 }

@@ -1,33 +1,32 @@
 /**
- * What a program may do that was written to be started alone: listen, handle signals, call process.exit(), start
- * workers. Each is replaced before the app is imported, and keeps its meaning as far as a worker has one for it.
+ * What a program written to be started alone does: listen, handle signals, call process.exit(), fork workers. Each is
+ * replaced before the app is imported, and keeps its meaning where a worker has one for it.
  */
 import { Capture } from './capture.ts';
 import { refuseClusterWorkers } from './cluster.ts';
+import { DeferredSignals } from './deferred-signals.ts';
 import { ProcessExit } from './process-exit.ts';
-import { SignalHandlers } from './signal-handlers.ts';
 import { watchStandardStreams } from './standard-streams.ts';
 
-/** What the worker makes of it when its app acts by itself. */
+/** What the worker does when its app acts on the process. */
 export interface AppActions {
-  /** It calls process.exit(): `now` ends the process, `later` is for the worker to do. `stack` says who called. */
+  /** It called process.exit(): `now` ends the process, `later` leaves that to the worker. `stack` shows the caller. */
   exits(status: number, stack: string): 'now' | 'later';
-  /** It closes the server that is served. */
+  /** It closed the server that is served. */
   closesServer(): void;
   /** This process received SIGTERM. */
   terminated(): void;
-  /** An exception that nobody caught. */
+  /** An uncaught exception. */
   threw(error: unknown, origin: string): void;
 }
 
 export interface Standalone {
   readonly capture: Capture;
-  readonly door: ProcessExit;
-  readonly signals: SignalHandlers;
-  /** Waits until stdout and stderr of the app are written, for a while. */
+  readonly exit: ProcessExit;
+  readonly signals: DeferredSignals;
+  /** Waits, for a while, until the app's stdout and stderr are written. */
   readonly flushStreams: () => Promise<void>;
-  /** From now on the app's acts are told to `acts`. */
-  tell(acts: AppActions): void;
+  setActions(actions: AppActions): void;
 }
 
 export interface StandaloneOptions {
@@ -37,25 +36,23 @@ export interface StandaloneOptions {
 }
 
 export function prepareStandalone(process: NodeJS.Process, { ports, checkOnly, warn }: StandaloneOptions): Standalone {
-  let acts: AppActions = { exits: () => 'now', closesServer: nothing, terminated: nothing, threw: nothing };
-  const door = new ProcessExit(process, (status, stack) => acts.exits(status, stack));
+  let actions: AppActions = { exits: () => 'now', closesServer() {}, terminated() {}, threw() {} };
+  const exit = new ProcessExit(process, (status, stack) => actions.exits(status, stack));
   const { PORT: port } = process.env;
-  refuseClusterWorkers(process, (error) => acts.threw(error, 'cluster.fork()'));
+  refuseClusterWorkers(process, (error) => actions.threw(error, 'cluster.fork()'));
   process.on('uncaughtException', (error, origin) => {
-    if (process.listenerCount('uncaughtException') > 1) return; // the app deals with it itself
-    acts.threw(error, origin);
+    if (process.listenerCount('uncaughtException') > 1) return; // the app handles it itself
+    actions.threw(error, origin);
   });
   return {
-    capture: new Capture({ ports, port, bindNothing: checkOnly, onClose: () => acts.closesServer(), warn }),
-    door,
-    signals: new SignalHandlers(process, (signal) => {
-      if (signal === 'SIGTERM') acts.terminated();
+    capture: new Capture({ ports, port, bindNothing: checkOnly, onClose: () => actions.closesServer(), warn }),
+    exit,
+    signals: new DeferredSignals(process, (signal) => {
+      if (signal === 'SIGTERM') actions.terminated();
     }),
     flushStreams: watchStandardStreams(process),
-    tell: (next) => {
-      acts = next;
+    setActions: (next) => {
+      actions = next;
     },
   };
 }
-
-function nothing(): void {}

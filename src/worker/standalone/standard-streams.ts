@@ -1,13 +1,10 @@
-/**
- * stdout and stderr of the app, which are pipes more often than not, and shared with other workers. What a pipe has no
- * room for waits in memory.
- */
+/** The app's stdout and stderr: mostly pipes, shared with other workers. What a pipe has no room for waits in memory. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** How long an ending process waits for a reader, as for the logs. */
+/** How long an ending process waits for a slow reader, as for the logs. */
 const LAST_FLUSH_MS = 2_000;
 
-/** Returns what waits until the streams have written everything. Streams that the app does not use are not opened. */
+/** Returns a function that waits until all is written. Streams that the app does not use are not opened. */
 export function watchStandardStreams(process: NodeJS.Process): () => Promise<void> {
   const used = new Set<NodeJS.WriteStream>();
   for (const name of ['stdout', 'stderr'] as const) {
@@ -29,9 +26,8 @@ export function watchStandardStreams(process: NodeJS.Process): () => Promise<voi
 }
 
 /**
- * What waits is written one by one and not in one piece: only a write of at most PIPE_BUF bytes goes into a pipe whole,
- * whatever other workers write (pipe(7)). And the end of the stream, by end() or by pipeline(), is the end for this
- * worker alone: shutdown(2) of a socket would be the end for all who write to it.
+ * Without `_writev`, waiting lines are written one by one: only writes of up to PIPE_BUF bytes stay whole among those of
+ * other workers (pipe(7)). And end() ends the stream for this worker only: shutdown(2) of a socket would for all.
  */
 function share(stream: NodeJS.WriteStream): void {
   Object.assign(stream, { _writev: null, _final: (ended: () => void) => ended() });
