@@ -168,6 +168,9 @@ describe('a fetch handler', () => {
     assert.equal((await server.get('/length')).status, 500, 'a wrong length is not sent on');
     const wrong = await server.untilLogged('the request handler failed', before + 2);
     assert.match(JSON.stringify(wrong.err), /4 bytes, but its content-length is 9/);
+    assert.equal((await server.get('/length?empty')).status, 500);
+    const empty = await server.untilLogged('the request handler failed', before + 3);
+    assert.match(JSON.stringify(empty.err), /0 bytes, but its content-length is 9/);
   });
 
   test('is told when its client goes away, and that is no failure', async () => {

@@ -27,7 +27,7 @@ const NativeRequest: new (url: string, init: RequestInit) => Omit<Request, 'sign
 export class ServedRequest extends NativeRequest implements FetchRequest {
   readonly #incoming: IncomingMessage;
   readonly #outgoing: ServerResponse;
-  readonly #client: string;
+  readonly #ip: string;
   #signal: AbortSignal | undefined;
 
   /** Undefined if no URL can be made from the target and host: 400. */
@@ -43,21 +43,15 @@ export class ServedRequest extends NativeRequest implements FetchRequest {
     return new ServedRequest(url, init, incoming, outgoing, client);
   }
 
-  private constructor(
-    url: string,
-    init: RequestInit,
-    incoming: IncomingMessage,
-    outgoing: ServerResponse,
-    client: string,
-  ) {
+  private constructor(url: string, init: RequestInit, incoming: IncomingMessage, outgoing: ServerResponse, ip: string) {
     super(url, init);
     this.#incoming = incoming;
     this.#outgoing = outgoing;
-    this.#client = client;
+    this.#ip = ip;
   }
 
   get ip(): string | undefined {
-    return this.#client || undefined;
+    return this.#ip || undefined;
   }
 
   /** Where srvx, and so H3, keeps the Node.js objects. */

@@ -20,10 +20,10 @@ const CONNECTION_FIELDS = new Set([
 export async function sendResponse(response: Response, outgoing: ServerResponse, label: string): Promise<void> {
   const { body, status } = response;
   if (response.bodyUsed) throw new TypeError(`${label} returned a Response whose body was already read`);
-  const head = headOf(response);
-  if (outgoing.req.method === 'HEAD' || body === null) {
-    if (body === null && outgoing.req.method !== 'HEAD' && status !== 204 && status !== 304) setLength(head, 0);
-    writeHead(outgoing, head);
+  const begin = (bytes?: number): void => writeHead(response, outgoing, label, bytes);
+  const isHead = outgoing.req.method === 'HEAD';
+  if (isHead || body === null) {
+    begin(isHead || status === 204 || status === 304 ? undefined : 0);
     outgoing.end();
     await body?.cancel();
     return;
@@ -33,49 +33,29 @@ export async function sendResponse(response: Response, outgoing: ServerResponse,
   const first = await soon(reading);
   const following = first && !first.done ? reader.read() : undefined;
   const isWhole = first?.done || (following && (await soon(following))?.done);
-  if (isWhole) {
-    const bytes = first?.value ?? new Uint8Array(0);
-    setLength(head, bytes.byteLength);
-    if (head.length !== String(bytes.byteLength)) {
-      throw new TypeError(
-        `${label} returned a Response of ${bytes.byteLength} bytes, but its content-length is ${head.length}`,
-      );
-    }
-    writeHead(outgoing, head);
-    outgoing.end(bytes);
-    return;
-  }
-  await stream(reader, following ? [reading, following] : [reading], outgoing, head);
+  if (!isWhole) return await stream(reader, following ? [reading, following] : [reading], outgoing, begin);
+  const bytes = first?.value ?? new Uint8Array(0);
+  begin(bytes.byteLength);
+  outgoing.end(bytes);
 }
 
-interface ResponseHead {
-  readonly status: number;
-  readonly statusText: string;
-  readonly fields: string[];
-  /** The Content-Length, if there is one. */
-  length: string | undefined;
-}
-
-function headOf({ status, statusText, headers }: Response): ResponseHead {
-  const head: ResponseHead = { status, statusText, fields: [], length: undefined };
+/** `bytes`: the length of the body, if known. Throws if `content-length` says otherwise. */
+function writeHead(response: Response, outgoing: ServerResponse, label: string, bytes: number | undefined): void {
+  const { status, statusText } = response;
+  const fields: string[] = [];
+  let length: string | undefined;
   // Several Set-Cookie come one by one (Fetch, section 5.1).
-  headers.forEach((value, name) => {
+  response.headers.forEach((value, name) => {
     if (CONNECTION_FIELDS.has(name) && !(name === 'connection' && value.toLowerCase() === 'close')) return;
-    if (name === 'content-length') head.length = value;
-    head.fields.push(name, value);
+    if (name === 'content-length') length = value;
+    fields.push(name, value);
   });
-  return head;
-}
-
-function setLength(head: ResponseHead, length: number): void {
-  if (head.length !== undefined) return;
-  head.length = String(length);
-  head.fields.push('content-length', head.length);
-}
-
-function writeHead(outgoing: ServerResponse, { status, statusText, fields, length }: ResponseHead): void {
+  if (bytes !== undefined && length === undefined) fields.push('content-length', String(bytes));
+  else if (bytes !== undefined && length !== String(bytes)) {
+    throw new TypeError(`${label} returned a Response of ${bytes} bytes, but its content-length is ${length}`);
+  }
   // A wrong length would leave the client waiting, or make the rest look like the next response.
-  outgoing.strictContentLength = length !== undefined && outgoing.req.method !== 'HEAD';
+  outgoing.strictContentLength = (bytes ?? length) !== undefined && outgoing.req.method !== 'HEAD';
   if (statusText === '') outgoing.writeHead(status, fields);
   else outgoing.writeHead(status, statusText, fields);
 }
@@ -88,13 +68,13 @@ async function stream(
   reader: Reader,
   readings: ChunkRead[],
   outgoing: ServerResponse,
-  head: ResponseHead,
+  begin: () => void,
 ): Promise<void> {
   const cancel = (): void => void reader.cancel().catch(() => {});
   if (outgoing.destroyed) return cancel();
   outgoing.once('close', cancel);
   try {
-    writeHead(outgoing, head);
+    begin();
     outgoing.flushHeaders(); // the first chunk may take long, as in an event stream
     for (;;) {
       const { done, value } = await (readings.shift() ?? reader.read());

@@ -18,7 +18,7 @@ export interface CaptureOptions {
   /** PORT in the environment: decides which of several servers is the app's. */
   readonly port: string | undefined;
   /** `tsunicorn check`: opens nothing. */
-  readonly bindNothing: boolean;
+  readonly checkOnly: boolean;
   /** The app closed its server while it is served. */
   readonly onClose: () => void;
   readonly warn: (message: string) => void;
@@ -76,7 +76,7 @@ export class Capture {
     if (server && !server.listening) this.#app = this.#capture(server, NO_CALL);
     this.#served = server;
     for (const captured of this.#captured.filter((c) => c !== this.#app && c.listening)) {
-      if (this.#isOnAppPort(captured.call) || this.#options.bindNothing) continue;
+      if (this.#isOnAppPort(captured.call) || this.#options.checkOnly) continue;
       this.#captured.splice(this.#captured.indexOf(captured), 1);
       captured.end();
       listenAgain(captured.server, () => this.#beside(captured.server, captured.call, [captured.call.options]));
@@ -109,7 +109,7 @@ export class Capture {
     if (captured && captured.call !== NO_CALL) throw alreadyListens();
     const kind = kindOf(server);
     const isApp = this.#serving ? kind === 'http' && this.#isAppAgain(server, call) : kind !== 'other';
-    if (!isApp && !this.#options.bindNothing) return this.#beside(server, call, args);
+    if (!isApp && !this.#options.checkOnly) return this.#beside(server, call, args);
     const replaced = this.#capture(server, call);
     if (server === this.#app?.server) this.#app = replaced;
     if (this.#serving && this.#served && this.#served !== server) forwardUpgrades(this.#served, server);

@@ -11,59 +11,53 @@ const RUN_AT_DRAIN = ['SIGTERM', 'SIGINT'] as const;
 type DeferredSignal = (typeof DEFERRED)[number];
 type SignalHandler = (signal: NodeJS.Signals, number: number) => unknown;
 
-export class DeferredSignals {
-  readonly #process: NodeJS.Process;
-  readonly #onSignal: (signal: DeferredSignal) => void;
-  /** Shows in `process.listeners()`: some libraries end the process if they are the only listener. */
-  readonly #placeholder = (): void => {};
-
-  /** `onSignal`: this process received one. */
-  constructor(process: NodeJS.Process, onSignal: (signal: DeferredSignal) => void) {
-    this.#process = process;
-    this.#onSignal = onSignal;
-    for (const signal of DEFERRED) this.#defer(signal);
-    process.on('removeListener', (event, listener) => {
-      // removeAllListeners(): without a listener the signal would have its default effect again.
-      const signal = DEFERRED.find((name) => name === event);
-      if (signal && listener === this.#placeholder && !this.#listeners(signal).includes(listener)) this.#defer(signal);
-    });
-  }
-
+export interface DeferredSignals {
   /** Runs the app's handlers. Resolves once their promises have settled; undefined if the app has none. */
-  run(failed: (error: unknown) => void): Promise<void> | undefined {
-    const signal = RUN_AT_DRAIN.find((name) => this.#handlers(name).length > 0);
-    if (signal === undefined) return undefined;
-    const results = this.#handlers(signal).map(async (handler) => {
-      try {
-        await handler.call(this.#process, signal, constants.signals[signal]);
-      } catch (error) {
-        failed(error);
-      }
-    });
-    return Promise.all(results).then(() => {});
-  }
+  run(failed: (error: unknown) => void): Promise<void> | undefined;
+}
 
+/** `onSignal`: this process received one. */
+export function deferSignals(process: NodeJS.Process, onSignal: (signal: DeferredSignal) => void): DeferredSignals {
+  /** Shows in `process.listeners()`: some libraries end the process if theirs is the only listener. */
+  const placeholder = (): void => {};
   /** Raw: calling one that was added by once() also removes it. */
-  #listeners(signal: DeferredSignal): SignalHandler[] {
-    return this.#process.rawListeners(signal) as unknown as SignalHandler[];
-  }
-
-  #handlers(signal: DeferredSignal): SignalHandler[] {
-    return this.#listeners(signal).filter((listener) => listener !== this.#placeholder);
-  }
+  const listenersOf = (signal: DeferredSignal) => process.rawListeners(signal) as unknown as SignalHandler[];
+  const handlersOf = (signal: DeferredSignal) => listenersOf(signal).filter((listener) => listener !== placeholder);
 
   /** Node.js binds `process.emit` as it is when a signal's first listener is added, so it is replaced for that moment. */
-  #defer(signal: DeferredSignal): void {
-    const { emit } = this.#process;
-    const handlers = this.#handlers(signal);
-    this.#process.removeAllListeners(signal);
-    this.#process.emit = ((event: string | symbol, ...args: unknown[]): boolean => {
-      if (event !== signal) return Reflect.apply(emit, this.#process, [event, ...args]);
-      this.#onSignal(signal);
+  const defer = (signal: DeferredSignal): void => {
+    const { emit } = process;
+    const handlers = handlersOf(signal);
+    process.removeAllListeners(signal);
+    process.emit = ((event: string | symbol, ...args: unknown[]): boolean => {
+      if (event !== signal) return Reflect.apply(emit, process, [event, ...args]);
+      onSignal(signal);
       return true;
     }) as typeof emit;
-    this.#process.on(signal, this.#placeholder);
-    this.#process.emit = emit;
-    for (const handler of handlers) this.#process.on(signal, handler);
-  }
+    process.on(signal, placeholder);
+    process.emit = emit;
+    for (const handler of handlers) process.on(signal, handler);
+  };
+
+  for (const signal of DEFERRED) defer(signal);
+  process.on('removeListener', (event, listener) => {
+    // removeAllListeners(): without a listener the signal would have its default effect again.
+    const signal = DEFERRED.find((name) => name === event);
+    if (signal && listener === placeholder && !listenersOf(signal).includes(placeholder)) defer(signal);
+  });
+
+  return {
+    run(failed) {
+      const signal = RUN_AT_DRAIN.find((name) => handlersOf(name).length > 0);
+      if (signal === undefined) return undefined;
+      const results = handlersOf(signal).map(async (handler) => {
+        try {
+          await handler.call(process, signal, constants.signals[signal]);
+        } catch (error) {
+          failed(error);
+        }
+      });
+      return Promise.all(results).then(() => {});
+    },
+  };
 }

@@ -1,49 +1,45 @@
 /** `process.exit()` as the app calls it. Only `main.ts` ends a process, and a worker may have requests in flight. */
 import { exitDespiteWrites } from '../../platform/thread-writes.ts';
 
-/** Whether to end the process now. `stack` shows the caller. */
-type OnExit = (status: number, stack: string) => 'now' | 'later';
-
-export class ProcessExit {
-  readonly #process: NodeJS.Process;
-  readonly #exit: NodeJS.Process['exit'];
-  readonly #onExit: OnExit;
-  readonly #requested = Promise.withResolvers<void>();
-  #status: number | undefined;
-
-  constructor(process: NodeJS.Process, onExit: OnExit) {
-    this.#process = process;
-    this.#exit = process.exit;
-    this.#onExit = onExit;
-    process.exit = this.#appExits as NodeJS.Process['exit'];
-  }
-
+export interface ProcessExit {
   /** Resolves once the app has called for an exit later. */
-  get requested(): Promise<void> {
-    return this.#requested.promise;
-  }
-
+  readonly requested: Promise<void>;
   /** The status of the app's first call for an exit later; undefined if there was none. */
-  get status(): number | undefined {
-    return this.#status;
-  }
-
-  now(status: number): never {
-    exitDespiteWrites(this.#process);
-    return Reflect.apply(this.#exit, this.#process, [status]);
-  }
-
+  readonly status: number | undefined;
+  now(status: number): never;
   /** `process.exit()` is Node.js' own again. */
-  restore(): void {
-    this.#process.exit = this.#exit;
-  }
+  restore(): void;
+}
 
-  readonly #appExits = (code?: number | string | null): void => {
-    const status = Number(code ?? this.#process.exitCode ?? 0);
+/** `onExit`: the app called process.exit(), `stack` shows where; says whether to end the process now. */
+export function interceptExit(
+  process: NodeJS.Process,
+  onExit: (status: number, stack: string) => 'now' | 'later',
+): ProcessExit {
+  const { exit } = process;
+  const requested = Promise.withResolvers<void>();
+  let requestedStatus: number | undefined;
+  const now = (status: number): never => {
+    exitDespiteWrites(process);
+    return Reflect.apply(exit, process, [status]);
+  };
+  const appExits = (code?: number | string | null): void => {
+    const status = Number(code ?? process.exitCode ?? 0);
     const trace = { name: 'process.exit()', message: 'called', stack: '' };
-    Error.captureStackTrace(trace, this.#appExits);
-    if (this.#onExit(status, trace.stack) === 'now') this.now(status);
-    this.#status ??= status;
-    this.#requested.resolve();
+    Error.captureStackTrace(trace, appExits);
+    if (onExit(status, trace.stack) === 'now') now(status);
+    requestedStatus ??= status;
+    requested.resolve();
+  };
+  process.exit = appExits as NodeJS.Process['exit'];
+  return {
+    requested: requested.promise,
+    get status() {
+      return requestedStatus;
+    },
+    now,
+    restore() {
+      process.exit = exit;
+    },
   };
 }

@@ -2,10 +2,10 @@
  * What a program written to be started alone does: listen, handle signals, call process.exit(), fork workers. Each is
  * replaced before the app is imported, and keeps its meaning where a worker has one for it.
  */
-import { Capture } from './capture.ts';
+import { Capture, type CaptureOptions } from './capture.ts';
 import { refuseClusterWorkers } from './cluster.ts';
-import { DeferredSignals } from './deferred-signals.ts';
-import { ProcessExit } from './process-exit.ts';
+import { type DeferredSignals, deferSignals } from './deferred-signals.ts';
+import { interceptExit, type ProcessExit } from './process-exit.ts';
 import { watchStandardStreams } from './standard-streams.ts';
 
 /** What the worker does when its app acts on the process. */
@@ -29,15 +29,11 @@ export interface Standalone {
   setActions(actions: AppActions): void;
 }
 
-export interface StandaloneOptions {
-  readonly ports: readonly number[];
-  readonly checkOnly: boolean;
-  readonly warn: (message: string) => void;
-}
-
-export function prepareStandalone(process: NodeJS.Process, { ports, checkOnly, warn }: StandaloneOptions): Standalone {
+export function prepareStandalone(
+  process: NodeJS.Process,
+  options: Omit<CaptureOptions, 'port' | 'onClose'>,
+): Standalone {
   let actions: AppActions = { exits: () => 'now', closesServer() {}, terminated() {}, threw() {} };
-  const exit = new ProcessExit(process, (status, stack) => actions.exits(status, stack));
   const { PORT: port } = process.env;
   refuseClusterWorkers(process, (error) => actions.threw(error, 'cluster.fork()'));
   process.on('uncaughtException', (error, origin) => {
@@ -45,9 +41,9 @@ export function prepareStandalone(process: NodeJS.Process, { ports, checkOnly, w
     actions.threw(error, origin);
   });
   return {
-    capture: new Capture({ ports, port, bindNothing: checkOnly, onClose: () => actions.closesServer(), warn }),
-    exit,
-    signals: new DeferredSignals(process, (signal) => {
+    capture: new Capture({ ...options, port, onClose: () => actions.closesServer() }),
+    exit: interceptExit(process, (status, stack) => actions.exits(status, stack)),
+    signals: deferSignals(process, (signal) => {
       if (signal === 'SIGTERM') actions.terminated();
     }),
     flushStreams: watchStandardStreams(process),
