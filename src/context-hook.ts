@@ -1,9 +1,9 @@
 /**
- * Where the app's copy of this package finds the worker that serves it. They are two copies whenever tsunicorn is
- * installed apart from the app, as in the image, so they meet at a registered symbol.
+ * How the app's copy of this package finds the worker that serves it. The worker runs another copy if tsunicorn is
+ * installed apart from the app, as in the image, so the two meet at a registered symbol.
  */
 
-/** What the app may know of the request at hand; the fields are named as in the access log. */
+/** What an app may know of the current request. Fields are named as in the access log. */
 export interface RequestContext {
   /** `X-Request-Id`, else the trace id, else one made by tsunicorn. */
   readonly request_id: string;
@@ -11,11 +11,11 @@ export interface RequestContext {
   readonly trace_id?: string;
 }
 
-/** Set by a worker before it loads the app. Only ever extended: an older or newer copy may be on the other side. */
+/** Set by a worker before it loads the app. Only ever extend it: the other side may be an older or newer copy. */
 export interface ContextHook {
-  /** From now on requests are handled with their context at hand. */
+  /** From now on requests carry their context. */
   enable(): void;
-  /** The context of the request that this code runs for. */
+  /** The context of the request that the calling code runs for. */
   current(): RequestContext | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** What apps may import from `tsunicorn`. An app needs none of it to be served. */
+/** What apps may import from `tsunicorn`. No app needs to. */
 import { contextHook, type RequestContext } from './context-hook.ts';
 
 export type { RequestContext } from './context-hook.ts';
@@ -9,8 +9,8 @@ export type { FetchHandler, FetchInfo, FetchRequest, NodeHandler } from './worke
 contextHook()?.enable();
 
 /**
- * The ids of the request that the calling code runs for, for an app's own log: `pino({ mixin: () => requestContext() ??
- * {} })`. undefined outside of a request, and where the app is not served by tsunicorn.
+ * The ids of the current request, for an app's own log: `pino({ mixin: () => requestContext() ?? {} })`. Undefined
+ * outside a request, and if the app does not run under tsunicorn.
  */
 export function requestContext(): RequestContext | undefined {
   return contextHook()?.current();

@@ -52,7 +52,7 @@ for (const [handler, says, code] of handlers) {
   });
 }
 
-test('a handler that never settles does not hold the worker where nothing is left to do', async (t) => {
+test('a handler that never settles does not hold a worker that has nothing left to do', async (t) => {
   const env = { ...one, HANDLER: 'never settles' };
   const server = await (await start(t, { app: 'programs/terminates.js', env })).ready();
   const at = performance.now();
@@ -151,7 +151,7 @@ test('3: process.exit() of an app that boots, whatever the code', async (t) => {
   }
 });
 
-test('3: an exception that nobody catches while the app boots', async (t) => {
+test('3: an uncaught exception while the app boots', async (t) => {
   const server = await start(t, { app: 'broken/rejects-late.js', env: { ...one, TSUNICORN_CRASH_LIMIT: '1' } });
   assert.equal((await server.exited).code, 3);
   assert.match(server.log.at(-1)?.msg ?? '', /the last: no database yet/);
@@ -215,7 +215,7 @@ test('onShutdown that throws is logged, one that hangs is ended by the graceful 
   assert.equal(hangs.logged('is killed').length, 1);
 });
 
-test('what an app writes into a pipe arrives whole, to its last word', async (t) => {
+test('what an app writes into a pipe arrives whole and complete', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'tsunicorn-pipe-'));
   t.after(() => rmSync(directory, { recursive: true }));
   const pipe = join(directory, 'stdout');

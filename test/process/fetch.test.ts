@@ -159,7 +159,7 @@ describe('a fetch handler', () => {
     }
   });
 
-  test('whose stream fails in the middle has its connection cut, and the log tells', async () => {
+  test('whose stream fails in the middle has its connection cut, and the failure logged', async () => {
     const before = server.logged('the request handler failed').length;
     const text = await raw(server.port, 'GET /mid HTTP/1.1\r\nHost: test\r\n\r\n');
     assert.match(text, /part\r\n$/, 'no last chunk, so the client sees that it is not whole');
@@ -173,7 +173,7 @@ describe('a fetch handler', () => {
     assert.match(JSON.stringify(empty.err), /0 bytes, but its content-length is 9/);
   });
 
-  test('is told when its client goes away, and that is no failure', async () => {
+  test('learns that its client left, and that is not a failure', async () => {
     const before = server.logged('the request handler failed').length;
     const open = (text: string): net.Socket =>
       net.connect({ port: server.port, host: '127.0.0.1' }, function (this: net.Socket) {
@@ -195,7 +195,7 @@ describe('a fetch handler', () => {
     assert.equal(server.logged('the request handler failed').length, before);
   });
 
-  test('is held back by a slow client, and holds back a fast one', async () => {
+  test('gets backpressure from a slow client', async () => {
     const socket = net.connect({ port: server.port, host: '127.0.0.1' });
     socket.write('GET /endless HTTP/1.1\r\nHost: test\r\n\r\n');
     await new Promise((resolve) => socket.once('readable', resolve));
@@ -209,7 +209,7 @@ describe('a fetch handler', () => {
     assert.ok(chunks < 400, `${chunks} chunks of 64 KiB were made for a client that reads nothing`);
   });
 
-  test('that does not read holds back its client', async () => {
+  test('that does not read puts backpressure on its client', async () => {
     const socket = net.connect({ port: server.port, host: '127.0.0.1' });
     let answer = '';
     socket.on('data', (data) => {

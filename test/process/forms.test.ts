@@ -86,7 +86,7 @@ for (const [name, message] of [
   ['twoLater', /functions\.js:twoLater returned a Response, but/],
   ['factory', /functions\.js:factory returned an app .* TSUNICORN_APP=path:name\(\)/],
 ] as const) {
-  test(`a function that cannot be told is explained: ${name}`, async (t) => {
+  test(`a function with the wrong parameters is explained: ${name}`, async (t) => {
     const server = await one(t, `forms/functions.js:${name}`);
     assert.equal((await server.get('/')).status, 500);
     const { err } = await server.untilLogged('the request handler failed');
@@ -95,7 +95,7 @@ for (const [name, message] of [
 }
 
 for (const app of ['basic.js', 'server.js', 'forms/fetch.js', 'forms/koa.js']) {
-  test(`a WebSocket handshake that nobody takes is answered: ${app}`, async (t) => {
+  test(`a WebSocket handshake without an upgrade listener is answered: ${app}`, async (t) => {
     const server = await one(t, app);
     const answer = await rawRequest(server.port, 'GET /ws', HANDSHAKE);
     assert.equal(answer.status, 426);
@@ -113,7 +113,7 @@ for (const app of ['basic.js', 'server.js', 'forms/fetch.js', 'forms/koa.js']) {
   });
 }
 
-test('an upgrade listener that comes late is found, and its connections are no idle ones', async (t) => {
+test('an upgrade listener added late is found, and its connections do not count as idle', async (t) => {
   const server = await one(t, 'forms/late-upgrade.js');
   await assert.rejects(handshake(server.port), /426/);
   await server.get('/open');

@@ -115,7 +115,7 @@ test('of several servers the one on PORT is the app, the others are shared by al
   assert.equal(await server.stop(), 0);
 });
 
-test('PORT is given to a program, and one of the environment stays', async (t) => {
+test('a program gets PORT, unless the environment sets it', async (t) => {
   const server = await (await start(t, { app: 'programs/several.cjs', env: one })).ready();
   await server.untilLogged(`is ready with several.cjs (listens on port ${server.port})`);
   const other = await (await start(t, { app: 'programs/several.cjs', env: { ...one, PORT: '4711' } })).ready();
@@ -131,7 +131,7 @@ test('an extra server cannot take a port that tsunicorn serves', async (t) => {
   assert.ok(server.stderr.includes(`listen EADDRINUSE: tsunicorn serves port ${port}`));
 });
 
-test('4: an app that ends TLS itself is refused, unless it has an http server beside', async (t) => {
+test('4: an app that terminates TLS itself is refused, unless it also has an http server', async (t) => {
   const refused = await run(t, { app: 'programs/https.cjs' });
   assert.equal(refused.code, 4);
   assert.match(refused.log.at(-1)?.msg ?? '', /only with an https server, on port 8443, .* Use an http\.Server/);

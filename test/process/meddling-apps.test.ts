@@ -6,7 +6,7 @@ import { waitFor } from '../support/wait.ts';
 const env = { TSUNICORN_WORKERS: '1', TSUNICORN_TIMEOUT: '2', TSUNICORN_ACCESS_LOG: 'off' };
 
 for (const deed of ['listeners', 'messages', 'send']) {
-  test(`an app that removes what the worker needs of its process (${deed}) is heard and hears as before`, async (t) => {
+  test(`an app that breaks the worker's process (${deed}) keeps its channel to the arbiter`, async (t) => {
     const server = await (await start(t, { app: 'meddles.js', env: { ...env, MEDDLES: deed } })).ready();
     const { body: pid } = await server.get('/do');
     // A signal to the worker itself asks for a replacement, which takes a message either way.

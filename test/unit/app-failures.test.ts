@@ -218,9 +218,9 @@ const failures: Failure[] = [
   ['main that is JSON', { 'package.json': '{"main":"data.json"}', 'data.json': '{}' }, '(discovered)', /data\.json/],
 ];
 
-describe('what is no app', () => {
+describe('what is not an app', () => {
   for (const [what, files, reference, message] of failures) {
-    it(`is told at once: ${what}`, async () => {
+    it(`is refused at once: ${what}`, async () => {
       const directory = plant(files);
       const loading = load(reference === '(discovered)' ? undefined : reference, directory);
       await assert.rejects(loading, (error) => {
@@ -232,7 +232,7 @@ describe('what is no app', () => {
     });
   }
 
-  it('tells with its cause, for the stack', async () => {
+  it('keeps its cause, for the stack', async () => {
     const loading = load('app.mjs', plant({ 'app.mjs': "import 'no-such-package'" }));
     await assert.rejects(
       loading,
@@ -241,7 +241,7 @@ describe('what is no app', () => {
   });
 });
 
-/** Another try may go better: these are for the crash limit. The text throws `globalThis.thrown`. */
+/** A retry may succeed: these count towards the crash limit. The text throws `globalThis.thrown`. */
 describe('what the app throws passes through unchanged', () => {
   const thrown: [what: string, error: unknown][] = [
     ['an error', new Error('the database is down')],
@@ -280,7 +280,7 @@ describe('what the app throws passes through unchanged', () => {
     });
   }
 
-  it('also a SyntaxError that its code met while it ran, as JSON.parse throws', async () => {
+  it('including a SyntaxError thrown while it ran, such as from JSON.parse', async () => {
     for (const [file, text] of [
       ['app.mjs', "JSON.parse('<html>')"],
       ['app.cjs', "JSON.parse('<html>')"],

@@ -95,7 +95,7 @@ describe('an app of a framework', () => {
     });
   }
 
-  it('tells what is waited for, step by step', async () => {
+  it('names what it waits for, step by step', async () => {
     const waited: string[] = [];
     const text = 'export const create = async () => ({ inject() {}, async ready() {}, server: undefined })';
     const directory = plant({ 'app.mjs': text });

@@ -43,7 +43,7 @@ function shopWith(taken: string[] = []) {
 }
 
 describe("the app's metrics", () => {
-  it('that only grow are added up, and stay when a worker is gone', async () => {
+  it('that only grow are summed, and keep the counts of a dead worker', async () => {
     const { shop, workers, found } = shopWith();
     const registered = workers.map(({ registry }) => {
       const registers = [registry];
@@ -79,7 +79,7 @@ describe("the app's metrics", () => {
     assert.equal(after['time{quantile="0.5"}'], 3, 'of the worker that is there');
   });
 
-  it('are taken together by the aggregator that the app chose', async () => {
+  it('are combined by the aggregator that the app chose', async () => {
     const { shop, workers, found } = shopWith();
     for (const aggregator of ['sum', 'first', 'min', 'max', 'average', 'omit'] as const) {
       for (const [i, { registry }] of workers.entries()) {
@@ -118,7 +118,7 @@ describe("the app's metrics", () => {
     assert.equal(await workers[0].report(), 0, 'NaN is NaN still');
   });
 
-  it('that are set back or removed do not let a counter fall, and gauges go', async () => {
+  it('that are reset or removed let no counter fall, and drop gauges', async () => {
     const { workers, found } = shopWith();
     const [{ registry }] = workers;
     const counter = new Counter({ name: 'c', help: 'C.', labelNames: ['a'], registers: [registry] });
@@ -148,7 +148,7 @@ describe("the app's metrics", () => {
     assert.equal((await found())['c{team="shop",a="x"}'], 1);
   });
 
-  it('with a name that is taken are left out, and it is said', async () => {
+  it('with a name that is taken are left out, with a warning', async () => {
     const { workers, found, clashes } = shopWith(['taken']);
     new Gauge({ name: 'taken', help: 'G.', registers: [workers[0].registry] }).set(1);
     new Gauge({ name: 'free', help: 'G.', registers: [workers[0].registry] }).set(1);
@@ -158,7 +158,7 @@ describe("the app's metrics", () => {
     assert.deepEqual(Object.keys(await found()), ['free']);
   });
 
-  it('that fail or hang leave out themselves alone', async () => {
+  it('that fail or hang are the only ones left out', async () => {
     const { workers, found } = shopWith();
     const registers = [workers[0].registry];
     const hung = Promise.withResolvers<void>();
@@ -176,7 +176,7 @@ describe("the app's metrics", () => {
     assert.equal((await found()).hangs, 3);
   });
 
-  it('between scrapes are read without running what the app runs at a scrape, and not for long', async () => {
+  it('between scrapes are read without calling collect functions, for a bounded time', async () => {
     const { workers, found } = shopWith();
     const [worker] = workers;
     const registers = [worker.registry];
@@ -201,7 +201,7 @@ describe("the app's metrics", () => {
     assert.deepEqual(await found(), { quick: 2 });
   });
 
-  it('go on where another release has them as something else', async () => {
+  it('continue if another release declares them with another type', async () => {
     const { workers, found } = shopWith();
     new Counter({ name: 'x', help: 'C.', registers: [workers[0].registry] }).inc(5);
     new Gauge({ name: 'x', help: 'G.', registers: [workers[1].registry] }).set(1);
@@ -211,7 +211,7 @@ describe("the app's metrics", () => {
     assert.deepEqual(await found(), { x: 1 });
   });
 
-  it('are found where the app has loaded prom-client, whenever that is, and once for each name', async () => {
+  it('are found whenever the app loads prom-client, once a name', async () => {
     const cache: Record<string, { exports?: unknown }> = {};
     const metrics = new AppMetrics(cache, () => 0);
     assert.equal(metrics.found, false);

@@ -7,8 +7,8 @@ import { Counters } from '../../src/worker/report/counters.ts';
 const inBuckets = (counts: Record<number, number>) =>
   Array.from({ length: REQUEST_BUCKETS.length + 1 }, (_, i) => counts[i] ?? 0);
 
-describe('the tally', () => {
-  it('counts requests by method and status, refusals by reason', () => {
+describe('the counters', () => {
+  it('count requests by method and status, refusals by reason', () => {
     const tally = new Counters();
     for (const [method, status, ms] of [
       ['GET', 200, 0.2],
@@ -31,7 +31,7 @@ describe('the tally', () => {
     assert.equal(tally.served, 4);
   });
 
-  it('folds what clients and apps make up', () => {
+  it('fold methods and codes that clients and apps make up', () => {
     const tally = new Counters();
     for (const method of ['M-SEARCH', 'PROPFIND', 'ACL']) tally.request(method, 200, 1);
     for (const status of [200, 299, 499, 555, 999]) tally.request('PATCH', status, 1);
@@ -40,7 +40,7 @@ describe('the tally', () => {
     assert.deepEqual(requests.PATCH?.codes, { 200: 1, 499: 1, other: 3 });
   });
 
-  it('counts from the last report on, and the served from the start', () => {
+  it('restart at each report, except for requests served', () => {
     const tally = new Counters();
     tally.request('GET', 200, 3);
     tally.request('ACL', 200, 3);
@@ -55,7 +55,7 @@ describe('the tally', () => {
     assert.equal(tally.served, 3);
   });
 
-  it('gives a report that later counts leave alone', () => {
+  it('give a report that later counts do not change', () => {
     const tally = new Counters();
     tally.request('GET', 200, 1);
     const report = tally.take();
@@ -65,7 +65,7 @@ describe('the tally', () => {
     assert.deepEqual(report.requests.GET?.buckets, inBuckets({ 0: 1 }));
   });
 
-  it('takes what cannot be a status without a word', () => {
+  it('accept what cannot be a status', () => {
     const tally = new Counters();
     for (const status of [1000, -1, 99_999, 2.5, Number.NaN, Number.POSITIVE_INFINITY]) tally.request('GET', status, 1);
     assert.deepEqual(tally.take().requests.GET?.codes, {});

@@ -1,4 +1,4 @@
-/** The app that is served where there is none yet. */
+/** Served if no app is configured and none is found. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 const PAGE = `<!doctype html>

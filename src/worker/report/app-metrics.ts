@@ -68,9 +68,7 @@ export class AppMetrics {
     const files = Object.keys(this.#cache);
     if (files.length !== this.#modules) {
       this.#modules = files.length;
-      this.#registries = files
-        .filter((file) => REGISTRY_FILE.test(file))
-        .flatMap((file) => registryOf(this.#cache[file]));
+      this.#registries = files.flatMap((file) => (REGISTRY_FILE.test(file) ? registryOf(this.#cache[file]) : []));
     }
     return this.#registries.length > 0;
   }
