@@ -9,18 +9,18 @@ const inBuckets = (counts: Record<number, number>) =>
 
 describe('the counters', () => {
   it('count requests by method and status, refusals by reason', () => {
-    const tally = new Counters();
+    const counters = new Counters();
     for (const [method, status, ms] of [
       ['GET', 200, 0.2],
       ['GET', 200, 1],
       ['GET', 404, 1.001],
       ['POST', 200, 60_000],
     ] as const)
-      tally.request(method, status, ms);
-    tally.rejected('timeout');
-    tally.rejected('malformed');
-    tally.rejected('timeout');
-    const { requests, rejected } = tally.take();
+      counters.request(method, status, ms);
+    counters.rejected('timeout');
+    counters.rejected('malformed');
+    counters.rejected('timeout');
+    const { requests, rejected } = counters.take();
     assert.deepEqual(rejected, { timeout: 2, malformed: 1 });
     assert.deepEqual(Object.keys(requests), ['GET', 'POST']);
     assert.deepEqual(requests.GET?.codes, { 200: 2, 404: 1 });
@@ -28,46 +28,47 @@ describe('the counters', () => {
     assert.deepEqual(requests.POST?.buckets, inBuckets({ [REQUEST_BUCKETS.length]: 1 }));
     assert.ok(Math.abs((requests.GET?.seconds ?? 0) - 0.002201) < 1e-12);
     assert.equal(requests.POST?.seconds, 60);
-    assert.equal(tally.served, 4);
+    assert.equal(counters.served, 4);
   });
 
   it('fold methods and codes that clients and apps make up', () => {
-    const tally = new Counters();
-    for (const method of ['M-SEARCH', 'PROPFIND', 'ACL']) tally.request(method, 200, 1);
-    for (const status of [200, 299, 499, 555, 999]) tally.request('PATCH', status, 1);
-    const { requests } = tally.take();
+    const counters = new Counters();
+    for (const method of ['M-SEARCH', 'PROPFIND', 'ACL']) counters.request(method, 200, 1);
+    for (const status of [200, 299, 499, 555, 999]) counters.request('PATCH', status, 1);
+    const { requests } = counters.take();
     assert.deepEqual(requests.other?.codes, { 200: 3 });
     assert.deepEqual(requests.PATCH?.codes, { 200: 1, 499: 1, other: 3 });
   });
 
   it('restart at each report, except for requests served', () => {
-    const tally = new Counters();
-    tally.request('GET', 200, 3);
-    tally.request('ACL', 200, 3);
-    tally.rejected('malformed');
-    tally.take();
-    assert.deepEqual(tally.take(), { requests: {}, rejected: {} });
-    tally.request('GET', 500, 3);
-    assert.deepEqual(tally.take(), {
+    const counters = new Counters();
+    counters.request('GET', 200, 3);
+    counters.request('ACL', 200, 3);
+    counters.rejected('malformed');
+    counters.take();
+    assert.deepEqual(counters.take(), { requests: {}, rejected: {} });
+    counters.request('GET', 500, 3);
+    assert.deepEqual(counters.take(), {
       requests: { GET: { codes: { 500: 1 }, buckets: inBuckets({ 2: 1 }), seconds: 0.003 } },
       rejected: {},
     });
-    assert.equal(tally.served, 3);
+    assert.equal(counters.served, 3);
   });
 
   it('give a report that later counts do not change', () => {
-    const tally = new Counters();
-    tally.request('GET', 200, 1);
-    const report = tally.take();
-    tally.request('GET', 200, 1);
-    tally.take();
+    const counters = new Counters();
+    counters.request('GET', 200, 1);
+    const report = counters.take();
+    counters.request('GET', 200, 1);
+    counters.take();
     assert.deepEqual(report.requests.GET?.codes, { 200: 1 });
     assert.deepEqual(report.requests.GET?.buckets, inBuckets({ 0: 1 }));
   });
 
   it('accept what cannot be a status', () => {
-    const tally = new Counters();
-    for (const status of [1000, -1, 99_999, 2.5, Number.NaN, Number.POSITIVE_INFINITY]) tally.request('GET', status, 1);
-    assert.deepEqual(tally.take().requests.GET?.codes, {});
+    const counters = new Counters();
+    for (const status of [1000, -1, 99_999, 2.5, Number.NaN, Number.POSITIVE_INFINITY])
+      counters.request('GET', status, 1);
+    assert.deepEqual(counters.take().requests.GET?.codes, {});
   });
 });

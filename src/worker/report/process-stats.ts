@@ -13,7 +13,7 @@ const US_PER_S = 1e6;
 
 /** Too short to measure below this; also keeps two scrapers from taking each other's samples. */
 const SHORTEST_WINDOW_MS = 5_000;
-/** Without scrapes. */
+/** Between scrapes. */
 const LONGEST_WINDOW_MS = 15_000;
 
 /** The labels of prom-client's nodejs_gc_duration_seconds. */
@@ -26,11 +26,7 @@ const GC_KINDS = new Map([
 
 type Memory = Pick<NodeJS.MemoryUsage, 'rss' | 'heapUsed' | 'heapTotal' | 'external'>;
 
-/** A PerformanceEntry of type gc; `duration` in milliseconds. */
-interface GcEntry {
-  readonly duration: number;
-  readonly detail: { readonly kind: number };
-}
+type GcEntry = { readonly duration: number; readonly detail: { readonly kind: number } };
 
 export class ProcessMonitor {
   readonly #delay = monitorEventLoopDelay({ resolution: SAMPLE_MS });

@@ -1,5 +1,6 @@
 /** Reports to the arbiter: a heartbeat a second, a report when asked, and a last one at the end. */
-import type { FromWorker, WorkerReport } from '../../messages.ts';
+import type { WorkerReport } from '../../messages.ts';
+import type { Channel } from '../channel.ts';
 import type { AppMetrics } from './app-metrics.ts';
 import type { Counters } from './counters.ts';
 import type { ProcessMonitor } from './process-stats.ts';
@@ -8,7 +9,7 @@ import type { ProcessMonitor } from './process-stats.ts';
 const HEARTBEAT_MS = 1_000;
 const HEARTBEATS_PER_TIMEOUT = 3;
 
-export interface ReportSources {
+export interface ReporterSources {
   readonly counters: Counters;
   readonly processMonitor: ProcessMonitor;
   /** Undefined with TSUNICORN_APP_METRICS=false. */
@@ -16,12 +17,6 @@ export interface ReportSources {
   readonly connections: { readonly inFlight: number; readonly size: number; readonly sentBytes: number };
   /** Log lines dropped since the last call. */
   takeDropped(): number;
-}
-
-interface ReportChannel {
-  send(message: FromWorker): void;
-  /** Resolves when the kernel has the message. */
-  sendLast(message: FromWorker): Promise<void>;
 }
 
 interface Rhythm {
@@ -32,13 +27,13 @@ interface Rhythm {
 }
 
 export class Reporter {
-  readonly #sources: ReportSources;
-  readonly #channel: ReportChannel;
+  readonly #sources: ReporterSources;
+  readonly #channel: Channel;
   readonly #rhythm: Rhythm;
   #timer: NodeJS.Timeout | undefined;
   #sentBytes = 0;
 
-  constructor(sources: ReportSources, channel: ReportChannel, rhythm: Rhythm) {
+  constructor(sources: ReporterSources, channel: Channel, rhythm: Rhythm) {
     this.#sources = sources;
     this.#channel = channel;
     this.#rhythm = rhythm;
