@@ -30,10 +30,7 @@ export interface LoadOptions extends Omit<ServeContext, 'label'> {
   readonly program: Program;
 }
 
-/**
- * Loads `reference`, else what it finds in `directory`, else the welcome app. Throws AppLoadError, or what the app
- * threw.
- */
+/** Loads `reference`, else what `directory` has, else the welcome app. Throws AppLoadError, or what the app threw. */
 export async function loadApp(reference: string | undefined, directory: string, options: LoadOptions): Promise<App> {
   const found = reference === undefined ? discover(directory) : parseReference(reference, directory);
   if (!found) {

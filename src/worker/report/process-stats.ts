@@ -50,6 +50,8 @@ export class ProcessMonitor {
   /** CPU time and collections since the last call, the rest as it is now. `asked`: for a scrape, not a heartbeat. */
   take(asked: boolean): ProcessStats & { cpu: { user: number; system: number }; gc: Record<string, Durations> } {
     const { rss, heapUsed, heapTotal, external } = this.#readMemory();
+    const gc = Object.fromEntries(this.#gc);
+    this.#gc.clear();
     return {
       rssBytes: rss,
       heapUsedBytes: heapUsed,
@@ -57,7 +59,7 @@ export class ProcessMonitor {
       externalBytes: external,
       ...this.#loopState(asked ? SHORTEST_WINDOW_MS : LONGEST_WINDOW_MS),
       cpu: this.#cpuTime(),
-      gc: this.#collections(),
+      gc,
     };
   }
 
@@ -116,11 +118,5 @@ export class ProcessMonitor {
     const bucket = bucketOf(GC_BUCKETS, seconds);
     count.buckets[bucket] = (count.buckets[bucket] ?? 0) + 1;
     count.seconds += seconds;
-  }
-
-  #collections(): Record<string, Durations> {
-    const collections = Object.fromEntries(this.#gc);
-    this.#gc.clear();
-    return collections;
   }
 }

@@ -16,10 +16,7 @@ export class CapturedServer {
   readonly #onClose: (captured: CapturedServer) => void;
   #state: 'listening' | 'closing' | 'ended' = 'listening';
 
-  /**
-   * `port` stands for 0. `onClose`: the program called `close()`, whose callback and 'close' event come with
-   * {@link end}.
-   */
+  /** `port` stands for 0. `onClose`: the program called `close()`, which completes with {@link end}. */
   constructor(server: Server, call: ListenCall, port: number, onClose: (captured: CapturedServer) => void) {
     this.server = server;
     this.call = call;
@@ -45,8 +42,8 @@ export class CapturedServer {
 
   /** Restores the server as it was before `listen()`, and lets a `close()` of the program complete. */
   end(): void {
-    const wasClosed = this.#state === 'closing';
     if (this.#state === 'ended') return;
+    const wasClosed = this.#state === 'closing';
     this.#state = 'ended';
     for (const member of OVERRIDDEN) Reflect.deleteProperty(this.server, member);
     if (wasClosed) process.nextTick(() => this.server.emit('close'));
