@@ -1,5 +1,5 @@
 /**
- * Keeps a worker from taking on requests for which there is no memory (docs/decisions/0012-memory-admission.md). It looks
+ * Keeps a worker from taking on requests for which there is no memory (docs/decisions/0012-memory-brake.md). It looks
  * how full the group and the heap are, the more often the faster they fill; when what is left is the reserve, new
  * requests wait, and the arbiter is told, which replaces a worker. It exists where there is a memory limit.
  */
