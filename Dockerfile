@@ -6,14 +6,14 @@ ARG NODE_VERSION=26
 FROM node:${NODE_VERSION}-bookworm AS build
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
-# `install`, which keeps to the lock file as `ci` does, but needs no entries in it for the optional packages of other
-# platforms. Without scripts: the only one is that of the development dependency `node`, which would download Node.js again.
+# `install` keeps to the lock file like `ci`, but does not need entries for other platforms' optional packages.
+# Without scripts: the only one, of the development dependency `node`, would download Node.js again.
 RUN npm install --no-save --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json ./
 COPY scripts scripts
 COPY src src
 RUN npm run build
-# What serves, and nothing to read: no type declarations, source maps, tests or documents.
+# Only what serves: no type declarations, source maps, tests or documents.
 RUN npm install --no-save --omit=dev --ignore-scripts --no-audit --no-fund \
  && mkdir -p /opt/tsunicorn \
  && cp -R package.json dist node_modules /opt/tsunicorn/ \
@@ -25,13 +25,13 @@ RUN npm install --no-save --omit=dev --ignore-scripts --no-audit --no-fund \
 
 FROM node:${NODE_VERSION}-bookworm-slim AS runtime
 COPY --from=build /opt/tsunicorn /opt/tsunicorn
-# The socket directory is there for volumes: a new named volume takes over its owner and mode.
+# The socket directory is for volumes: a new named volume takes over its owner and mode.
 RUN ln -s /opt/tsunicorn/dist/main.js /usr/local/bin/tsunicorn \
  && install -d -o 10001 -g 10001 -m 0770 /run/tsunicorn \
  && install -d -m 0755 /app \
  && install -d -o 10001 -g 10001 -m 0755 /var/cache/tsunicorn
 
-# The files of the shell-less image: Node.js, the libraries that it is linked with, and tsunicorn.
+# The files of the image without a shell: Node.js, its shared libraries, and tsunicorn.
 FROM runtime AS files
 RUN mkdir -p /files/etc /files/tmp && chmod 1777 /files/tmp \
  && printf 'root:x:0:0::/:/\ntsunicorn:x:10001:10001::/app:/\n' > /files/etc/passwd \
@@ -62,10 +62,10 @@ LABEL org.opencontainers.image.title="tsunicorn" \
       org.opencontainers.image.description="Pre-forked Node.js workers, sized from the cgroup, drained on SIGTERM" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.base.name="docker.io/library/node:${NODE_VERSION}-bookworm-slim"
-# Filled by `tsunicorn check` when an image is built; boots cost 12 % less CPU with it (docs/docker.md).
+# `tsunicorn check` fills the cache when an image is built; boots then cost 12 % less CPU (docs/docker.md).
 ENV NODE_ENV=production NODE_COMPILE_CACHE=/var/cache/tsunicorn
 WORKDIR /app
-# By number: Kubernetes' runAsNonRoot cannot judge a name. Any other number does as well.
+# By number: Kubernetes' runAsNonRoot cannot check a name. Any other number works too.
 USER 10001:10001
 # Smoke test: an image that cannot start is not built.
 RUN tsunicorn version && tsunicorn config >/dev/null && tsunicorn check

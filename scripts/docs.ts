@@ -23,17 +23,17 @@ export function configurationDocument(): string {
 
 # Configuration
 
-tsunicorn is configured by environment variables alone. \`tsunicorn config\` prints what is in force and where it came from; \`tsunicorn config --env\` prints an env file to start from.
+Environment variables alone configure tsunicorn. \`tsunicorn config\` prints every setting, its value and its origin; \`tsunicorn config --env\` prints an env file to start from.
 
-- **Names.** A name that begins with \`TSUNICORN_\` and is not listed here is an error. The variables that Kubernetes adds for a service called "tsunicorn" (\`TSUNICORN_SERVICE_HOST\`, \`TSUNICORN_PORT\` and so on) are left alone.
-- **Errors.** All problems are reported at once, one line each, and the start ends with [exit code 78](exit-codes.md). A bad value is never replaced by the default.
-- **Empty values.** A variable with an empty value counts as not set, so that a Compose file may pass on \`\${NAME:-}\`.
-- **Files.** Every variable may be given as \`NAME_FILE=/path\` instead, as for Docker and Kubernetes secrets. The value is the file's content, less one trailing newline. An empty file is an error, and so is setting both \`NAME\` and \`NAME_FILE\`. What a file contains is never shown in an error.
-- **Aliases.** Where a setting has an alias and both are given, the \`TSUNICORN_\` name counts.
+- **Names.** An unknown name that begins with \`TSUNICORN_\` is an error. The variables that Kubernetes adds for a service called "tsunicorn" (\`TSUNICORN_SERVICE_HOST\`, \`TSUNICORN_PORT\` and so on) are ignored.
+- **Errors.** All problems are reported at once, one line each, and the start ends with [exit code 78](exit-codes.md). A bad value never falls back to the default.
+- **Empty values** count as not set, so a Compose file may pass on \`\${NAME:-}\`.
+- **Files.** Every variable may be given as \`NAME_FILE=/path\` instead, for Docker and Kubernetes secrets. The value is the file's content, less one trailing newline. An empty file is an error, and so are \`NAME\` and \`NAME_FILE\` together. Errors never show a file's content.
+- **Aliases.** If both a setting and its alias are given, the \`TSUNICORN_\` name counts.
 - **Times** are seconds, such as \`30\` or \`0.5\`, to the millisecond.
-- **Sizes** are bytes, or a number with a unit: \`k\`, \`M\`, \`G\` or \`T\`, also written \`KB\` or \`KiB\`. All are powers of 1024, as in \`docker run --memory\`; upper and lower case are the same.
+- **Sizes** are bytes, or a number with a unit: \`k\`, \`M\`, \`G\` or \`T\`, also written \`KB\` or \`KiB\`. All are powers of 1024, as in \`docker run --memory\`, in upper or lower case.
 - **Switches** are \`true\`, \`1\`, \`yes\` or \`on\`, and \`false\`, \`0\`, \`no\` or \`off\`.
-- **Paths** that are relative start at \`TSUNICORN_CHDIR\`, which itself starts at the working directory, as do the paths of \`NAME_FILE\`. Where that was entered through a symbolic link, and \`PWD\` says so, the link counts: HUP takes up the release that it leads to by then.
+- **Relative paths** start at \`TSUNICORN_CHDIR\`, which itself starts at the working directory, as do the paths of \`NAME_FILE\`. If that was entered through a symbolic link, and \`PWD\` says so, the link counts: HUP loads the release that it points to by then.
 ${SECTIONS.map(section).join('')}`;
 }
 

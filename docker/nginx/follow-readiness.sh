@@ -1,7 +1,7 @@
 #!/bin/sh
-# For nginx beside the app in one pod: asks the app's /readyz, and leaves a file behind while that does not say 200.
-# nginx then ends the connection of each client with its response, as tsunicorn itself does while it drains; without
-# that, clients with open connections would go on sending until the app is gone.
+# For nginx in one pod with the app: polls the app's /readyz, and creates a file while the answer is not 200. nginx then
+# ends each client's connection with its response, as tsunicorn does while it drains. Otherwise clients with open
+# connections would go on sending until the app is gone.
 set -eu
 
 unready=/tmp/nginx/unready

@@ -1,17 +1,17 @@
 #!/bin/sh
-# Writes the list of upstream servers: one a worker on unix sockets, one an address on TCP. New workers and new
-# containers are followed while nginx runs, since the open-source nginx looks at neither by itself.
+# Writes the list of upstream servers: one per worker on unix sockets, one per address on TCP. Follows new workers and
+# containers while nginx runs, because open-source nginx looks at neither by itself.
 #
 #   first    waits until there is a server, and writes the list
-#   follow   looks again and again, and reloads nginx when the list is another
+#   follow   checks repeatedly, and reloads nginx when the list changes
 set -eu
 
-# Words: unix:/path with {slot} for each worker's socket, unix:/path, or host:port.
+# Entries: unix:/path with {slot} for each worker's socket, unix:/path, or host:port.
 [ -n "${NGINX_UPSTREAM:-}" ] || NGINX_UPSTREAM='unix:/run/tsunicorn/app-{slot}.sock'
 : "${NGINX_UPSTREAM_WAIT:=60}" "${NGINX_UPSTREAM_INTERVAL:=2}"
 list=/tmp/nginx/upstream-servers.conf
 
-# The servers of one entry, a line each.
+# The servers of one entry, one per line.
 servers_of() {
   case $1 in
     unix:*'{slot}'*)
@@ -32,8 +32,8 @@ servers() {
   for entry in $NGINX_UPSTREAM; do servers_of "$entry"; done | tr '\n' ' '
 }
 
-# A server that fails is left alone for a second: its worker's successor, or another container, is there by then. The
-# last try of a GET asks even those, should all have failed within that second.
+# A server that fails is skipped for a second: its worker's successor, or another container, is there by then. The last
+# try of a GET asks even those, in case all have failed within that second.
 write() {
   for server in $1; do echo "server $server max_fails=0;"; done >/tmp/nginx/upstream-last-try.conf
   for server in $1; do echo "server $server max_fails=1 fail_timeout=1s;"; done >"$list"
@@ -62,8 +62,8 @@ case $1 in
     ;;
   follow)
     [ "$NGINX_UPSTREAM_INTERVAL" != 0 ] || exit 0
-    # A reload ends idle connections of clients, so it has to be worth it: a new server is, at once; one that is gone
-    # only when it does not come back, since a container that restarts does.
+    # A reload ends clients' idle connections, so it has to be worth it: at once for a new server, and for one that is
+    # gone only if it does not come back, as a restarted container does.
     current=$(sed -n 's/^server \([^ ]*\) .*/\1/p' "$list" | tr '\n' ' ')
     rounds_gone=0
     while sleep "$NGINX_UPSTREAM_INTERVAL"; do

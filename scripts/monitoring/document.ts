@@ -16,11 +16,11 @@ export function monitoringDocument(generated: string): string {
 | Compose | [tsunicorn.yml](../compose/prometheus/rules/tsunicorn.yml), mounted | [tsunicorn.json](../compose/grafana/dashboards/tsunicorn.json), provisioned |
 | Kubernetes | [k8s/components/monitoring](../k8s/components/monitoring), for the Prometheus operator | the same file: import it |
 
-\`docker compose -f compose/compose.yaml --profile monitoring up\` starts Prometheus on \`127.0.0.1:9090\` and Grafana on \`127.0.0.1:3000\`. There Grafana lets everybody look and nobody log in, so there is no password to choose or to forget. Before it is reachable from elsewhere, give it a log-in: \`GF_AUTH_ANONYMOUS_ENABLED=false\`, \`GF_AUTH_DISABLE_LOGIN_FORM=false\`, no \`GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION\`, and a secret named by \`GF_SECURITY_ADMIN_PASSWORD__FILE\`. Alerts are shown by Prometheus; to be sent anywhere they need an Alertmanager.
+\`docker compose -f compose/compose.yaml --profile monitoring up\` starts Prometheus on \`127.0.0.1:9090\` and Grafana on \`127.0.0.1:3000\`. There anyone may look at Grafana and nobody can log in, so there is no password. Before you expose it, give it a login: \`GF_AUTH_ANONYMOUS_ENABLED=false\`, \`GF_AUTH_DISABLE_LOGIN_FORM=false\`, no \`GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION\`, and a secret named by \`GF_SECURITY_ADMIN_PASSWORD__FILE\`. Prometheus shows alerts; sending them needs an Alertmanager.
 
 ## Alerts
 
-A server that cannot be scraped has no series, and none of these alerts fires for it: watch \`up\` and, under Kubernetes, the pods as well.
+A server that cannot be scraped has no series, so none of these alerts fires for it: also watch \`up\` and, under Kubernetes, the pods.
 
 ${markdownTable(['Alert', 'Severity', 'After', 'Meaning', 'What to do'], alerts)}
 ## Recording rules
@@ -28,9 +28,9 @@ ${markdownTable(['Alert', 'Severity', 'After', 'Meaning', 'What to do'], alerts)
 ${markdownTable(['Series', 'Meaning'], records)}
 ## The dashboard
 
-Variables choose the data source, the jobs and the servers. First come four figures: workers that are ready, requests a second, the share of server errors, and workers replaced. Below:
+Variables choose the data source, the jobs and the servers. On top are four figures: ready workers, requests per second, the share of server errors, and workers replaced. Below:
 
 ${markdownTable(['Row', 'Graphs'], rows)}
-A panel whose series the kernel does not give stays empty: the CPU quota, throttling and the memory limit need limits, and pressure needs cgroup v2.
+A panel stays empty if the kernel lacks its series: CPU quota, throttling and memory limit need limits, pressure needs cgroup v2.
 `;
 }
