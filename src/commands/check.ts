@@ -46,7 +46,7 @@ export async function check(process: NodeJS.Process): Promise<number> {
     },
   );
   const timeout = setTimeout(() => {
-    worker.kill(lateBoot(`after ${settings.bootTimeout} s (TSUNICORN_BOOT_TIMEOUT)`, waitingFor));
+    worker.kill(lateBoot(settings.bootTimeout, waitingFor));
   }, settings.bootTimeout * 1000);
   try {
     process.stdout.write(`ok: ${await promise} can be served\n`);

@@ -149,7 +149,7 @@ export class World {
     worker.accepts.clear();
     worker.drains = true;
     this.#bereave(worker.slot);
-    this.pool.broke(workerId, 'thrown on purpose', this.now);
+    this.pool.crashing(workerId, 'thrown on purpose', this.now);
     this.#drains(workerId);
   }
 
@@ -185,10 +185,10 @@ export class World {
       case 'drain':
         this.#retire(worker, decision.why);
         return this.#drains(decision.workerId);
-      case 'cover':
+      case 'take-over':
         worker.accepts.add(decision.slot);
         return;
-      case 'uncover':
+      case 'hand-back':
         worker.accepts.delete(decision.slot);
         return;
       case 'close-connections':
@@ -242,7 +242,7 @@ export class World {
     if (!this.#processes.has(workerId) || !worker.beats) return;
     this.happened++;
     worker.heardAt = this.now;
-    this.pool.beat(workerId, this.now);
+    this.pool.heartbeat(workerId, this.now);
     // In peace nobody wears out, or it would never settle.
     if (!this.peaceful) worker.served += Math.floor(this.between(0, 3));
     this.pool.report(workerId, { served: worker.served, rssBytes: this.chance(0.7) ? this.between(0, 400) : 0 });

@@ -1,121 +1,115 @@
 /**
- * Remembers how workers ended, to decide when the next may be tried and when to give up. Pure; times in milliseconds.
+ * What follows from failed workers: when the next may start, and when a reload or the server is given up. The reconciler
+ * starts the replacements. Pure; times in milliseconds.
  */
+import type { ExitName } from '../../errors.ts';
+import type { RestartReason } from './decisions.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import { type PoolContext, type PoolWorker, STABILITY_MS } from './worker.ts';
 
-/** The first retry comes after this; each further one after twice as long. */
 const FIRST_BACKOFF_MS = 100;
-/** The longest wait between two tries: a database that is back after a minute finds the app back soon after. */
+/** The longest backoff: a database that is back after a minute finds the app back soon after. */
 const LONGEST_BACKOFF_MS = 10_000;
-/** Deaths after readiness count for a minute, and so many times the crash limit of them end the server. */
+/** Deaths after readiness count for a minute, and this many times the crash limit of them end the server. */
 const WINDOW_MS = 60_000;
 const DEATHS_PER_LIMIT = 5;
 
-/**
- * A worker that dies sooner than this after it was ready died young. What is wrong from the start shows in the first
- * timers, connections and requests; and one that lives longer serves most of the time, as a boot takes a fraction of a
- * second, so that to wait before the next would cost more than it spares.
- */
-export const PROBATION_MS = 5_000;
+const DIED_EARLY = `died within ${STABILITY_MS / 1000} s of readiness`;
 
 export interface Death {
   readonly workerId: number;
   readonly slot: number;
-  readonly young: boolean;
-  /** No worker served that had proven itself. */
+  /** Before it was stable. */
+  readonly early: boolean;
+  /** No stable worker served. */
   readonly alone: boolean;
   readonly why: string;
 }
 
-export class RestartPolicy {
-  /** Deaths of ready workers that end the server, within a minute or with nobody else who serves. */
-  readonly limit: number;
+/** Counts failures, and sets the times of the next starts. */
+export class RestartBackoff {
   readonly #bootLimit: number;
+  readonly #deathLimit: number;
   #bootFailures = 0;
-  #retryAt = Number.NEGATIVE_INFINITY;
+  #bootRetryAt = Number.NEGATIVE_INFINITY;
   #deaths: number[] = [];
   #lastWhy = '';
-  /** Of slots whose last worker died young, until one of them has proven itself: whose workerId that was, the next try. */
-  readonly #young = new Map<number, { readonly workerId: number; readonly retryAt: number }>();
+  /** By slot: its last early death and when it may be tried again, until a later worker there is stable. */
+  readonly #early = new Map<number, { readonly workerId: number; readonly retryAt: number }>();
   #row = 0;
-  /** How many of the row, up to the last, left nobody who serves. */
+  /** How many of the row, up to the last, left no stable worker. */
   #rowAlone = 0;
-  #replaceAt = Number.NEGATIVE_INFINITY;
 
   constructor(crashLimit: number) {
     this.#bootLimit = crashLimit;
-    this.limit = crashLimit * DEATHS_PER_LIMIT;
+    this.#deathLimit = crashLimit * DEATHS_PER_LIMIT;
   }
 
-  failedToBoot(now: number): void {
+  bootFailed(now: number): void {
     this.#bootFailures++;
-    this.#retryAt = now + backoff(this.#bootFailures);
+    this.#bootRetryAt = now + backoffMs(this.#bootFailures);
   }
 
   booted(): void {
     this.#bootFailures = 0;
   }
 
-  died({ workerId, slot, young, alone, why }: Death, now: number): void {
+  died({ workerId, slot, early, alone, why }: Death, now: number): void {
     this.#deaths.push(now);
     this.#lastWhy = why;
-    if (!young) return;
+    if (!early) return;
     this.#row++;
     this.#rowAlone = alone ? this.#rowAlone + 1 : 0;
-    // The first is made good at once, like any crash.
-    this.#replaceAt = now + (this.#row === 1 ? 0 : backoff(this.#row - 1));
-    this.#young.set(slot, { workerId, retryAt: this.#replaceAt });
+    // The first is replaced at once, like any crash.
+    this.#early.set(slot, { workerId, retryAt: now + (this.#row === 1 ? 0 : backoffMs(this.#row - 1)) });
   }
 
-  /** The worker of this workerId has lived for its probation in this slot. */
-  proved(slot: number, workerId: number): void {
+  stable(slot: number, workerId: number): void {
     this.#rowAlone = 0;
-    if (workerId > (this.#young.get(slot)?.workerId ?? workerId)) this.settled(slot);
+    if (workerId > (this.#early.get(slot)?.workerId ?? workerId)) this.settled(slot);
   }
 
   /** The slot needs no other worker. */
   settled(slot: number): void {
-    if (!this.#young.delete(slot) || this.#young.size > 0) return;
-    this.#row = 0;
-    this.#replaceAt = Number.NEGATIVE_INFINITY;
+    this.#early.delete(slot);
+    if (this.#early.size === 0) this.#row = 0;
   }
 
   /** There are no slots from this one on. */
-  cut(target: number): void {
-    for (const slot of [...this.#young.keys()]) if (slot >= target) this.settled(slot);
+  dropSlots(target: number): void {
+    for (const slot of [...this.#early.keys()]) if (slot >= target) this.settled(slot);
   }
 
-  /** A person asked for a new try: what was before no longer counts. */
-  forgive(): void {
+  /** A person asked for a new try. */
+  reset(): void {
     this.#bootFailures = 0;
-    this.#retryAt = Number.NEGATIVE_INFINITY;
     this.#deaths = [];
     this.#rowAlone = 0;
-    for (const slot of [...this.#young.keys()]) this.settled(slot);
+    this.dropSlots(0);
   }
 
-  /** When a worker may be tried at all. */
+  /** When a worker may start at all. */
   get retryAt(): number {
-    return this.#bootFailures === 0 ? Number.NEGATIVE_INFINITY : this.#retryAt;
+    return this.#bootFailures === 0 ? Number.NEGATIVE_INFINITY : this.#bootRetryAt;
   }
 
-  /** When a worker may be tried in this slot, where nobody serves. */
+  /** When a worker may start in this slot, where none serves. */
   slotRetryAt(slot: number): number {
-    return Math.max(this.retryAt, this.#young.get(slot)?.retryAt ?? this.retryAt);
+    return Math.max(this.retryAt, this.#early.get(slot)?.retryAt ?? this.retryAt);
   }
 
-  /** When a worker may be tried in place of one that serves. */
+  /** When a worker may start in place of one that serves. */
   get replaceAt(): number {
-    return Math.max(this.retryAt, this.#replaceAt);
+    return Math.max(this.retryAt, ...this.#retries());
   }
 
-  /** The next of all these times; Infinity where there is none. */
+  /** The next of all these times; Infinity if there is none. */
   nextRetry(now: number): number {
-    const times = [this.retryAt, ...[...this.#young.values()].map(({ retryAt }) => retryAt)];
-    return Math.min(...times.filter((at) => at > now));
+    return Math.min(...[this.retryAt, ...this.#retries()].filter((at) => at > now));
   }
 
-  /** Young deaths in a row: since each slot of one had a worker that has proven itself, or since `forgive`. */
-  get youngInARow(): number {
+  /** Early deaths in a row: since each of their slots had a stable worker, or since `reset`. */
+  get earlyInARow(): number {
     return this.#row;
   }
 
@@ -123,21 +117,131 @@ export class RestartPolicy {
     return this.#bootFailures >= this.#bootLimit;
   }
 
-  /** Why the server is to be given up, where it is. */
+  /** Why to give up the server, if so. */
   verdict(now: number): string | undefined {
-    this.#deaths = this.#deaths.filter((at) => now - at < WINDOW_MS);
+    const limit = this.#deathLimit;
     const last = `the last: ${this.#lastWhy}`;
-    if (this.#deaths.length >= this.limit) return `${this.limit} workers died within a minute, ${last}`;
-    // The waits between them make it longer than a minute.
-    if (this.#rowAlone >= this.limit) return `${this.limit} workers in a row ${DIED_YOUNG}, ${last}`;
+    this.#deaths = this.#deaths.filter((at) => now - at < WINDOW_MS);
+    if (this.#deaths.length >= limit) return `${limit} workers died within a minute, ${last}`;
+    // With the backoff between them these take longer than a minute.
+    if (this.#rowAlone >= limit) return `${limit} workers in a row ${DIED_EARLY}, ${last}`;
     return undefined;
+  }
+
+  #retries(): number[] {
+    return [...this.#early.values()].map(({ retryAt }) => retryAt);
   }
 }
 
-export const DIED_YOUNG = `died within ${PROBATION_MS / 1000} s of being ready`;
-
-/** How long to wait after the `n`th failure in a row. */
-function backoff(n: number): number {
+/** After the `n`th failure in a row. */
+function backoffMs(n: number): number {
   // The exponent is bounded too: 2 ** 1024 is Infinity.
   return Math.min(FIRST_BACKOFF_MS * 2 ** Math.min(n - 1, 20), LONGEST_BACKOFF_MS);
 }
+
+export interface PoolExit {
+  /** One line for people: `exit code 1`, `SIGKILL`, or what the worker said before it ended. */
+  readonly why: string;
+  /** Trying again cannot help: the app is missing or is not one. */
+  readonly fatal: boolean;
+  /** What the server ends with then; by default `app`. */
+  readonly exit?: ExitName | undefined;
+  /** The kernel killed it for want of memory. */
+  readonly oom?: boolean;
+}
+
+export class RestartPolicy {
+  readonly #context: PoolContext;
+  readonly #backoff: RestartBackoff;
+  readonly #lifecycle: Lifecycle;
+
+  constructor(context: PoolContext, backoff: RestartBackoff, lifecycle: Lifecycle) {
+    this.#context = context;
+    this.#backoff = backoff;
+    this.#lifecycle = lifecycle;
+  }
+
+  /**
+   * @param started all workers were ready once
+   * @returns why the worker must be replaced; undefined if it was no longer wanted
+   */
+  exited(worker: PoolWorker, exit: PoolExit, started: boolean, now: number): RestartReason | undefined {
+    const { state, killed, killReason } = worker;
+    if (state === 'booting') {
+      if (killed && worker.reason === undefined) return undefined;
+      this.#bootFailed(worker, { ...exit, why: killReason ?? exit.why }, started, now);
+      return exit.oom ? 'oom' : 'boot';
+    }
+    const wanted = state === 'draining' || killed ? worker.reason : 'crash';
+    const failed = exit.oom ? state !== 'draining' : wanted === 'crash' || wanted === 'stall';
+    if (failed) this.died(worker, exit.why, now);
+    return exit.oom ? 'oom' : wanted;
+  }
+
+  /** Counts the death of a worker that was ready, once, and as soon as it is known. */
+  died(worker: PoolWorker, why: string, now: number): void {
+    const { settings, workers, decisions } = this.#context;
+    if (this.#lifecycle.stopping || !worker.recordDeath()) return;
+    const { workerId, slot, state, readyAt, lastBeat, reason } = worker;
+    const livedMs = (reason === 'stall' ? lastBeat : now) - readyAt;
+    // A worker of an older generation says nothing about the code that the next one runs.
+    const early = livedMs < STABILITY_MS && state !== 'draining' && workers.current(worker);
+    const alone = !workers.serving().some((w) => w.stable);
+    this.#backoff.died({ workerId, slot, early, alone, why }, now);
+    if (!early) return;
+    const row = this.#backoff.earlyInARow;
+    if (this.#reloading && row >= settings.crashLimit) {
+      this.#giveUpReload(`${row} new workers in a row ${DIED_EARLY}, the last: ${why}`);
+    } else if (this.#reloading && row === 1) {
+      decisions.push({ do: 'warn', why: `a new worker ${DIED_EARLY} (${why}): ${SLOWER}` });
+    } else if (row === settings.crashLimit) {
+      const longest = `${LONGEST_BACKOFF_MS / 1000} s`;
+      decisions.push({
+        do: 'warn',
+        why: `${row} workers in a row ${DIED_EARLY}: the restart backoff grows to ${longest}`,
+      });
+    }
+  }
+
+  due(now: number): void {
+    const { workers } = this.#context;
+    for (const w of workers.serving()) if (w.becameStable()) this.#backoff.stable(w.slot, w.workerId);
+    // The slots of killed workers are filled at once, before the exit.
+    for (const w of workers) if (w.reason === 'stall') this.died(w, w.killReason ?? 'stalled', now);
+    const why = this.#lifecycle.serving ? this.#backoff.verdict(now) : undefined;
+    if (why !== undefined) this.#lifecycle.giveUp('boot', why, now);
+  }
+
+  #bootFailed(worker: PoolWorker, { why, fatal, exit = 'app' }: PoolExit, started: boolean, now: number): void {
+    const { settings, workers } = this.#context;
+    const serving = workers.serving();
+    const replaced = serving.find((w) => w.slot === worker.slot);
+    const inARow = `${settings.crashLimit} workers in a row failed to boot, the last: ${why}`;
+    this.#backoff.bootFailed(now);
+    if (replaced && workers.current(worker) && !workers.current(replaced)) {
+      this.#backoff.booted();
+      this.#giveUpReload(why);
+    } else if (fatal && !started) {
+      this.#lifecycle.giveUp(exit, why, now);
+    } else if (this.#backoff.bootLimitReached && (!started || serving.length === 0)) {
+      this.#lifecycle.giveUp('boot', inARow, now);
+    } else if (this.#backoff.bootLimitReached && this.#reloading) {
+      this.#giveUpReload(inARow);
+    }
+  }
+
+  /** Workers of an older generation still serve. */
+  get #reloading(): boolean {
+    return this.#context.workers.serving().some((w) => !this.#context.workers.current(w));
+  }
+
+  /** The workers that serve go on, and count as current. */
+  #giveUpReload(why: string): void {
+    const { workers, decisions } = this.#context;
+    workers.adoptAll();
+    for (const w of workers.serving()) this.#backoff.settled(w.slot);
+    decisions.push({ do: 'give-up-reload', why });
+  }
+}
+
+const SLOWER = `each old worker now serves until its replacement has lived for ${STABILITY_MS / 1000} s`;
