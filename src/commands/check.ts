@@ -1,7 +1,7 @@
 /** `tsunicorn check`: loads the configuration and the app as a worker would, without binding anything. */
 
 import { nodeFlags } from '../arbiter/node-flags.ts';
-import { lateBoot } from '../arbiter/pool/deadlines.ts';
+import { lateBoot } from '../arbiter/pool/worker.ts';
 import { WorkerProcess } from '../arbiter/worker-process.ts';
 import { loadSettings } from '../config/load.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';

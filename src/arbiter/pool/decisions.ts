@@ -1,5 +1,7 @@
 /** What the pool decides and what it is told: the vocabulary between the pool and the arbiter. */
+import type { Settings } from '../../config/settings.ts';
 import type { ExitName } from '../../errors.ts';
+import type { Sizing } from '../../sizing.ts';
 
 /** Why a worker was replaced; the `reason` label of `tsunicorn_worker_restarts_total`. */
 export type RestartReason =
@@ -41,24 +43,12 @@ export type Decision =
   | { readonly do: 'release-listeners' }
   | { readonly do: 'halt'; readonly exit: ExitName; readonly why: string };
 
-/** Times in seconds, as in the settings of the same names. */
-export interface PoolSettings {
-  readonly workers: number;
-  /** How many workers may boot at the same time, from sizing. */
-  readonly bootsAtOnce: number;
-  readonly maxRequests: number;
-  readonly maxRequestsJitter: number;
-  readonly maxWorkerLifetime: 'off' | number;
-  /** Bytes, from sizing; undefined is no limit. */
-  readonly maxRss: number | undefined;
-  readonly timeout: number;
-  readonly bootTimeout: number;
-  readonly gracefulTimeout: number;
-  readonly drainDelay: number;
-  readonly crashLimit: number;
-  /** Development: a replaced worker drains quickly. */
-  readonly reload: boolean;
-}
+/** Times in seconds, sizes in bytes. */
+export type PoolSettings = Readonly<
+  Pick<Settings, 'maxRequests' | 'maxRequestsJitter' | 'maxWorkerLifetime' | 'timeout' | 'bootTimeout'> &
+    Pick<Settings, 'gracefulTimeout' | 'drainDelay' | 'crashLimit' | 'reload'> &
+    Pick<Sizing, 'workers' | 'bootsAtOnce' | 'maxRss'>
+>;
 
 /** `leaving` is a ready worker that serves until its replacement is ready. */
 export type WorkerState = 'booting' | 'ready' | 'leaving' | 'draining';

@@ -1,4 +1,4 @@
-/** Whether the server serves, is parked, or stops in steps: closing, draining, quitting. Pure; times in milliseconds. */
+/** Whether the server serves, is parked, or stops in steps. Pure; times in milliseconds. */
 import type { ExitName } from '../../errors.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { PoolContext } from './worker.ts';
@@ -6,10 +6,13 @@ import type { PoolContext } from './worker.ts';
 /** INT and QUIT leave requests in flight this long (contract, section 5). */
 const QUICK_STOP_MS = 1_000;
 
+/** A stop is `closing` for the drain delay, then `draining`; `quitting` if it is a quick one. */
+export type Phase = 'serving' | 'parked' | 'closing' | 'draining' | 'quitting';
+
 export class Lifecycle {
   readonly #context: PoolContext;
   readonly #deadlines: Deadlines;
-  #phase: 'serving' | 'closing' | 'draining' | 'quitting' | 'parked' = 'serving';
+  #phase: Phase = 'serving';
   #drainDelayEndsAt = Number.POSITIVE_INFINITY;
   #stopBy = Number.POSITIVE_INFINITY;
   /** What the server ends with once the last worker is gone. */
@@ -21,20 +24,12 @@ export class Lifecycle {
     this.#deadlines = deadlines;
   }
 
-  get serving(): boolean {
-    return this.#phase === 'serving';
-  }
-
-  get parked(): boolean {
-    return this.#phase === 'parked';
-  }
-
-  get closing(): boolean {
-    return this.#phase === 'closing';
+  get phase(): Phase {
+    return this.#phase;
   }
 
   get stopping(): boolean {
-    return !this.serving && !this.parked;
+    return this.#phase !== 'serving' && this.#phase !== 'parked';
   }
 
   /** The arbiter has let go of its sockets. */
@@ -46,12 +41,9 @@ export class Lifecycle {
     return this.#drainDelayEndsAt;
   }
 
-  serve(): void {
-    this.#phase = 'serving';
-  }
-
-  park(): void {
-    this.#phase = 'parked';
+  /** HUP, WINCH. */
+  enter(phase: 'serving' | 'parked'): void {
+    if (!this.stopping) this.#phase = phase;
   }
 
   /** TERM. */
@@ -84,21 +76,19 @@ export class Lifecycle {
   /** What is due while the server does not serve. */
   advance(now: number): void {
     const { workers, decisions } = this.#context;
-    const why = this.parked ? 'parked' : 'server is stopping';
+    const why = this.stopping ? 'server is stopping' : 'parked';
     for (const w of workers.in('booting')) w.kill(why);
-    if (this.closing && now < this.#drainDelayEndsAt && workers.size > 0) return;
-    if (this.closing) {
-      this.#phase = 'draining';
-      this.#drainDelayEndsAt = Number.POSITIVE_INFINITY;
-    }
+    if (now < this.#drainDelayEndsAt && this.#phase === 'closing' && workers.size > 0) return;
+    if (this.#phase === 'closing') this.#phase = 'draining';
+    this.#drainDelayEndsAt = Number.POSITIVE_INFINITY;
     if (this.stopping && !this.#released) {
       this.#released = true;
       decisions.push({ do: 'release-listeners' });
     }
     const drain = { why, by: this.drainBy(now), quick: this.#phase === 'quitting', sweep: true };
     for (const w of workers.serving()) w.drain(drain);
-    if (this.parked) return;
-    for (const w of workers) w.hasten(this.#stopBy, 'server is stopping at once', now);
+    if (!this.stopping) return;
+    for (const w of workers.values()) w.hasten(this.#stopBy, 'server is stopping at once', now);
     this.#deadlines.killLate(now);
     if (workers.size === 0) decisions.push({ do: 'halt', ...this.#verdict });
   }

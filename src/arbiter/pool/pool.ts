@@ -9,7 +9,7 @@ import { Failover } from './failover.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { Reconciler } from './reconciler.ts';
 import { type MemoryFull, Recycling, type Wear } from './recycling.ts';
-import { type PoolExit, RestartBackoff, RestartPolicy } from './restart-policy.ts';
+import { type PoolExit, RestartPolicy } from './restart-policy.ts';
 import { PoolWorkers } from './worker.ts';
 
 export class Pool {
@@ -17,7 +17,6 @@ export class Pool {
   readonly #decisions: Decision[] = [];
   readonly #workers = new PoolWorkers(this.#decisions);
   readonly #failover = new Failover(this.#decisions);
-  readonly #backoff: RestartBackoff;
   readonly #deadlines: Deadlines;
   readonly #lifecycle: Lifecycle;
   readonly #policy: RestartPolicy;
@@ -32,11 +31,10 @@ export class Pool {
   constructor(settings: PoolSettings, random: () => number) {
     const context = { settings, workers: this.#workers, decisions: this.#decisions };
     this.#settings = settings;
-    this.#backoff = new RestartBackoff(settings.crashLimit);
     this.#deadlines = new Deadlines(context);
     this.#lifecycle = new Lifecycle(context, this.#deadlines);
-    this.#policy = new RestartPolicy(context, this.#backoff, this.#lifecycle);
-    this.#reconciler = new Reconciler(context, this.#backoff, this.#lifecycle);
+    this.#policy = new RestartPolicy(context, this.#lifecycle);
+    this.#reconciler = new Reconciler(context, this.#policy, this.#lifecycle);
     this.#recycling = new Recycling(context, random);
   }
 
@@ -47,9 +45,9 @@ export class Pool {
     if (worker?.state !== 'booting') return;
     this.#failover.opened(worker.slot); // it listens, even if it has been killed meanwhile
     if (!worker.ready(now)) return;
-    this.#backoff.booted();
+    this.#policy.booted();
     this.#noteStart();
-    if (this.#lifecycle.closing) this.#decisions.push({ do: 'close-connections', workerId });
+    if (this.#lifecycle.phase === 'closing') this.#decisions.push({ do: 'close-connections', workerId });
   }
 
   /** What the boot of this worker waits for from now on. */
@@ -101,17 +99,17 @@ export class Pool {
   /** HUP, with the number of workers that sizing wants now. */
   reload(workers = this.#settings.workers): void {
     if (this.stopping) return;
-    this.#lifecycle.serve();
-    this.#workers.beginGeneration();
+    this.#lifecycle.enter('serving');
+    this.#workers.generation++;
     this.#reconciler.target = workers;
     this.#reloading = true;
-    this.#backoff.reset();
+    this.#policy.reset();
   }
 
   /** Never below one. */
   resize(target: number): void {
     this.#reconciler.target = Math.max(1, target);
-    this.#backoff.dropSlots(this.target);
+    this.#policy.dropSlots(this.target);
     this.#noteStart();
   }
 
@@ -134,8 +132,7 @@ export class Pool {
 
   /** WINCH: no workers until the next reload. */
   park(): void {
-    if (this.stopping) return;
-    this.#lifecycle.park();
+    this.#lifecycle.enter('parked');
     this.#reloading = false;
   }
 
@@ -150,13 +147,14 @@ export class Pool {
   }
 
   get workers(): readonly WorkerView[] {
-    return [...this.#workers];
+    return [...this.#workers.values()];
   }
 
   /** For `/readyz`; the reason is for people. */
   readiness(): { ready: boolean; reason: string } {
     if (this.stopping) return { ready: false, reason: 'draining' };
-    if (this.#lifecycle.parked) return { ready: false, reason: 'workers are parked (SIGWINCH); SIGHUP starts them' };
+    if (this.#lifecycle.phase === 'parked')
+      return { ready: false, reason: 'workers are parked (SIGWINCH); SIGHUP starts them' };
     const serving = this.#workers.serving().length;
     if (!this.#started) return { ready: false, reason: `starting: ${serving} of ${this.target} workers are ready` };
     if (serving === 0) return { ready: false, reason: 'no worker is ready' };
@@ -177,7 +175,7 @@ export class Pool {
     this.#deadlines.extend(now, this.#lifecycle.drainBy(now), waitedMs);
     this.#deadlines.killLate(now);
     this.#policy.due(now);
-    if (this.#lifecycle.serving) {
+    if (this.#lifecycle.phase === 'serving') {
       this.#recycling.due(now);
       this.#reconciler.due(now);
     } else {
@@ -193,7 +191,7 @@ export class Pool {
   nextDeadline(now: number): number {
     let next = Math.min(this.#lifecycle.drainDelayEndsAt, this.#deadlines.next());
     if (!this.#lifecycle.released) next = Math.min(next, this.#failover.nextDeadline(this.#workers.serving(), now));
-    if (!this.#lifecycle.serving) return next;
+    if (this.#lifecycle.phase !== 'serving') return next;
     return Math.min(next, this.#reconciler.nextDeadline(now), this.#recycling.nextDeadline());
   }
 

@@ -4,7 +4,7 @@
  */
 import { silent } from './failover.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { RestartBackoff } from './restart-policy.ts';
+import type { RestartPolicy } from './restart-policy.ts';
 import { type PoolContext, type PoolWorker, STABILITY_MS } from './worker.ts';
 
 /**
@@ -20,16 +20,16 @@ export class Reconciler {
   /** How many may boot at the same time: more than there are CPUs only slow each other down. */
   bootsAtOnce: number;
   readonly #context: PoolContext;
-  readonly #backoff: RestartBackoff;
+  readonly #policy: RestartPolicy;
   readonly #lifecycle: Lifecycle;
   /** When the next boot stops counting, if a slot waits for that. */
   #roomAt = Number.POSITIVE_INFINITY;
 
-  constructor(context: PoolContext, backoff: RestartBackoff, lifecycle: Lifecycle) {
+  constructor(context: PoolContext, policy: RestartPolicy, lifecycle: Lifecycle) {
     this.target = context.settings.workers;
     this.bootsAtOnce = context.settings.bootsAtOnce;
     this.#context = context;
-    this.#backoff = backoff;
+    this.#policy = policy;
     this.#lifecycle = lifecycle;
   }
 
@@ -42,8 +42,8 @@ export class Reconciler {
   }
 
   nextDeadline(now: number): number {
-    const next = Math.min(this.#backoff.nextRetry(now), this.#roomAt);
-    if (this.#backoff.earlyInARow === 0) return next;
+    const next = Math.min(this.#policy.nextRetry(now), this.#roomAt);
+    if (this.#policy.earlyInARow === 0) return next;
     const stableAt = this.#context.workers.serving().map((w) => w.readyAt + STABILITY_MS);
     return Math.min(next, ...stableAt.filter((at) => at > now));
   }
@@ -56,13 +56,13 @@ export class Reconciler {
 
   #spawnMissing(now: number): void {
     this.#roomAt = Number.POSITIVE_INFINITY;
-    if (now < this.#backoff.retryAt) return;
+    if (now < this.#policy.retryAt) return;
     const filling = this.#filling;
     const filled = new Set(filling.map((w) => w.slot));
     const boots = filling.filter((w) => w.state === 'booting' && !w.killed).map((w) => w.startedAt + BOOT_CPU_MS);
     const busy = boots.filter((end) => end > now);
     for (let slot = 0; slot < this.target; slot++) {
-      if (filled.has(slot) || now < this.#backoff.slotRetryAt(slot) || !this.#hasRoom(slot)) continue;
+      if (filled.has(slot) || now < this.#policy.slotRetryAt(slot) || !this.#hasRoom(slot)) continue;
       if (busy.length >= this.bootsAtOnce) {
         this.#roomAt = Math.min(...busy);
         return;
@@ -96,7 +96,7 @@ export class Reconciler {
     for (const old of serving) {
       if (!this.#outdated(old)) continue;
       // After early deaths readiness is not enough, unless the old worker does harm: it fills the memory.
-      const ready = this.#backoff.earlyInARow === 0 || old.reason === 'rss';
+      const ready = this.#policy.earlyInARow === 0 || old.reason === 'rss';
       const newer = serving.filter((w) => w.slot === old.slot && w.workerId > old.workerId && !silent(w, now));
       if (!newer.some((w) => w.stable || ready)) continue;
       old.drain({ why: 'a newer worker took over', by, reason: old.reason ?? 'reload' });
@@ -119,7 +119,7 @@ export class Reconciler {
   /** One surplus process at a time: a reload needs the memory of one more worker, not of twice as many. */
   #startReplacement(now: number): void {
     const { workers } = this.#context;
-    if (workers.size > this.target || workers.in('booting').length > 0 || now < this.#backoff.replaceAt) return;
+    if (workers.size > this.target || workers.in('booting').length > 0 || now < this.#policy.replaceAt) return;
     const old = workers.serving().find((w) => this.#outdated(w) && w.slot < this.target);
     if (old) this.#spawn(old.slot, now);
   }
@@ -137,7 +137,7 @@ export class Reconciler {
     for (const w of surplus.slice(0, Math.max(0, surplus.length - (this.target - staying.size)))) {
       w.drain({ why: SURPLUS, by, sweep: true, reason: 'resize' });
     }
-    for (const w of workers) {
+    for (const w of workers.values()) {
       if (w.slot < this.target) continue;
       if (w.state === 'booting') w.kill(SURPLUS);
       w.markSurplus();

@@ -15,21 +15,22 @@ const WINDOW_MS = 60_000;
 const DEATHS_PER_LIMIT = 5;
 
 const DIED_EARLY = `died within ${STABILITY_MS / 1000} s of readiness`;
+const SLOWER = `each old worker now serves until its replacement has lived for ${STABILITY_MS / 1000} s`;
 
-export interface Death {
-  readonly workerId: number;
-  readonly slot: number;
-  /** Before it was stable. */
-  readonly early: boolean;
-  /** No stable worker served. */
-  readonly alone: boolean;
+export interface PoolExit {
+  /** One line for people: `exit code 1`, `SIGKILL`, or what the worker said before it ended. */
   readonly why: string;
+  /** Trying again cannot help: the app is missing or is not one. */
+  readonly fatal: boolean;
+  /** What the server ends with then; by default `app`. */
+  readonly exit?: ExitName | undefined;
+  /** The kernel killed it for want of memory. */
+  readonly oom?: boolean;
 }
 
-/** Counts failures, and sets the times of the next starts. */
-export class RestartBackoff {
-  readonly #bootLimit: number;
-  readonly #deathLimit: number;
+export class RestartPolicy {
+  readonly #context: PoolContext;
+  readonly #lifecycle: Lifecycle;
   #bootFailures = 0;
   #bootRetryAt = Number.NEGATIVE_INFINITY;
   #deaths: number[] = [];
@@ -40,49 +41,77 @@ export class RestartBackoff {
   /** How many of the row, up to the last, left no stable worker. */
   #rowAlone = 0;
 
-  constructor(crashLimit: number) {
-    this.#bootLimit = crashLimit;
-    this.#deathLimit = crashLimit * DEATHS_PER_LIMIT;
-  }
-
-  bootFailed(now: number): void {
-    this.#bootFailures++;
-    this.#bootRetryAt = now + backoffMs(this.#bootFailures);
+  constructor(context: PoolContext, lifecycle: Lifecycle) {
+    this.#context = context;
+    this.#lifecycle = lifecycle;
   }
 
   booted(): void {
     this.#bootFailures = 0;
   }
 
-  died({ workerId, slot, early, alone, why }: Death, now: number): void {
+  /**
+   * @param started all workers were ready once
+   * @returns why the worker must be replaced; undefined if it was no longer wanted
+   */
+  exited(worker: PoolWorker, exit: PoolExit, started: boolean, now: number): RestartReason | undefined {
+    const { state, killed, killReason } = worker;
+    if (state === 'booting') {
+      if (killed && worker.reason === undefined) return undefined;
+      this.#bootFailed(worker, { ...exit, why: killReason ?? exit.why }, started, now);
+      return exit.oom ? 'oom' : 'boot';
+    }
+    const wanted = state === 'draining' || killed ? worker.reason : 'crash';
+    const failed = exit.oom ? state !== 'draining' : wanted === 'crash' || wanted === 'stall';
+    if (failed) this.died(worker, exit.why, now);
+    return exit.oom ? 'oom' : wanted;
+  }
+
+  /** Counts the death of a worker that was ready, once, and as soon as it is known. */
+  died(worker: PoolWorker, why: string, now: number): void {
+    const { settings, workers, decisions } = this.#context;
+    if (this.#lifecycle.stopping || !worker.recordDeath()) return;
+    const { workerId, slot, state, readyAt, lastBeat, reason } = worker;
     this.#deaths.push(now);
     this.#lastWhy = why;
-    if (!early) return;
-    this.#row++;
-    this.#rowAlone = alone ? this.#rowAlone + 1 : 0;
+    const livedMs = (reason === 'stall' ? lastBeat : now) - readyAt;
+    // A worker of an older generation says nothing about the code that the next one runs.
+    if (livedMs >= STABILITY_MS || state === 'draining' || !workers.current(worker)) return;
+    const row = ++this.#row;
+    this.#rowAlone = workers.serving().some((w) => w.stable) ? 0 : this.#rowAlone + 1;
     // The first is replaced at once, like any crash.
-    this.#early.set(slot, { workerId, retryAt: now + (this.#row === 1 ? 0 : backoffMs(this.#row - 1)) });
+    this.#early.set(slot, { workerId, retryAt: now + (row === 1 ? 0 : backoffMs(row - 1)) });
+    if (this.#reloading && row >= settings.crashLimit) {
+      this.#giveUpReload(`${row} new workers in a row ${DIED_EARLY}, the last: ${why}`);
+    } else if (this.#reloading && row === 1) {
+      decisions.push({ do: 'warn', why: `a new worker ${DIED_EARLY} (${why}): ${SLOWER}` });
+    } else if (row === settings.crashLimit) {
+      const backoff = `the restart backoff grows to ${LONGEST_BACKOFF_MS / 1000} s`;
+      decisions.push({ do: 'warn', why: `${row} workers in a row ${DIED_EARLY}: ${backoff}` });
+    }
   }
 
-  stable(slot: number, workerId: number): void {
-    this.#rowAlone = 0;
-    if (workerId > (this.#early.get(slot)?.workerId ?? workerId)) this.settled(slot);
-  }
-
-  /** The slot needs no other worker. */
-  settled(slot: number): void {
-    this.#early.delete(slot);
-    if (this.#early.size === 0) this.#row = 0;
+  due(now: number): void {
+    const { workers } = this.#context;
+    for (const w of workers.serving()) {
+      if (!w.becameStable()) continue;
+      this.#rowAlone = 0;
+      if (w.workerId > (this.#early.get(w.slot)?.workerId ?? w.workerId)) this.#settled(w.slot);
+    }
+    // The slots of killed workers are filled at once, before the exit.
+    for (const w of workers.values()) if (w.reason === 'stall') this.died(w, w.killReason ?? 'stalled', now);
+    const why = this.#lifecycle.phase === 'serving' ? this.#verdict(now) : undefined;
+    if (why !== undefined) this.#lifecycle.giveUp('boot', why, now);
   }
 
   /** There are no slots from this one on. */
   dropSlots(target: number): void {
-    for (const slot of [...this.#early.keys()]) if (slot >= target) this.settled(slot);
+    for (const slot of [...this.#early.keys()]) if (slot >= target) this.#settled(slot);
   }
 
   /** A person asked for a new try. */
   reset(): void {
-    this.#bootFailures = 0;
+    this.booted();
     this.#deaths = [];
     this.#rowAlone = 0;
     this.dropSlots(0);
@@ -113,119 +142,21 @@ export class RestartBackoff {
     return this.#row;
   }
 
-  get bootLimitReached(): boolean {
-    return this.#bootFailures >= this.#bootLimit;
-  }
-
-  /** Why to give up the server, if so. */
-  verdict(now: number): string | undefined {
-    const limit = this.#deathLimit;
-    const last = `the last: ${this.#lastWhy}`;
-    this.#deaths = this.#deaths.filter((at) => now - at < WINDOW_MS);
-    if (this.#deaths.length >= limit) return `${limit} workers died within a minute, ${last}`;
-    // With the backoff between them these take longer than a minute.
-    if (this.#rowAlone >= limit) return `${limit} workers in a row ${DIED_EARLY}, ${last}`;
-    return undefined;
-  }
-
-  #retries(): number[] {
-    return [...this.#early.values()].map(({ retryAt }) => retryAt);
-  }
-}
-
-/** After the `n`th failure in a row. */
-function backoffMs(n: number): number {
-  // The exponent is bounded too: 2 ** 1024 is Infinity.
-  return Math.min(FIRST_BACKOFF_MS * 2 ** Math.min(n - 1, 20), LONGEST_BACKOFF_MS);
-}
-
-export interface PoolExit {
-  /** One line for people: `exit code 1`, `SIGKILL`, or what the worker said before it ended. */
-  readonly why: string;
-  /** Trying again cannot help: the app is missing or is not one. */
-  readonly fatal: boolean;
-  /** What the server ends with then; by default `app`. */
-  readonly exit?: ExitName | undefined;
-  /** The kernel killed it for want of memory. */
-  readonly oom?: boolean;
-}
-
-export class RestartPolicy {
-  readonly #context: PoolContext;
-  readonly #backoff: RestartBackoff;
-  readonly #lifecycle: Lifecycle;
-
-  constructor(context: PoolContext, backoff: RestartBackoff, lifecycle: Lifecycle) {
-    this.#context = context;
-    this.#backoff = backoff;
-    this.#lifecycle = lifecycle;
-  }
-
-  /**
-   * @param started all workers were ready once
-   * @returns why the worker must be replaced; undefined if it was no longer wanted
-   */
-  exited(worker: PoolWorker, exit: PoolExit, started: boolean, now: number): RestartReason | undefined {
-    const { state, killed, killReason } = worker;
-    if (state === 'booting') {
-      if (killed && worker.reason === undefined) return undefined;
-      this.#bootFailed(worker, { ...exit, why: killReason ?? exit.why }, started, now);
-      return exit.oom ? 'oom' : 'boot';
-    }
-    const wanted = state === 'draining' || killed ? worker.reason : 'crash';
-    const failed = exit.oom ? state !== 'draining' : wanted === 'crash' || wanted === 'stall';
-    if (failed) this.died(worker, exit.why, now);
-    return exit.oom ? 'oom' : wanted;
-  }
-
-  /** Counts the death of a worker that was ready, once, and as soon as it is known. */
-  died(worker: PoolWorker, why: string, now: number): void {
-    const { settings, workers, decisions } = this.#context;
-    if (this.#lifecycle.stopping || !worker.recordDeath()) return;
-    const { workerId, slot, state, readyAt, lastBeat, reason } = worker;
-    const livedMs = (reason === 'stall' ? lastBeat : now) - readyAt;
-    // A worker of an older generation says nothing about the code that the next one runs.
-    const early = livedMs < STABILITY_MS && state !== 'draining' && workers.current(worker);
-    const alone = !workers.serving().some((w) => w.stable);
-    this.#backoff.died({ workerId, slot, early, alone, why }, now);
-    if (!early) return;
-    const row = this.#backoff.earlyInARow;
-    if (this.#reloading && row >= settings.crashLimit) {
-      this.#giveUpReload(`${row} new workers in a row ${DIED_EARLY}, the last: ${why}`);
-    } else if (this.#reloading && row === 1) {
-      decisions.push({ do: 'warn', why: `a new worker ${DIED_EARLY} (${why}): ${SLOWER}` });
-    } else if (row === settings.crashLimit) {
-      const longest = `${LONGEST_BACKOFF_MS / 1000} s`;
-      decisions.push({
-        do: 'warn',
-        why: `${row} workers in a row ${DIED_EARLY}: the restart backoff grows to ${longest}`,
-      });
-    }
-  }
-
-  due(now: number): void {
-    const { workers } = this.#context;
-    for (const w of workers.serving()) if (w.becameStable()) this.#backoff.stable(w.slot, w.workerId);
-    // The slots of killed workers are filled at once, before the exit.
-    for (const w of workers) if (w.reason === 'stall') this.died(w, w.killReason ?? 'stalled', now);
-    const why = this.#lifecycle.serving ? this.#backoff.verdict(now) : undefined;
-    if (why !== undefined) this.#lifecycle.giveUp('boot', why, now);
-  }
-
   #bootFailed(worker: PoolWorker, { why, fatal, exit = 'app' }: PoolExit, started: boolean, now: number): void {
     const { settings, workers } = this.#context;
     const serving = workers.serving();
     const replaced = serving.find((w) => w.slot === worker.slot);
     const inARow = `${settings.crashLimit} workers in a row failed to boot, the last: ${why}`;
-    this.#backoff.bootFailed(now);
+    const limitReached = ++this.#bootFailures >= settings.crashLimit;
+    this.#bootRetryAt = now + backoffMs(this.#bootFailures);
     if (replaced && workers.current(worker) && !workers.current(replaced)) {
-      this.#backoff.booted();
+      this.booted();
       this.#giveUpReload(why);
     } else if (fatal && !started) {
       this.#lifecycle.giveUp(exit, why, now);
-    } else if (this.#backoff.bootLimitReached && (!started || serving.length === 0)) {
+    } else if (limitReached && (!started || serving.length === 0)) {
       this.#lifecycle.giveUp('boot', inARow, now);
-    } else if (this.#backoff.bootLimitReached && this.#reloading) {
+    } else if (limitReached && this.#reloading) {
       this.#giveUpReload(inARow);
     }
   }
@@ -238,10 +169,35 @@ export class RestartPolicy {
   /** The workers that serve go on, and count as current. */
   #giveUpReload(why: string): void {
     const { workers, decisions } = this.#context;
-    workers.adoptAll();
-    for (const w of workers.serving()) this.#backoff.settled(w.slot);
+    for (const w of workers.values()) w.adopt(workers.generation);
+    for (const w of workers.serving()) this.#settled(w.slot);
     decisions.push({ do: 'give-up-reload', why });
+  }
+
+  /** Why to give up the server, if so. */
+  #verdict(now: number): string | undefined {
+    const limit = this.#context.settings.crashLimit * DEATHS_PER_LIMIT;
+    const last = `the last: ${this.#lastWhy}`;
+    this.#deaths = this.#deaths.filter((at) => now - at < WINDOW_MS);
+    if (this.#deaths.length >= limit) return `${limit} workers died within a minute, ${last}`;
+    // With the backoff between them these take longer than a minute.
+    if (this.#rowAlone >= limit) return `${limit} workers in a row ${DIED_EARLY}, ${last}`;
+    return undefined;
+  }
+
+  /** The slot needs no other worker. */
+  #settled(slot: number): void {
+    this.#early.delete(slot);
+    if (this.#early.size === 0) this.#row = 0;
+  }
+
+  #retries(): number[] {
+    return [...this.#early.values()].map(({ retryAt }) => retryAt);
   }
 }
 
-const SLOWER = `each old worker now serves until its replacement has lived for ${STABILITY_MS / 1000} s`;
+/** After the `n`th failure in a row. */
+function backoffMs(n: number): number {
+  // The exponent is bounded too: 2 ** 1024 is Infinity.
+  return Math.min(FIRST_BACKOFF_MS * 2 ** Math.min(n - 1, 20), LONGEST_BACKOFF_MS);
+}

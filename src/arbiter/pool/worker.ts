@@ -28,9 +28,12 @@ export interface Drain {
   readonly reason?: RestartReason | undefined;
 }
 
-interface Kill {
-  readonly reason?: RestartReason | undefined;
-  readonly stuck?: boolean;
+type Spawn = Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'generation'> & { readonly bootBy: number };
+
+export interface Deadline {
+  readonly at: number;
+  readonly why: string;
+  readonly reason?: RestartReason;
 }
 
 export class PoolWorker implements WorkerView {
@@ -51,18 +54,15 @@ export class PoolWorker implements WorkerView {
   #killReason: string | undefined;
   #deathRecorded = false;
 
-  constructor(
-    spawned: Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'generation' | 'bootBy'>,
-    decisions: Decision[],
-  ) {
-    this.workerId = spawned.workerId;
-    this.slot = spawned.slot;
-    this.startedAt = spawned.startedAt;
-    this.#generation = spawned.generation;
-    this.#bootBy = spawned.bootBy;
-    this.#lastBeat = spawned.startedAt;
+  constructor({ workerId, slot, startedAt, generation, bootBy }: Spawn, decisions: Decision[]) {
+    this.workerId = workerId;
+    this.slot = slot;
+    this.startedAt = startedAt;
+    this.#generation = generation;
+    this.#bootBy = bootBy;
+    this.#lastBeat = startedAt;
     this.#decisions = decisions;
-    decisions.push({ do: 'spawn', workerId: this.workerId, slot: this.slot });
+    decisions.push({ do: 'spawn', workerId, slot });
   }
 
   /** It listens. @returns whether it serves from now on */
@@ -110,14 +110,14 @@ export class PoolWorker implements WorkerView {
   }
 
   /** @param reason of its replacement; a booting worker without one is just not wanted any more */
-  kill(why: string, { reason = this.#reason, stuck = false }: Kill = {}): void {
+  kill(why: string, reason = this.#reason, stuck = false): void {
     if (!this.#may('kill')) return;
     this.#killReason = why;
     this.#reason = reason;
     this.#decisions.push({ do: 'kill', workerId: this.workerId, why, stuck });
   }
 
-  /** @param what its boot waits for from now on */
+  /** @param what its boot waits for */
   waitsFor(what: string): void {
     this.#waitingFor = what;
   }
@@ -126,14 +126,22 @@ export class PoolWorker implements WorkerView {
     this.#lastBeat = now;
   }
 
-  /** Time in which it could not run is neither silence nor boot time. */
-  extendDeadline(ms: number, now: number): void {
+  /** Adds time in which it could not run; to a drain until `drainBy` at the latest. */
+  extendDeadline(ms: number, now: number, drainBy = this.#killAt): void {
     this.#lastBeat = Math.min(this.#lastBeat + ms, now);
     this.#bootBy += ms;
+    if (this.#state === 'draining') this.#killAt = Math.min(this.#killAt + ms, drainBy);
   }
 
-  extendDrain(ms: number, latest: number): void {
-    if (this.#state === 'draining') this.#killAt = Math.min(this.#killAt + ms, latest);
+  /** When it is killed next, and what for. */
+  deadline({ bootTimeout, timeout }: PoolSettings): Deadline {
+    if (this.#state === 'booting') {
+      return { at: this.#bootBy, why: lateBoot(bootTimeout, this.#waitingFor), reason: 'boot' };
+    }
+    const drained: Deadline = { at: this.#killAt, why: 'still draining at its deadline' };
+    const why = `silent for ${timeout} s (TSUNICORN_TIMEOUT)`;
+    const stalled: Deadline = { at: this.#lastBeat + timeout * 1000, why, reason: 'stall' };
+    return timeout === 0 || drained.at <= stalled.at ? drained : stalled;
   }
 
   /** @returns true once, when its heartbeats cover the stability period; the time in which it was stuck does not count */
@@ -164,12 +172,6 @@ export class PoolWorker implements WorkerView {
   get reason(): RestartReason | undefined {
     return this.#reason;
   }
-  get bootBy(): number {
-    return this.#bootBy;
-  }
-  get waitingFor(): string | undefined {
-    return this.#waitingFor;
-  }
   /** Infinity while it boots. */
   get readyAt(): number {
     return this.#readyAt;
@@ -183,10 +185,6 @@ export class PoolWorker implements WorkerView {
   get surplus(): boolean {
     return this.#surplus;
   }
-  /** Infinity until it drains. */
-  get killAt(): number {
-    return this.#killAt;
-  }
   get killReason(): string | undefined {
     return this.#killReason;
   }
@@ -199,35 +197,19 @@ export class PoolWorker implements WorkerView {
   }
 }
 
-/** The workers that run, in the order of their start, and the generation that is current. */
-export class PoolWorkers {
-  readonly #all = new Map<number, PoolWorker>();
+/** The workers that run by workerId, in the order of their start, and the generation that is current. */
+export class PoolWorkers extends Map<number, PoolWorker> {
   readonly #decisions: Decision[];
   #lastId = 0;
-  #generation = 0;
+  generation = 0;
 
   constructor(decisions: Decision[]) {
+    super();
     this.#decisions = decisions;
   }
 
-  get size(): number {
-    return this.#all.size;
-  }
-
-  get(workerId: number): PoolWorker | undefined {
-    return this.#all.get(workerId);
-  }
-
-  delete(workerId: number): void {
-    this.#all.delete(workerId);
-  }
-
-  [Symbol.iterator](): IterableIterator<PoolWorker> {
-    return this.#all.values();
-  }
-
   in(...states: WorkerState[]): PoolWorker[] {
-    return [...this].filter((w) => states.includes(w.state));
+    return [...this.values()].filter((w) => states.includes(w.state));
   }
 
   /** Workers that accept: ready ones, and those that wait for their replacement. */
@@ -236,22 +218,19 @@ export class PoolWorkers {
   }
 
   spawn(slot: number, startedAt: number, bootBy: number): void {
-    const workerId = ++this.#lastId;
-    const spawned = { workerId, slot, startedAt, generation: this.#generation, bootBy };
-    this.#all.set(workerId, new PoolWorker(spawned, this.#decisions));
-  }
-
-  beginGeneration(): void {
-    this.#generation++;
+    const worker = { workerId: ++this.#lastId, slot, startedAt, generation: this.generation, bootBy };
+    this.set(worker.workerId, new PoolWorker(worker, this.#decisions));
   }
 
   current(worker: PoolWorker): boolean {
-    return worker.generation === this.#generation;
+    return worker.generation === this.generation;
   }
+}
 
-  adoptAll(): void {
-    for (const w of this) w.adopt(this.#generation);
-  }
+/** `tsunicorn check` says the same. */
+export function lateBoot(seconds: number, waitingFor: string | undefined): string {
+  const cause = waitingFor === undefined ? '' : `: ${waitingFor} has not settled`;
+  return `not ready within ${seconds} s (TSUNICORN_BOOT_TIMEOUT)${cause}`;
 }
 
 /** What the parts of a pool share. */
