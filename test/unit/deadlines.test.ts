@@ -13,7 +13,7 @@ const drains =
   (by: number, lastBeat: number) =>
   (w: PoolWorker): void => {
     w.ready(0);
-    w.drain({ why: 'told to', by });
+    w.drain({ why: 'told to', by, quick: false, sweep: false });
     w.heartbeat(lastBeat);
   };
 
@@ -35,7 +35,7 @@ for (const [what, bootBy, happened, kills] of [
     workers.spawn(0, 0, bootBy);
     happened(workers.get(1) as PoolWorker);
     decisions.splice(0);
-    new Deadlines({ settings: SETTINGS, workers, decisions }).killLate(10_000);
+    new Deadlines({ settings: SETTINGS, wanted: SETTINGS, workers, decisions }).killLate(10_000);
     assert.deepEqual(
       decisions.map((decision) => decision.do === 'kill' && decision.stuck),
       kills,

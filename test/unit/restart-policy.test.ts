@@ -18,7 +18,8 @@ class Case {
   readonly #lifecycle: Lifecycle;
 
   constructor(crashLimit: number) {
-    const context = { settings: { ...SETTINGS, crashLimit }, workers: this.workers, decisions: this.decisions };
+    const settings = { ...SETTINGS, crashLimit };
+    const context = { settings, wanted: settings, workers: this.workers, decisions: this.decisions };
     this.#lifecycle = new Lifecycle(context, new Deadlines(context));
     this.policy = new RestartPolicy(context, this.#lifecycle);
   }

@@ -4,30 +4,14 @@ import type { ExitName } from '../../errors.ts';
 import type { Sizing } from '../../sizing.ts';
 
 /** Why a worker was replaced; the `reason` label of `tsunicorn_worker_restarts_total`. */
-export type RestartReason =
-  | 'crash'
-  | 'oom'
-  | 'stall'
-  | 'boot'
-  | 'max_requests'
-  | 'rss'
-  | 'lifetime'
-  | 'reload'
-  | 'resize';
+export type RestartReason = Failure | 'max_requests' | 'rss' | 'lifetime' | 'reload' | 'resize';
+type Failure = 'crash' | 'oom' | 'stall' | 'boot';
 
 export type Decision =
   | { readonly do: 'spawn'; readonly workerId: number; readonly slot: number }
   /** End the connection with every response; the worker goes on accepting. */
   | { readonly do: 'close-connections'; readonly workerId: number }
-  /** `by`: when the worker is killed. `sweep`: drain its accept queue too, as no successor accepts there. */
-  | {
-      readonly do: 'drain';
-      readonly workerId: number;
-      readonly quick: boolean;
-      readonly sweep: boolean;
-      readonly why: string;
-      readonly by: number;
-    }
+  | ({ readonly do: 'drain'; readonly workerId: number } & Drain)
   /** `stuck`: its event loop does not turn, so ask it for its JavaScript stack first. */
   | { readonly do: 'kill'; readonly workerId: number; readonly why: string; readonly stuck: boolean }
   /** Its RSS exceeds the limit: collect garbage and give the pages back before that counts. */
@@ -42,6 +26,15 @@ export type Decision =
   | { readonly do: 'release-holds' }
   | { readonly do: 'release-listeners' }
   | { readonly do: 'halt'; readonly exit: ExitName; readonly why: string };
+
+export interface Drain {
+  readonly why: string;
+  /** When the worker is killed. */
+  readonly by: number;
+  readonly quick: boolean;
+  /** Drain its accept queue too, as no successor accepts there. */
+  readonly sweep: boolean;
+}
 
 /** Times in seconds, sizes in bytes. */
 export type PoolSettings = Readonly<

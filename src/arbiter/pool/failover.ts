@@ -3,10 +3,11 @@
  * SO_REUSEPORT group while the arbiter holds it, so connections go on arriving there. Pure; times in milliseconds.
  */
 import type { Decision } from './decisions.ts';
+import type { PoolWorker } from './worker.ts';
 
 /**
- * A neighbour confirms within a millisecond or two. One that has not after this time is stuck or had no free descriptor:
- * the kernel drops the one that was sent (unix(7), SCM_RIGHTS), and Node.js reports nothing.
+ * A neighbour confirms within 2 ms. After this time it is stuck or had no free descriptor: the kernel drops the one that
+ * was sent (unix(7), SCM_RIGHTS), and Node.js reports nothing.
  */
 const CONFIRM_MS = 1_000;
 
@@ -16,24 +17,14 @@ const CONFIRM_MS = 1_000;
  */
 export const SILENT_MS = 3_000;
 
-interface Serving {
-  readonly workerId: number;
-  readonly slot: number;
-  readonly lastBeat: number;
-}
-
-interface Takeover {
-  readonly workerId: number;
-  /** When the worker must have confirmed; Infinity once it has. */
-  confirmBy: number;
-}
+type Serving = Pick<PoolWorker, 'workerId' | 'slot' | 'lastBeat'>;
 
 export class Failover {
   readonly #decisions: Decision[];
   /** Slots that have been listened on. */
   readonly #open = new Set<number>();
-  /** By slot. */
-  readonly #takeovers = new Map<number, Takeover>();
+  /** By slot; `confirmBy` is Infinity once the worker has confirmed. */
+  readonly #takeovers = new Map<number, { readonly workerId: number; confirmBy: number }>();
 
   constructor(decisions: Decision[]) {
     this.#decisions = decisions;
@@ -59,7 +50,7 @@ export class Failover {
     for (const slot of this.#open) {
       const takeover = this.#takeovers.get(slot);
       if (heard.some((w) => w.slot === slot)) {
-        if (takeover) this.#handBack(slot, takeover);
+        if (takeover) this.#handBack(slot, takeover.workerId);
         continue;
       }
       // With all of them silent any may still recover; unless one of them has the slot already.
@@ -67,12 +58,12 @@ export class Failover {
       const holds = fit.some((w) => w.workerId === takeover?.workerId);
       if (takeover && holds && now < takeover.confirmBy) continue;
       const others = fit.filter((w) => w.workerId !== takeover?.workerId);
-      const neighbour = this.#leastBurdened(others.length > 0 ? others : fit);
-      if (!neighbour) continue;
-      const { workerId } = neighbour;
+      const [next] = (others.length > 0 ? others : fit).toSorted((a, b) => this.#burden(a) - this.#burden(b));
+      if (!next) continue;
+      const { workerId } = next;
       // The one before may still act on what it was told.
       const lives = serving.some((w) => w.workerId === takeover?.workerId);
-      if (takeover && lives && takeover.workerId !== workerId) this.#handBack(slot, takeover);
+      if (takeover && lives && takeover.workerId !== workerId) this.#handBack(slot, takeover.workerId);
       this.#takeovers.set(slot, { workerId, confirmBy: now + CONFIRM_MS });
       this.#decisions.push({ do: 'take-over', workerId, slot });
     }
@@ -86,15 +77,13 @@ export class Failover {
     return Math.min(...[...confirmBy, ...silentAt].filter((at) => at > now));
   }
 
-  #handBack(slot: number, { workerId }: Takeover): void {
+  #handBack(slot: number, workerId: number): void {
     this.#takeovers.delete(slot);
     this.#decisions.push({ do: 'hand-back', workerId, slot });
   }
 
-  #leastBurdened(serving: readonly Serving[]): Serving | undefined {
-    const takeovers = [...this.#takeovers.values()];
-    const burden = (w: Serving) => takeovers.filter((takeover) => takeover.workerId === w.workerId).length;
-    return serving.toSorted((a, b) => burden(a) - burden(b))[0];
+  #burden({ workerId }: Serving): number {
+    return [...this.#takeovers.values()].filter((takeover) => takeover.workerId === workerId).length;
   }
 }
 

@@ -10,10 +10,10 @@ import { Lifecycle } from './lifecycle.ts';
 import { Reconciler } from './reconciler.ts';
 import { type MemoryFull, Recycling, type Wear } from './recycling.ts';
 import { type PoolExit, RestartPolicy } from './restart-policy.ts';
-import { PoolWorkers } from './worker.ts';
+import { type PoolContext, PoolWorkers } from './worker.ts';
 
 export class Pool {
-  readonly #settings: PoolSettings;
+  readonly #context: PoolContext;
   readonly #decisions: Decision[] = [];
   readonly #workers = new PoolWorkers(this.#decisions);
   readonly #failover = new Failover(this.#decisions);
@@ -29,8 +29,8 @@ export class Pool {
 
   /** @param random as Math.random, for what must not happen to all workers at once */
   constructor(settings: PoolSettings, random: () => number) {
-    const context = { settings, workers: this.#workers, decisions: this.#decisions };
-    this.#settings = settings;
+    const context = { settings, wanted: settings, workers: this.#workers, decisions: this.#decisions };
+    this.#context = context;
     this.#deadlines = new Deadlines(context);
     this.#lifecycle = new Lifecycle(context, this.#deadlines);
     this.#policy = new RestartPolicy(context, this.#lifecycle);
@@ -85,7 +85,7 @@ export class Pool {
     const worker = this.#workers.serving().find((w) => w.workerId === workerId);
     if (!worker) return;
     this.#policy.died(worker, why, now);
-    worker.failed(now + this.#settings.gracefulTimeout * 1000);
+    worker.failed(now + this.#context.settings.gracefulTimeout * 1000);
   }
 
   /** @returns why the worker must be replaced; undefined if it was no longer wanted */
@@ -97,27 +97,25 @@ export class Pool {
   }
 
   /** HUP, with the number of workers that sizing wants now. */
-  reload(workers = this.#settings.workers): void {
+  reload(workers = this.#context.settings.workers): void {
     if (this.stopping) return;
     this.#lifecycle.enter('serving');
     this.#workers.generation++;
-    this.#reconciler.target = workers;
+    this.#context.wanted = { ...this.#context.wanted, workers };
     this.#reloading = true;
     this.#policy.reset();
   }
 
   /** Never below one. */
   resize(target: number): void {
-    this.#reconciler.target = Math.max(1, target);
-    this.#policy.dropSlots(this.target);
-    this.#noteStart();
+    this.sized({ ...this.#context.wanted, workers: target });
   }
 
   /** Sizing came to another result. */
-  sized({ workers, maxRss, bootsAtOnce }: Pick<PoolSettings, 'workers' | 'maxRss' | 'bootsAtOnce'>): void {
-    this.resize(workers);
-    this.#recycling.limitRss(maxRss);
-    this.#reconciler.bootsAtOnce = bootsAtOnce;
+  sized(wanted: PoolContext['wanted']): void {
+    this.#context.wanted = { ...wanted, workers: Math.max(1, wanted.workers) };
+    this.#policy.dropSlots(this.target);
+    this.#noteStart();
   }
 
   /** TERM. A second one changes nothing. */
@@ -139,7 +137,7 @@ export class Pool {
   // --- what it looks like ---
 
   get target(): number {
-    return this.#reconciler.target;
+    return this.#context.wanted.workers;
   }
 
   get stopping(): boolean {

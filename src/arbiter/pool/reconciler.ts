@@ -16,9 +16,6 @@ const BOOT_CPU_MS = 5_000;
 const SURPLUS = 'fewer workers are wanted';
 
 export class Reconciler {
-  target: number;
-  /** How many may boot at the same time: more than there are CPUs only slow each other down. */
-  bootsAtOnce: number;
   readonly #context: PoolContext;
   readonly #policy: RestartPolicy;
   readonly #lifecycle: Lifecycle;
@@ -26,8 +23,6 @@ export class Reconciler {
   #roomAt = Number.POSITIVE_INFINITY;
 
   constructor(context: PoolContext, policy: RestartPolicy, lifecycle: Lifecycle) {
-    this.target = context.settings.workers;
-    this.bootsAtOnce = context.settings.bootsAtOnce;
     this.#context = context;
     this.#policy = policy;
     this.#lifecycle = lifecycle;
@@ -57,13 +52,14 @@ export class Reconciler {
   #spawnMissing(now: number): void {
     this.#roomAt = Number.POSITIVE_INFINITY;
     if (now < this.#policy.retryAt) return;
+    const { wanted } = this.#context;
     const filling = this.#filling;
     const filled = new Set(filling.map((w) => w.slot));
     const boots = filling.filter((w) => w.state === 'booting' && !w.killed).map((w) => w.startedAt + BOOT_CPU_MS);
     const busy = boots.filter((end) => end > now);
-    for (let slot = 0; slot < this.target; slot++) {
+    for (let slot = 0; slot < wanted.workers; slot++) {
       if (filled.has(slot) || now < this.#policy.slotRetryAt(slot) || !this.#hasRoom(slot)) continue;
-      if (busy.length >= this.bootsAtOnce) {
+      if (busy.length >= wanted.bootsAtOnce) {
         this.#roomAt = Math.min(...busy);
         return;
       }
@@ -99,7 +95,7 @@ export class Reconciler {
       const ready = this.#policy.earlyInARow === 0 || old.reason === 'rss';
       const newer = serving.filter((w) => w.slot === old.slot && w.workerId > old.workerId && !silent(w, now));
       if (!newer.some((w) => w.stable || ready)) continue;
-      old.drain({ why: 'a newer worker took over', by, reason: old.reason ?? 'reload' });
+      old.drain({ why: 'a newer worker took over', by, quick: false, sweep: false }, old.reason ?? 'reload');
     }
   }
 
@@ -118,27 +114,27 @@ export class Reconciler {
 
   /** One surplus process at a time: a reload needs the memory of one more worker, not of twice as many. */
   #startReplacement(now: number): void {
-    const { workers } = this.#context;
-    if (workers.size > this.target || workers.in('booting').length > 0 || now < this.#policy.replaceAt) return;
-    const old = workers.serving().find((w) => this.#outdated(w) && w.slot < this.target);
+    const { workers, wanted } = this.#context;
+    if (workers.size > wanted.workers || workers.in('booting').length > 0 || now < this.#policy.replaceAt) return;
+    const old = workers.serving().find((w) => this.#outdated(w) && w.slot < wanted.workers);
     if (old) this.#spawn(old.slot, now);
   }
 
   /** Surplus workers serve while slots that stay lack a worker that is ready and heard. Silent ones go first. */
   #scaleDown(now: number): void {
-    const { workers } = this.#context;
+    const { workers, wanted } = this.#context;
     const serving = workers.serving();
-    const staying = new Set(serving.filter((w) => w.slot < this.target && !silent(w, now)).map((w) => w.slot));
+    const staying = new Set(serving.filter((w) => w.slot < wanted.workers && !silent(w, now)).map((w) => w.slot));
     const silence = (w: PoolWorker) => Number(silent(w, now));
     const surplus = serving
-      .filter((w) => w.slot >= this.target)
+      .filter((w) => w.slot >= wanted.workers)
       .toSorted((a, b) => silence(b) - silence(a) || b.slot - a.slot || a.workerId - b.workerId);
     const by = this.#lifecycle.drainBy(now);
-    for (const w of surplus.slice(0, Math.max(0, surplus.length - (this.target - staying.size)))) {
-      w.drain({ why: SURPLUS, by, sweep: true, reason: 'resize' });
+    for (const w of surplus.slice(0, Math.max(0, surplus.length - (wanted.workers - staying.size)))) {
+      w.drain({ why: SURPLUS, by, quick: false, sweep: true }, 'resize');
     }
     for (const w of workers.values()) {
-      if (w.slot < this.target) continue;
+      if (w.slot < wanted.workers) continue;
       if (w.state === 'booting') w.kill(SURPLUS);
       w.markSurplus();
     }

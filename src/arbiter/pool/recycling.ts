@@ -56,9 +56,8 @@ export class Recycling {
   readonly #context: PoolContext;
   readonly #random: () => number;
   readonly #usage = new WeakMap<PoolWorker, Usage>();
-  #maxRss: number | undefined;
-  /** The generation whose workers exceed the limit from their start, once that was logged. */
-  #warnedFor: number | undefined;
+  /** The generation and limit for which a warning said that workers exceed it from their start. */
+  #warnedFor = '';
   #collectedAt = Number.NEGATIVE_INFINITY;
   /** Reported since the last `due`. */
   #full: { readonly by: PoolWorker; readonly heap: boolean } | undefined;
@@ -68,19 +67,13 @@ export class Recycling {
   constructor(context: PoolContext, random: () => number) {
     this.#context = context;
     this.#random = random;
-    this.#maxRss = context.settings.maxRss;
-  }
-
-  limitRss(bytes: number | undefined): void {
-    if (bytes !== this.#maxRss) this.#warnedFor = undefined;
-    this.#maxRss = bytes;
   }
 
   report(worker: PoolWorker, { served, rssBytes }: Wear): void {
     if (worker.state === 'booting') return;
     const usage = this.#measured(worker, rssBytes);
     usage.served = served;
-    const max = (this.#maxRss ?? Number.POSITIVE_INFINITY) * (usage.collected ? CLEAN_SHARE : 1);
+    const max = (this.#context.wanted.maxRss ?? Number.POSITIVE_INFINITY) * (usage.collected ? CLEAN_SHARE : 1);
     usage.above = rssBytes > max ? usage.above + 1 : 0;
     usage.collected &&= rssBytes > max;
   }
@@ -127,10 +120,10 @@ export class Recycling {
   }
 
   #judge(w: PoolWorker, now: number): void {
-    const { decisions } = this.#context;
+    const { decisions, wanted } = this.#context;
     const usage = this.#usageOf(w);
     const { served, maxRequests, expiresAt, rss, firstRss = 0 } = usage;
-    const max = this.#maxRss;
+    const max = wanted.maxRss;
     const ageMs = now - w.startedAt;
     const age = `${Math.round(ageMs / 1000)} s`;
     if (served >= maxRequests) {
@@ -142,8 +135,9 @@ export class Recycling {
     } else if (firstRss > max) {
       // Its successor would be no smaller.
       const why = `worker has RSS ${mib(firstRss)} right after its start, above TSUNICORN_MAX_WORKER_RSS (${mib(max)}), so none is recycled for its size. ${RAISE_RSS}`;
-      if (this.#warnedFor !== w.generation) decisions.push({ do: 'warn', why });
-      this.#warnedFor = w.generation;
+      const warnedFor = `${w.generation} ${max}`;
+      if (this.#warnedFor !== warnedFor) decisions.push({ do: 'warn', why });
+      this.#warnedFor = warnedFor;
     } else if (ageMs < MIN_AGE_MS) {
       return;
     } else if (usage.collected) {

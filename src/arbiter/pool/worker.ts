@@ -1,10 +1,9 @@
 /** A worker as the pool sees it: its record and all its transitions. Pure; times in milliseconds. */
-import type { Decision, PoolSettings, RestartReason, WorkerState, WorkerView } from './decisions.ts';
+import type { Decision, Drain, PoolSettings, RestartReason, WorkerState, WorkerView } from './decisions.ts';
 
 /**
- * A worker that lives this long after it was ready is stable. What is wrong from the start shows in the first timers,
- * connections and requests. One that dies later serves most of the time even if it dies again and again, since a boot
- * takes a fraction of a second, so a backoff would cost more than it saves.
+ * A worker is stable this long after it was ready. What is wrong from the start shows sooner; one that dies later serves
+ * most of the time, as a boot takes a fraction of a second, so a backoff would cost more than it saves.
  */
 export const STABILITY_MS = 5_000;
 
@@ -19,22 +18,7 @@ const FROM = {
   kill: ['booting', 'ready', 'leaving', 'draining'],
 } as const satisfies Readonly<Record<string, readonly WorkerState[]>>;
 
-export interface Drain {
-  readonly why: string;
-  /** When it is killed. */
-  readonly by: number;
-  readonly quick?: boolean;
-  readonly sweep?: boolean;
-  readonly reason?: RestartReason | undefined;
-}
-
 type Spawn = Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'generation'> & { readonly bootBy: number };
-
-export interface Deadline {
-  readonly at: number;
-  readonly why: string;
-  readonly reason?: RestartReason;
-}
 
 export class PoolWorker implements WorkerView {
   readonly workerId: number;
@@ -81,12 +65,12 @@ export class PoolWorker implements WorkerView {
     return true;
   }
 
-  drain({ why, by, quick = false, sweep = false, reason = this.#reason }: Drain): void {
+  drain(drain: Drain, reason = this.#reason): void {
     if (!this.#may('drain')) return;
     this.#state = 'draining';
     this.#reason = reason;
-    this.#killAt = by;
-    this.#decisions.push({ do: 'drain', workerId: this.workerId, quick, sweep, why, by });
+    this.#killAt = drain.by;
+    this.#decisions.push({ do: 'drain', workerId: this.workerId, ...drain });
   }
 
   /** It drains by its own decision, after an uncaught exception. */
@@ -134,17 +118,16 @@ export class PoolWorker implements WorkerView {
   }
 
   /** When it is killed next, and what for. */
-  deadline({ bootTimeout, timeout }: PoolSettings): Deadline {
+  deadline({ bootTimeout, timeout }: PoolSettings): { at: number; why: string; reason?: RestartReason } {
     if (this.#state === 'booting') {
       return { at: this.#bootBy, why: lateBoot(bootTimeout, this.#waitingFor), reason: 'boot' };
     }
-    const drained: Deadline = { at: this.#killAt, why: 'still draining at its deadline' };
-    const why = `silent for ${timeout} s (TSUNICORN_TIMEOUT)`;
-    const stalled: Deadline = { at: this.#lastBeat + timeout * 1000, why, reason: 'stall' };
-    return timeout === 0 || drained.at <= stalled.at ? drained : stalled;
+    const stalledAt = timeout === 0 ? Number.POSITIVE_INFINITY : this.#lastBeat + timeout * 1000;
+    if (this.#killAt <= stalledAt) return { at: this.#killAt, why: 'still draining at its deadline' };
+    return { at: stalledAt, why: `silent for ${timeout} s (TSUNICORN_TIMEOUT)`, reason: 'stall' };
   }
 
-  /** @returns true once, when its heartbeats cover the stability period; the time in which it was stuck does not count */
+  /** @returns true once, when its heartbeats cover the stability period: time in which it is stuck does not count */
   becameStable(): boolean {
     if (this.#stable || this.#lastBeat - this.#readyAt < STABILITY_MS) return false;
     this.#stable = true;
@@ -236,6 +219,8 @@ export function lateBoot(seconds: number, waitingFor: string | undefined): strin
 /** What the parts of a pool share. */
 export interface PoolContext {
   readonly settings: PoolSettings;
+  /** What sizing, or a person, wants now. */
+  wanted: Pick<PoolSettings, 'workers' | 'bootsAtOnce' | 'maxRss'>;
   readonly workers: PoolWorkers;
   /** Taken by the next `due`. */
   readonly decisions: Decision[];
