@@ -44,6 +44,18 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
     );
   });
 
+  it('does not hasten the drain of a stop, nor extend it', () => {
+    tell(
+      [
+        ...started(1),
+        [1000, 'TERM', 'closing 1, release, drain 1'],
+        [9_000, 'frozen', ''],
+        [27_000, '', '+26000 kill 1'],
+      ],
+      { workers: 1 },
+    );
+  });
+
   it('gives it to all, though one of them has another excuse as well', () => {
     tell([
       ...started(2),
