@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Deadlines } from '../../src/arbiter/pool/deadlines.ts';
 import type { Decision } from '../../src/arbiter/pool/decisions.ts';
-import { type PoolWorker, PoolWorkers } from '../../src/arbiter/pool/worker.ts';
+import { PoolWorker, PoolWorkers } from '../../src/arbiter/pool/worker.ts';
 import { SETTINGS } from './pool-story.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -31,9 +31,9 @@ for (const [what, bootBy, happened, kills] of [
 ] as const satisfies readonly (readonly [string, number, (w: PoolWorker) => void, readonly boolean[]])[]) {
   test(`${what}: ${kills}`, () => {
     const decisions: Decision[] = [];
-    const workers = new PoolWorkers(decisions);
-    workers.spawn(0, 0, bootBy);
-    happened(workers.get(1) as PoolWorker);
+    const worker = new PoolWorker({ workerId: 1, slot: 0, startedAt: 0, generation: 0, bootBy }, decisions);
+    const workers = new PoolWorkers([[1, worker]]);
+    happened(worker);
     decisions.splice(0);
     new Deadlines({ settings: SETTINGS, wanted: SETTINGS, workers, decisions }).killLate(10_000);
     assert.deepEqual(

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Deadlines } from '../../src/arbiter/pool/deadlines.ts';
 import type { Decision } from '../../src/arbiter/pool/decisions.ts';
 import { Lifecycle } from '../../src/arbiter/pool/lifecycle.ts';
 import { RestartPolicy } from '../../src/arbiter/pool/restart-policy.ts';
@@ -13,14 +12,14 @@ const EXIT = { why: 'exit code 1', fatal: false };
 /** A restart policy that has seen all workers ready once, and what it is told about. */
 class Case {
   readonly decisions: Decision[] = [];
-  readonly workers = new PoolWorkers(this.decisions);
+  readonly workers = new PoolWorkers();
   readonly policy: RestartPolicy;
   readonly #lifecycle: Lifecycle;
 
   constructor(crashLimit: number) {
     const settings = { ...SETTINGS, crashLimit };
     const context = { settings, wanted: settings, workers: this.workers, decisions: this.decisions };
-    this.#lifecycle = new Lifecycle(context, new Deadlines(context));
+    this.#lifecycle = new Lifecycle(context);
     this.policy = new RestartPolicy(context, this.#lifecycle);
   }
 
@@ -80,11 +79,11 @@ interface Death {
 describe('failures to boot', () => {
   it('put off the next try, each longer than the one before, ten seconds at most', () => {
     const test = new Case(1000);
-    assert.equal(test.policy.retryAt, Number.NEGATIVE_INFINITY);
+    assert.equal(test.policy.slotRetryAt(9), Number.NEGATIVE_INFINITY);
     const waits = Array.from({ length: 12 }, (_, i) => {
       const now = i * 1_000_000;
       test.bootFailed(now);
-      return test.policy.retryAt - now;
+      return test.policy.slotRetryAt(9) - now;
     });
     assert.deepEqual(waits, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000, 10_000, 10_000]);
   });
@@ -92,7 +91,7 @@ describe('failures to boot', () => {
   it('stay at ten seconds however many there are', () => {
     const test = new Case(10_000);
     for (let i = 0; i < 5000; i++) test.bootFailed(0);
-    assert.equal(test.policy.retryAt, 10_000);
+    assert.equal(test.policy.slotRetryAt(9), 10_000);
   });
 
   it('reach the limit in a row alone', () => {
@@ -111,9 +110,9 @@ describe('failures to boot', () => {
       const test = new Case(5);
       for (let i = 0; i < 4; i++) test.bootFailed(0);
       test.policy[end]();
-      assert.equal(test.policy.retryAt, Number.NEGATIVE_INFINITY);
+      assert.equal(test.policy.slotRetryAt(9), Number.NEGATIVE_INFINITY);
       test.bootFailed(0);
-      assert.equal(test.policy.retryAt, 100, `${end}: and the next wait is the first again`);
+      assert.equal(test.policy.slotRetryAt(9), 100, `${end}: and the next wait is the first again`);
     }
   });
 });
@@ -143,7 +142,7 @@ describe('deaths of ready workers', () => {
     const test = new Case(1);
     for (let i = 0; i < 10; i++) test.died(0);
     assert.equal(test.givenUp, false);
-    assert.equal(test.policy.retryAt, Number.NEGATIVE_INFINITY);
+    assert.equal(test.policy.slotRetryAt(9), Number.NEGATIVE_INFINITY);
     const other = new Case(11);
     for (let i = 0; i < 10; i++) other.bootFailed(0);
     assert.equal(other.verdict(0), undefined);

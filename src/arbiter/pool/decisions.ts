@@ -2,6 +2,7 @@
 import type { Settings } from '../../config/settings.ts';
 import type { ExitName } from '../../errors.ts';
 import type { Sizing } from '../../sizing.ts';
+import type { PoolWorker } from './worker.ts';
 
 /** Why a worker was replaced; the `reason` label of `tsunicorn_worker_restarts_total`. */
 export type RestartReason = Failure | 'max_requests' | 'rss' | 'lifetime' | 'reload' | 'resize';
@@ -46,9 +47,4 @@ export type PoolSettings = Readonly<
 /** `leaving` is a ready worker that serves until its replacement is ready. */
 export type WorkerState = 'booting' | 'ready' | 'leaving' | 'draining';
 
-export interface WorkerView {
-  readonly workerId: number;
-  readonly slot: number;
-  readonly startedAt: number;
-  readonly state: WorkerState;
-}
+export type WorkerView = Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'state'>;

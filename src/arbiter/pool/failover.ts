@@ -1,6 +1,6 @@
 /**
- * Who accepts for a slot whose own worker is missing or stuck. A slot's socket, once listened on, stays in the kernel's
- * SO_REUSEPORT group while the arbiter holds it, so connections go on arriving there. Pure; times in milliseconds.
+ * Who accepts for a slot whose own worker is missing or stuck: the arbiter holds its socket in the kernel's SO_REUSEPORT
+ * group, so connections go on arriving there. Pure; times in milliseconds.
  */
 import type { Decision } from './decisions.ts';
 import type { PoolWorker } from './worker.ts';
@@ -12,8 +12,8 @@ import type { PoolWorker } from './worker.ts';
 const CONFIRM_MS = 1_000;
 
 /**
- * After three missed heartbeats (one a second or more often) a neighbour accepts for the worker too, until it is heard
- * again. A busy worker misses one or two. An unnecessary takeover costs nothing: both accept.
+ * After three missed heartbeats a neighbour accepts for the worker too, until it is heard again. A busy worker misses one
+ * or two, and an unnecessary takeover costs nothing: both accept.
  */
 export const SILENT_MS = 3_000;
 

@@ -1,6 +1,5 @@
 /** Whether the server serves, is parked, or stops in steps. Pure; times in milliseconds. */
 import type { ExitName } from '../../errors.ts';
-import type { Deadlines } from './deadlines.ts';
 import type { PoolContext } from './worker.ts';
 
 /** INT and QUIT leave requests in flight this long (contract, section 5). */
@@ -11,7 +10,6 @@ export type Phase = 'serving' | 'parked' | 'closing' | 'draining' | 'quitting';
 
 export class Lifecycle {
   readonly #context: PoolContext;
-  readonly #deadlines: Deadlines;
   #phase: Phase = 'serving';
   #drainDelayEndsAt = Number.POSITIVE_INFINITY;
   #stopBy = Number.POSITIVE_INFINITY;
@@ -19,9 +17,8 @@ export class Lifecycle {
   #verdict: { exit: ExitName; why: string } = { exit: 'ok', why: 'stopped as asked' };
   #released = false;
 
-  constructor(context: PoolContext, deadlines: Deadlines) {
+  constructor(context: PoolContext) {
     this.#context = context;
-    this.#deadlines = deadlines;
   }
 
   get phase(): Phase {
@@ -89,7 +86,6 @@ export class Lifecycle {
     for (const w of workers.serving()) w.drain(drain);
     if (!this.stopping) return;
     for (const w of workers.values()) w.hasten(this.#stopBy, 'server is stopping at once', now);
-    this.#deadlines.killLate(now);
     if (workers.size === 0) decisions.push({ do: 'halt', ...this.#verdict });
   }
 }

@@ -15,7 +15,7 @@ import { type PoolContext, PoolWorkers } from './worker.ts';
 export class Pool {
   readonly #context: PoolContext;
   readonly #decisions: Decision[] = [];
-  readonly #workers = new PoolWorkers(this.#decisions);
+  readonly #workers = new PoolWorkers();
   readonly #failover = new Failover(this.#decisions);
   readonly #deadlines: Deadlines;
   readonly #lifecycle: Lifecycle;
@@ -32,13 +32,11 @@ export class Pool {
     const context = { settings, wanted: settings, workers: this.#workers, decisions: this.#decisions };
     this.#context = context;
     this.#deadlines = new Deadlines(context);
-    this.#lifecycle = new Lifecycle(context, this.#deadlines);
+    this.#lifecycle = new Lifecycle(context);
     this.#policy = new RestartPolicy(context, this.#lifecycle);
     this.#reconciler = new Reconciler(context, this.#policy, this.#lifecycle);
     this.#recycling = new Recycling(context, random);
   }
-
-  // --- what happened ---
 
   ready(workerId: number, now: number): void {
     const worker = this.#workers.get(workerId);
@@ -50,7 +48,6 @@ export class Pool {
     if (this.#lifecycle.phase === 'closing') this.#decisions.push({ do: 'close-connections', workerId });
   }
 
-  /** What the boot of this worker waits for from now on. */
   waits(workerId: number, what: string): void {
     this.#workers.get(workerId)?.waitsFor(what);
   }
@@ -69,7 +66,7 @@ export class Pool {
     if (worker) this.#recycling.report(worker, wear);
   }
 
-  /** The worker holds new requests, as there is no memory for them. */
+  /** The worker holds new requests for want of memory. */
   memoryFull(workerId: number, full: MemoryFull): void {
     const worker = this.#workers.get(workerId);
     if (worker) this.#recycling.memoryFull(worker, full);
@@ -134,8 +131,6 @@ export class Pool {
     this.#reloading = false;
   }
 
-  // --- what it looks like ---
-
   get target(): number {
     return this.#context.wanted.workers;
   }
@@ -166,8 +161,6 @@ export class Pool {
     return this.#reloading ? 'reloading' : 'ready';
   }
 
-  // --- what to do ---
-
   /** @param waitedMs is asked about workers that are late: since their last heartbeat, or since it was last asked */
   due(now: number, waitedMs: WaitedMs = () => 0): Decision[] {
     this.#deadlines.extend(now, this.#lifecycle.drainBy(now), waitedMs);
@@ -178,6 +171,7 @@ export class Pool {
       this.#reconciler.due(now);
     } else {
       this.#lifecycle.advance(now);
+      this.#deadlines.killLate(now);
     }
     const serving = this.#workers.serving();
     if (!this.#lifecycle.released) this.#failover.arrange(serving, now);

@@ -5,12 +5,9 @@
 import { silent } from './failover.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { RestartPolicy } from './restart-policy.ts';
-import { type PoolContext, type PoolWorker, STABILITY_MS } from './worker.ts';
+import { type PoolContext, PoolWorker, STABILITY_MS } from './worker.ts';
 
-/**
- * A boot takes a third of a second of CPU time. One that takes longer than this waits for something else, such as a
- * database, and does not hold up the others.
- */
+/** A boot takes 0.3 s of CPU time; one that takes longer than this waits, as for a database, and holds up no others. */
 const BOOT_CPU_MS = 5_000;
 
 const SURPLUS = 'fewer workers are wanted';
@@ -19,6 +16,7 @@ export class Reconciler {
   readonly #context: PoolContext;
   readonly #policy: RestartPolicy;
   readonly #lifecycle: Lifecycle;
+  #lastId = 0;
   /** When the next boot stops counting, if a slot waits for that. */
   #roomAt = Number.POSITIVE_INFINITY;
 
@@ -51,7 +49,6 @@ export class Reconciler {
 
   #spawnMissing(now: number): void {
     this.#roomAt = Number.POSITIVE_INFINITY;
-    if (now < this.#policy.retryAt) return;
     const { wanted } = this.#context;
     const filling = this.#filling;
     const filled = new Set(filling.map((w) => w.slot));
@@ -69,9 +66,8 @@ export class Reconciler {
   }
 
   /**
-   * Beside what drains there: a slot has at most two processes, and only one slot at a time has two. A worker that drains
-   * after a crash does not count, and a slot that lost its worker by a death, or all of them by parking, is filled in any
-   * case: serving goes before what it costs.
+   * Beside what drains: a slot has at most two processes, and one slot at a time. A worker that crashed does not count,
+   * and a slot emptied by a death or by parking is filled in any case: serving goes before what it costs.
    */
   #hasRoom(slot: number): boolean {
     const drains = this.#context.workers.in('draining').filter((w) => !w.killed && w.reason !== 'crash');
@@ -99,10 +95,7 @@ export class Reconciler {
     }
   }
 
-  /**
-   * A replacement outdated by another HUP that waits for something would hold up the release that mends it. One that
-   * only boots goes on, or HUPs in quick succession would replace nothing.
-   */
+  /** One that hangs would hold up the release that mends it; others go on, or HUPs in a row would replace nothing. */
   #dropOutdatedBoots(now: number): void {
     const { workers } = this.#context;
     const served = new Set(workers.serving().map((w) => w.slot));
@@ -145,7 +138,10 @@ export class Reconciler {
   }
 
   #spawn(slot: number, now: number): void {
-    const { workers, settings } = this.#context;
-    workers.spawn(slot, now, now + settings.bootTimeout * 1000);
+    const { workers, settings, decisions } = this.#context;
+    const workerId = ++this.#lastId;
+    const bootBy = now + settings.bootTimeout * 1000;
+    const { generation } = workers;
+    workers.set(workerId, new PoolWorker({ workerId, slot, startedAt: now, generation, bootBy }, decisions));
   }
 }

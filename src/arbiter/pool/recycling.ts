@@ -1,7 +1,4 @@
-/**
- * Which worker has served long enough: too many requests, too much memory, too old. It is only marked, and serves until
- * its replacement is ready. Pure; times in milliseconds, sizes in bytes.
- */
+/** Marks workers for replacement by requests, age and RSS. Pure; times in milliseconds, sizes in bytes. */
 import type { RestartReason } from './decisions.ts';
 import type { PoolContext, PoolWorker } from './worker.ts';
 
@@ -10,7 +7,7 @@ const MIB = 2 ** 20;
 const LIFETIME_JITTER = 0.1;
 /** Reports in a row above the limit, one a second: V8 may be about to collect its garbage by itself. */
 const REPORTS = 3;
-/** A worker that exceeds the limit sooner is not recycled before, or the server would do nothing but boot. */
+/** Younger workers are not recycled for their size, or the server would do nothing but boot. */
 const MIN_AGE_MS = 10_000;
 /** A worker that exceeds the limit within this time probably has a limit that is too low. */
 const SOON_MS = 60_000;
@@ -28,7 +25,7 @@ const RAISE_MEMORY = 'Look for a leak, raise the memory limit, or lower TSUNICOR
 
 /** What a worker reports once a second. */
 export interface Wear {
-  /** Requests answered since its start. */
+  /** Requests answered. */
   readonly served: number;
   readonly rssBytes: number;
 }
@@ -71,7 +68,7 @@ export class Recycling {
 
   report(worker: PoolWorker, { served, rssBytes }: Wear): void {
     if (worker.state === 'booting') return;
-    const usage = this.#measured(worker, rssBytes);
+    const usage = this.#usageOf(worker, rssBytes);
     usage.served = served;
     const max = (this.#context.wanted.maxRss ?? Number.POSITIVE_INFINITY) * (usage.collected ? CLEAN_SHARE : 1);
     usage.above = rssBytes > max ? usage.above + 1 : 0;
@@ -80,7 +77,7 @@ export class Recycling {
 
   memoryFull(worker: PoolWorker, { rssBytes, heap }: MemoryFull): void {
     if (worker.state === 'booting') return;
-    this.#measured(worker, rssBytes);
+    this.#usageOf(worker, rssBytes);
     if (!this.#full?.heap) this.#full = { by: worker, heap };
   }
 
@@ -157,14 +154,8 @@ export class Recycling {
     this.#context.decisions.push({ do: 'recycle', workerId: worker.workerId, why, soon });
   }
 
-  #measured(worker: PoolWorker, bytes: number): Usage {
-    const usage = this.#usageOf(worker);
-    usage.firstRss ??= bytes;
-    usage.rss = bytes;
-    return usage;
-  }
-
-  #usageOf(worker: PoolWorker): Usage {
+  /** @param rss if it was just measured */
+  #usageOf(worker: PoolWorker, rss?: number): Usage {
     let usage = this.#usage.get(worker);
     if (!usage) {
       const { maxRequests, maxRequestsJitter, maxWorkerLifetime } = this.#context.settings;
@@ -182,6 +173,8 @@ export class Recycling {
       };
       this.#usage.set(worker, usage);
     }
+    usage.firstRss ??= rss;
+    usage.rss = rss ?? usage.rss;
     return usage;
   }
 }

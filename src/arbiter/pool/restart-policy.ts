@@ -18,13 +18,11 @@ const DIED_EARLY = `died within ${STABILITY_MS / 1000} s of readiness`;
 const SLOWER = `each old worker now serves until its replacement has lived for ${STABILITY_MS / 1000} s`;
 
 export interface PoolExit {
-  /** One line for people: `exit code 1`, `SIGKILL`, or what the worker said before it ended. */
+  /** `exit code 1`, `SIGKILL`, or what the worker said before it ended. */
   readonly why: string;
-  /** Trying again cannot help: the app is missing or is not one. */
+  /** Trying again cannot help, as the app is missing: the server ends with `exit`, by default `app`. */
   readonly fatal: boolean;
-  /** What the server ends with then; by default `app`. */
   readonly exit?: ExitName | undefined;
-  /** The kernel killed it for want of memory. */
   readonly oom?: boolean;
 }
 
@@ -48,6 +46,7 @@ export class RestartPolicy {
 
   booted(): void {
     this.#bootFailures = 0;
+    this.#bootRetryAt = Number.NEGATIVE_INFINITY;
   }
 
   /**
@@ -117,24 +116,19 @@ export class RestartPolicy {
     this.dropSlots(0);
   }
 
-  /** When a worker may start at all. */
-  get retryAt(): number {
-    return this.#bootFailures === 0 ? Number.NEGATIVE_INFINITY : this.#bootRetryAt;
-  }
-
   /** When a worker may start in this slot, where none serves. */
   slotRetryAt(slot: number): number {
-    return Math.max(this.retryAt, this.#early.get(slot)?.retryAt ?? this.retryAt);
+    return Math.max(this.#bootRetryAt, this.#early.get(slot)?.retryAt ?? this.#bootRetryAt);
   }
 
   /** When a worker may start in place of one that serves. */
   get replaceAt(): number {
-    return Math.max(this.retryAt, ...this.#retries());
+    return Math.max(this.#bootRetryAt, ...this.#retries());
   }
 
   /** The next of all these times; Infinity if there is none. */
   nextRetry(now: number): number {
-    return Math.min(...[this.retryAt, ...this.#retries()].filter((at) => at > now));
+    return Math.min(...[this.#bootRetryAt, ...this.#retries()].filter((at) => at > now));
   }
 
   /** Early deaths in a row: since each of their slots had a stable worker, or since `reset`. */

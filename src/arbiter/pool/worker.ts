@@ -1,5 +1,5 @@
 /** A worker as the pool sees it: its record and all its transitions. Pure; times in milliseconds. */
-import type { Decision, Drain, PoolSettings, RestartReason, WorkerState, WorkerView } from './decisions.ts';
+import type { Decision, Drain, PoolSettings, RestartReason, WorkerState } from './decisions.ts';
 
 /**
  * A worker is stable this long after it was ready. What is wrong from the start shows sooner; one that dies later serves
@@ -20,7 +20,7 @@ const FROM = {
 
 type Spawn = Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'generation'> & { readonly bootBy: number };
 
-export class PoolWorker implements WorkerView {
+export class PoolWorker {
   readonly workerId: number;
   readonly slot: number;
   readonly startedAt: number;
@@ -101,7 +101,6 @@ export class PoolWorker implements WorkerView {
     this.#decisions.push({ do: 'kill', workerId: this.workerId, why, stuck });
   }
 
-  /** @param what its boot waits for */
   waitsFor(what: string): void {
     this.#waitingFor = what;
   }
@@ -182,14 +181,7 @@ export class PoolWorker implements WorkerView {
 
 /** The workers that run by workerId, in the order of their start, and the generation that is current. */
 export class PoolWorkers extends Map<number, PoolWorker> {
-  readonly #decisions: Decision[];
-  #lastId = 0;
   generation = 0;
-
-  constructor(decisions: Decision[]) {
-    super();
-    this.#decisions = decisions;
-  }
 
   in(...states: WorkerState[]): PoolWorker[] {
     return [...this.values()].filter((w) => states.includes(w.state));
@@ -198,11 +190,6 @@ export class PoolWorkers extends Map<number, PoolWorker> {
   /** Workers that accept: ready ones, and those that wait for their replacement. */
   serving(): PoolWorker[] {
     return this.in('ready', 'leaving').filter((w) => !w.killed);
-  }
-
-  spawn(slot: number, startedAt: number, bootBy: number): void {
-    const worker = { workerId: ++this.#lastId, slot, startedAt, generation: this.generation, bootBy };
-    this.set(worker.workerId, new PoolWorker(worker, this.#decisions));
   }
 
   current(worker: PoolWorker): boolean {
