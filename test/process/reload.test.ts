@@ -85,7 +85,7 @@ test('a release that mends one whose boot hangs does not wait for it', async (t)
   writeFileSync(app, `export default (q, s) => s.end('two');`);
   server.signal('SIGHUP');
   await waitFor('the mended one serves', async () => (await server.get('/')).body === 'two', { seconds: 30 });
-  assert.equal(server.logged('a newer release is wanted').length, 1);
+  assert.equal(server.logged('a newer release was requested').length, 1);
   assert.deepEqual(server.logged('given up'), []);
   assert.equal(await server.stop(), 0);
 });
