@@ -133,7 +133,7 @@ describe('a release that dies within five seconds of being ready', () => {
   });
 });
 
-describe('a worker that leaves where workers die young', () => {
+describe('a worker that leaves where workers die early', () => {
   const young: Row[] = [
     ...started(2),
     [1000, 'exit 2', 'ended crash, spawn 3@1, take-over 1 by 1'],
