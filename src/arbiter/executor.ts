@@ -87,12 +87,12 @@ export class Executor {
       case 'kill':
         // Not awaited: the others have their deadlines too.
         return void this.#kill(worker, decision.why, decision.stuck);
-      case 'cover':
+      case 'take-over':
         for (const { key, handle } of listeners.ownedBy(decision.slot)) {
           worker.send({ type: 'descriptor', key, cover: true }, handle);
         }
         return;
-      case 'uncover':
+      case 'hand-back':
         for (const { key } of listeners.ownedBy(decision.slot)) {
           worker.covers.delete(key);
           worker.send({ type: 'uncover', key });

@@ -55,7 +55,7 @@ export class WorkerEvents {
     const { workerId } = worker;
     // The others say that the worker can answer, not that its time for a request is not over (class sync).
     if (message.type !== 'report' && message.type !== 'app-report') {
-      pool.beat(workerId, now);
+      pool.heartbeat(workerId, now);
       worker.cpuWait?.take(now); // what it waited before is of no consequence
     }
     switch (message.type) {
@@ -71,7 +71,7 @@ export class WorkerEvents {
         pool.report(workerId, message.report);
         return metrics.received(worker, message);
       case 'full':
-        return pool.full(workerId, message);
+        return pool.memoryFull(workerId, message);
       case 'report':
         // Of a new worker: what it has before its first request.
         if (message.serial === 0) pool.report(workerId, message.report);
@@ -83,7 +83,7 @@ export class WorkerEvents {
         return pool.leave(workerId, 'reload');
       case 'crashing':
         worker.lastWords = { ...message, fatal: false };
-        return pool.broke(workerId, message.reason, now);
+        return pool.crashing(workerId, message.reason, now);
       case 'boot-failed':
         worker.lastWords = message;
         return;
@@ -96,7 +96,7 @@ export class WorkerEvents {
         const slot = listeners.get(message.key)?.slot;
         worker.covers.add(message.key);
         if (slot === undefined || !listeners.ownedBy(slot).every(({ key }) => worker.covers.has(key))) return;
-        return pool.covers(workerId, slot);
+        return pool.tookOver(workerId, slot);
       }
       case 'hello':
         return;

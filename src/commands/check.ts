@@ -1,7 +1,7 @@
 /** `tsunicorn check`: loads the configuration and the app as a worker would, without binding anything. */
 
 import { nodeFlags } from '../arbiter/node-flags.ts';
-import { lateBoot } from '../arbiter/pool/deadlines.ts';
+import { lateBoot } from '../arbiter/pool/worker.ts';
 import { WorkerProcess } from '../arbiter/worker-process.ts';
 import { loadSettings } from '../config/load.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
@@ -46,7 +46,7 @@ export async function check(process: NodeJS.Process): Promise<number> {
     },
   );
   const timeout = setTimeout(() => {
-    worker.kill(lateBoot(`after ${settings.bootTimeout} s (TSUNICORN_BOOT_TIMEOUT)`, waitingFor));
+    worker.kill(lateBoot(settings.bootTimeout, waitingFor));
   }, settings.bootTimeout * 1000);
   try {
     process.stdout.write(`ok: ${await promise} can be served\n`);

@@ -60,8 +60,8 @@ test('a worker that dies right after it is ready is tried ever more seldom, whil
   const env = { ...quiet, TSUNICORN_CRASH_LIMIT: '4' };
   const server = await (await start(t, { app: 'broken/one-dies.js', env })).ready();
   const load = new Load(t, { port: server.port, clients: 4, kind: 'keep-alive' });
-  const line = await server.untilLogged('workers in a row died within 5 s of being ready');
-  const warning = '4 workers in a row died within 5 s of being ready: the waits before the next grow to 10 s';
+  const line = await server.untilLogged('workers in a row died within 5 s of readiness');
+  const warning = '4 workers in a row died within 5 s of readiness: the restart backoff grows to 10 s';
   assert.deepEqual([line.level, line.msg], ['warn', warning]);
   await server.untilLogged('worker ended: exit code 9', 7);
   assert.ok((await server.metric('tsunicorn_worker_restarts_total{reason="crash"}')) >= 7);

@@ -66,7 +66,7 @@ test('what has no answer a second after a save is reset', async (t) => {
   assert.equal(await never, 'ECONNRESET');
   const [drains, killed] = [
     await server.untilLogged('worker drains: '),
-    await server.untilLogged('worker is killed: not finished when its time to drain was over'),
+    await server.untilLogged('worker is killed: still draining at its deadline'),
   ].map(({ time }) => Date.parse(String(time)));
   const took = Number(killed) - Number(drains);
   assert.ok(took >= 950 && took < 5_000, `${took} ms`);

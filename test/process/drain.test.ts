@@ -83,7 +83,7 @@ test('what outlasts the graceful timeout is killed, said in the log, and the exi
   const took = performance.now() - before;
   assert.ok(took > 900 && took < 4_000, `${took} ms`);
   assert.equal(await never, 'ECONNRESET');
-  assert.equal(server.logged('worker is killed: not finished when its time to drain was over').length, 1);
+  assert.equal(server.logged('worker is killed: still draining at its deadline').length, 1);
 });
 
 test('a second TERM changes nothing; INT gives a second, and a second INT none', async (t) => {

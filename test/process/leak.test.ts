@@ -76,7 +76,7 @@ async function losesNothing(t: TestContext, what: 'bytes' | 'objects', mib: numb
   assert.equal(kills, 0, `the peak was ${Math.round(peak / MIB)} MiB`);
   assert.deepEqual(server.logged(/worker ended: (?!exit code 0)/), []);
   const full = what === 'bytes' ? 'the memory limit is nearly reached' : 'its JavaScript heap is nearly full';
-  const said = server.logged(/worker is to be replaced: it has \d+MiB of memory, and .*, so new requests wait/);
+  const said = server.logged(/worker is to be replaced: RSS \d+ MiB and .*, so new requests wait/);
   assert.ok(said.filter(({ msg }) => msg.includes(full)).length >= 3);
   assert.equal(await server.stop(), 0);
 }
@@ -177,7 +177,7 @@ test('a memory limit that is lowered while it serves counts at once, for the wor
   // A quarter of the first limit, and all of the second.
   writeFileSync(join(folder, 'memory.current'), String(256 * MIB));
   assert.equal((await server.get('/')).status, 200);
-  assert.deepEqual(server.logged('memory is short'), []);
+  assert.deepEqual(server.logged('memory is low'), []);
 
   writeFileSync(join(folder, 'memory.max'), String(256 * MIB));
   // 0.75 × (256 − 64) ÷ 2, and 0.9 × (256 − 64) ÷ 2 + 48
@@ -186,7 +186,7 @@ test('a memory limit that is lowered while it serves counts at once, for the wor
   );
   await waitFor('a worker finds that there is no room', async () => {
     assert.equal((await server.get('/')).status, 200); // nobody has grown: what waits is served
-    return server.logged('memory is short, but no worker has grown since its start').length > 0;
+    return server.logged('memory is low, but no worker has grown since its start').length > 0;
   });
   assert.equal(await server.metric(RESTARTS), 0);
 

@@ -23,7 +23,7 @@ async function nothingLost(loads: readonly Load[]): Promise<void> {
 function recycledAt(server: TestServer): number[] {
   return server
     .logged('worker is to be replaced')
-    .map(({ msg }) => Number(/^worker is to be replaced: it has answered (\d+) requests/.exec(msg)?.[1]));
+    .map(({ msg }) => Number(/^worker is to be replaced: answered (\d+) requests/.exec(msg)?.[1]));
 }
 
 test('workers are recycled after the maximum of requests, and nothing is lost', async (t) => {
@@ -73,10 +73,7 @@ test('workers are recycled at their lifetime, not at the same moment, and nothin
   );
   await nothingLost(loads);
   assert.deepEqual(await crowd(), RIGHT, 'one surplus at the most, and never one too few');
-  assert.match(
-    server.logged('is to be replaced')[0]?.msg ?? '',
-    /^worker is to be replaced: it is \d s old \(TSUNICORN_/,
-  );
+  assert.match(server.logged('is to be replaced')[0]?.msg ?? '', /^worker is to be replaced: \d s old \(TSUNICORN_/);
   assert.equal(await server.stop(), 0);
 });
 
@@ -103,7 +100,7 @@ test('a leaking app is recycled above its size before it does harm, and nothing 
   const [line] = server.logged('worker is to be replaced');
   assert.match(
     String(line?.msg),
-    /^worker is to be replaced: it has \d+MiB of memory, its garbage collected, and the most is 150MiB \(TSUNICORN_MAX_WORKER_RSS\)/,
+    /^worker is to be replaced: RSS \d+ MiB after GC exceeds TSUNICORN_MAX_WORKER_RSS \(150 MiB\)/,
   );
   assert.equal(await server.stop(), 0);
 });
@@ -133,7 +130,9 @@ test('a worker that has only left garbage behind clears up and is not recycled',
 test('a limit below what a worker needs anyway recycles nobody and is said', async (t) => {
   const env = { ...quiet, TSUNICORN_WORKERS: '1', TSUNICORN_TIMEOUT: '0.3', TSUNICORN_MAX_WORKER_RSS: '20MiB' };
   const server = await (await start(t, { app: 'basic.js', env })).ready();
-  const line = await server.untilLogged(/a worker has \d+MiB right after its start, above 20MiB/);
+  const line = await server.untilLogged(
+    /worker has RSS \d+ MiB right after its start, above TSUNICORN_MAX_WORKER_RSS \(20 MiB\)/,
+  );
   assert.match(line.msg, /Raise TSUNICORN_MAX_WORKER_RSS/);
   assert.equal(line.level, 'warn');
   assert.deepEqual(server.logged('worker is to be replaced'), []);

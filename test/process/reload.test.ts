@@ -85,7 +85,7 @@ test('a release that mends one whose boot hangs does not wait for it', async (t)
   writeFileSync(app, `export default (q, s) => s.end('two');`);
   server.signal('SIGHUP');
   await waitFor('the mended one serves', async () => (await server.get('/')).body === 'two', { seconds: 30 });
-  assert.equal(server.logged('a newer release is wanted').length, 1);
+  assert.equal(server.logged('a newer release was requested').length, 1);
   assert.deepEqual(server.logged('given up'), []);
   assert.equal(await server.stop(), 0);
 });
@@ -107,9 +107,9 @@ test('a release that dies right after it is ready is given up, and the old one s
   writeFileSync(app, `setTimeout(() => { throw new Error("no such table") }, 200); ${release('two')}`);
   server.signal('SIGHUP');
   const line = await server.untilLogged('the reload is given up');
-  assert.match(line.msg, /5 new workers in a row died within 5 s of being ready, the last: .*no such table/);
-  const [slower, ...more] = server.logged('a new worker died within 5 s of being ready');
-  assert.match(slower?.msg ?? '', /no such table.*: each old one serves from now on until/);
+  assert.match(line.msg, /5 new workers in a row died within 5 s of readiness, the last: .*no such table/);
+  const [slower, ...more] = server.logged('a new worker died within 5 s of readiness');
+  assert.match(slower?.msg ?? '', /no such table.*: each old worker now serves until/);
   assert.deepEqual(more, []);
   // The missing one is tried again, ever more seldom.
   await server.untilLogged('is ready', 4 + 5 + 2);
@@ -147,7 +147,7 @@ test('TTOU while the worker that stays boots: the other one serves until it is r
   process.kill(Number(first?.workerPid), 'SIGKILL');
   await server.untilLogged('worker ended');
   server.signal('SIGTTOU');
-  await server.untilLogged('worker drains: one worker less is wanted');
+  await server.untilLogged('worker drains: fewer workers are wanted');
   const drained = server.log.findIndex(({ msg }) => msg.includes('worker drains'));
   assert.equal(server.log.slice(0, drained).filter(({ msg }) => msg.includes('is ready')).length, 3);
   assert.equal((await crowd()).fewestReady, 1);

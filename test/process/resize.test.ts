@@ -35,7 +35,7 @@ test('a real quota moved 1 → 1.5 → 0.5 → 2 under load moves the number of 
   const shrunk = await server.untilLogged(/^resized from 2: 1 worker: .*quota 0\.5 from /);
   const waited = Date.parse(String(shrunk.time)) - Date.parse(String(noticed.time));
   assert.ok(waited >= 1_700, `it waited ${waited} ms for quiet`);
-  await server.untilLogged('worker drains: one worker less is wanted');
+  await server.untilLogged('worker drains: fewer workers are wanted');
   await workers(server, 1);
 
   group.setQuota(2);

@@ -50,7 +50,7 @@ test('stopped from outside: no stack, and the log says so', async (t) => {
 test('stuck while it loads', async (t) => {
   const env = { TSUNICORN_BOOT_TIMEOUT: '1', TSUNICORN_CRASH_LIMIT: '1', TSUNICORN_WORKERS: '1' };
   const server = await start(t, { app: 'broken/loops-at-import.js', env });
-  const { stack } = await server.untilLogged('worker is killed: not ready 1 s after its start');
+  const { stack } = await server.untilLogged('worker is killed: not ready within 1 s');
   assert.match(String(stack), /^at file:\/\/.*\/loops-at-import\.js:1:\d+/);
   assert.equal((await server.exited).code, 3);
 });

@@ -57,7 +57,7 @@ test('at INT during a drain WebSockets are ended in order within the second that
   await waitFor('closed', () => stream.closed);
   assert.deepEqual([stream.ended, stream.error], [true, undefined]);
   assert.equal((await server.exited).code, 0);
-  await server.untilLogged('worker drains: the server stops at once');
+  await server.untilLogged('worker drains: server is stopping at once');
   assert.deepEqual(server.logged('is killed'), []);
 });
 

@@ -8,11 +8,12 @@ import { inWords } from './pool-story.ts';
 type Row = readonly [event: string, serving: string, outcome: string];
 
 function tell(rows: readonly Row[]): void {
-  const covers = new Failover();
+  const decisions: Decision[] = [];
+  const failover = new Failover(decisions);
   const told = rows.map(([event, who]): Row => {
     for (const [what, n] of event.split(', ').map((e) => e.split(' '))) {
-      if (what === 'open') covers.opened(Number(n));
-      if (what === 'gone') covers.gone(Number(n));
+      if (what === 'open') failover.opened(Number(n));
+      if (what === 'gone') failover.gone(Number(n));
     }
     const serving = who
       .split(' ')
@@ -25,9 +26,8 @@ function tell(rows: readonly Row[]): void {
           lastBeat: w.endsWith('!') ? -SILENT_MS : 1 - SILENT_MS,
         };
       });
-    const out: Decision[] = [];
-    covers.arrange(serving, 0, out);
-    return [event, who, out.map(inWords).join(', ')];
+    failover.arrange(serving, 0);
+    return [event, who, decisions.splice(0).map(inWords).join(', ')];
   });
   assert.deepEqual(told, rows);
 }
@@ -36,9 +36,9 @@ describe('the sockets of a slot without a worker', () => {
   it('have a neighbour until there is one again', () => {
     tell([
       ['open 0, open 1', '1@0 2@1', ''],
-      ['gone 2', '1@0', 'cover 1 by 1'],
+      ['gone 2', '1@0', 'take-over 1 by 1'],
       ['', '1@0', ''],
-      ['', '1@0 3@1', 'uncover 1 by 1'],
+      ['', '1@0 3@1', 'hand-back 1 by 1'],
       ['', '1@0 3@1', ''],
     ]);
   });
@@ -53,18 +53,18 @@ describe('the sockets of a slot without a worker', () => {
   it('pass to another neighbour when theirs is gone, drains or was killed', () => {
     tell([
       ['open 0, open 1, open 2', '1@0 2@1 3@2', ''],
-      ['gone 3', '1@0 2@1', 'cover 2 by 1'],
-      ['', '2@1', 'cover 0 by 2, cover 2 by 2'],
+      ['gone 3', '1@0 2@1', 'take-over 2 by 1'],
+      ['', '2@1', 'take-over 0 by 2, take-over 2 by 2'],
       ['gone 1', '2@1', ''],
-      ['', '2@1 4@0', 'uncover 0 by 2'],
+      ['', '2@1 4@0', 'hand-back 0 by 2'],
     ]);
   });
 
-  it('are not to be uncovered by one that is gone', () => {
+  it('are not handed back by a worker that is gone', () => {
     tell([
       ['open 0, open 1', '1@0 2@1', ''],
-      ['gone 1', '2@1', 'cover 0 by 2'],
-      ['gone 2', '3@0', 'cover 1 by 3'],
+      ['gone 1', '2@1', 'take-over 0 by 2'],
+      ['gone 2', '3@0', 'take-over 1 by 3'],
     ]);
   });
 
@@ -72,16 +72,20 @@ describe('the sockets of a slot without a worker', () => {
     tell([
       ['open 0, open 1', '1@0 2@1', ''],
       ['gone 1, gone 2', '', ''],
-      ['', '3@1', 'cover 0 by 3'],
+      ['', '3@1', 'take-over 0 by 3'],
     ]);
   });
 
   it('are spread over the neighbours', () => {
     tell([
       ['open 0, open 1, open 2, open 3, open 4, open 5', '1@0 2@1 3@2 4@3 5@4 6@5', ''],
-      ['gone 3, gone 4, gone 5, gone 6', '1@0 2@1', 'cover 2 by 1, cover 3 by 2, cover 4 by 1, cover 5 by 2'],
-      ['', '1@0 2@1 7@5', 'uncover 5 by 2'],
-      ['gone 2', '1@0 7@5', 'cover 1 by 7, cover 3 by 7'],
+      [
+        'gone 3, gone 4, gone 5, gone 6',
+        '1@0 2@1',
+        'take-over 2 by 1, take-over 3 by 2, take-over 4 by 1, take-over 5 by 2',
+      ],
+      ['', '1@0 2@1 7@5', 'hand-back 5 by 2'],
+      ['gone 2', '1@0 7@5', 'take-over 1 by 7, take-over 3 by 7'],
     ]);
   });
 
@@ -95,22 +99,22 @@ describe('the sockets of a slot without a worker', () => {
   it('have one if theirs is silent, until it is heard of or replaced', () => {
     tell([
       ['open 0, open 1', '1@0 2@1', ''],
-      ['', '1@0! 2@1', 'cover 0 by 2'],
+      ['', '1@0! 2@1', 'take-over 0 by 2'],
       ['', '1@0! 2@1', ''],
-      ['', '1@0 2@1', 'uncover 0 by 2'],
-      ['', '1@0! 2@1', 'cover 0 by 2'],
+      ['', '1@0 2@1', 'hand-back 0 by 2'],
+      ['', '1@0! 2@1', 'take-over 0 by 2'],
       ['gone 1', '2@1', ''],
-      ['', '3@0 2@1', 'uncover 0 by 2'],
+      ['', '3@0 2@1', 'hand-back 0 by 2'],
     ]);
   });
 
   it('have nobody who is silent while there are others', () => {
     tell([
       ['open 0, open 1, open 2', '1@0 2@1 3@2', ''],
-      ['', '1@0! 2@1! 3@2', 'cover 0 by 3, cover 1 by 3'],
+      ['', '1@0! 2@1! 3@2', 'take-over 0 by 3, take-over 1 by 3'],
       ['', '1@0! 2@1! 3@2!', ''],
-      ['', '1@0 2@1! 3@2!', 'uncover 0 by 3, uncover 1 by 3, cover 1 by 1, cover 2 by 1'],
-      ['gone 1', '2@1! 3@2!', 'cover 0 by 2'],
+      ['', '1@0 2@1! 3@2!', 'hand-back 0 by 3, hand-back 1 by 3, take-over 1 by 1, take-over 2 by 1'],
+      ['gone 1', '2@1! 3@2!', 'take-over 0 by 2'],
       ['gone 2, gone 3', '', ''],
     ]);
   });

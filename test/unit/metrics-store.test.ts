@@ -159,7 +159,7 @@ describe('the store', () => {
     for (const workerId of [1, 2]) pool.ready(workerId, 0);
     pool.leave(2, 'reload');
     assert.deepEqual(await shown(), [3, 1, 2, 0, 0], 'who leaves is ready still');
-    pool.broke(1, 'thrown', 0);
+    pool.crashing(1, 'thrown', 0);
     assert.deepEqual(await shown(), [3, 1, 1, 1, 0]);
     pool.stop(0);
     assert.deepEqual(await shown(), [3, 1, 1, 1, 1]);

@@ -3,12 +3,12 @@ import { describe, it } from 'node:test';
 import { type Row, SETTINGS, Story, started, tell } from './pool-story.ts';
 
 describe('a crash', () => {
-  it('is covered by a neighbour, made good at once, and uncovered when the next is ready', () => {
+  it('has a neighbour take over, is replaced at once, and the slot is handed back when the next is ready', () => {
     tell(
       [
         ...started(3),
-        [1000, 'exit 2, ?', 'ended crash, ready: 2 of 3 workers are ready, spawn 4@1, cover 1 by 1'],
-        [1300, 'ready 4, ?', 'ready: 3 of 3 workers are ready, uncover 1 by 1'],
+        [1000, 'exit 2, ?', 'ended crash, ready: 2 of 3 workers are ready, spawn 4@1, take-over 1 by 1'],
+        [1300, 'ready 4, ?', 'ready: 3 of 3 workers are ready, hand-back 1 by 1'],
       ],
       { workers: 3 },
     );
@@ -17,76 +17,76 @@ describe('a crash', () => {
   it('for want of memory has a reason of its own, also of a worker that boots or drains', () => {
     tell([
       ...started(2),
-      [1000, 'oom 1', 'ended oom, spawn 3@0, cover 0 by 2'],
+      [1000, 'oom 1', 'ended oom, spawn 3@0, take-over 0 by 2'],
       [1100, 'oom 3', 'ended oom'],
       [1200, '', 'spawn 4@0'],
-      [1300, 'ready 4, HUP', 'spawn 5@1, uncover 0 by 2'],
+      [1300, 'ready 4, HUP', 'spawn 5@1, hand-back 0 by 2'],
       [1400, 'ready 5', 'drain 2'],
       [1500, 'oom 2', 'ended oom, spawn 6@0'],
     ]);
   });
 
-  it('of the worker that covers hands the cover on', () => {
+  it('of the worker that took over makes another take over', () => {
     tell(
       [
         ...started(3),
-        [6000, 'exit 2', 'ended crash, spawn 4@1, cover 1 by 1'],
-        [6100, 'exit 1', 'ended crash, spawn 5@0, cover 0 by 3, cover 1 by 3'],
-        [6200, 'ready 5', 'uncover 0 by 3'],
-        [6300, 'ready 4', 'uncover 1 by 3'],
+        [6000, 'exit 2', 'ended crash, spawn 4@1, take-over 1 by 1'],
+        [6100, 'exit 1', 'ended crash, spawn 5@0, take-over 0 by 3, take-over 1 by 3'],
+        [6200, 'ready 5', 'hand-back 0 by 3'],
+        [6300, 'ready 4', 'hand-back 1 by 3'],
       ],
       { workers: 3 },
     );
   });
 
-  it('is covered by another where a neighbour does not say that it accepts', () => {
+  it('makes another take over if a neighbour does not confirm', () => {
     tell(
       [
         ...started(3),
-        [1000, 'deaf 1, exit 2', 'ended crash, spawn 4@1, cover 1 by 1'],
-        [2000, '', 'uncover 1 by 1, cover 1 by 3'],
-        [9000, 'ready 4', 'uncover 1 by 3'],
+        [1000, 'deaf 1, exit 2', 'ended crash, spawn 4@1, take-over 1 by 1'],
+        [2000, '', 'hand-back 1 by 1, take-over 1 by 3'],
+        [9000, 'ready 4', 'hand-back 1 by 3'],
       ],
       { workers: 3 },
     );
   });
 
-  it('is covered anew where the only neighbour does not say that it accepts', () => {
+  it('tells the only neighbour again if it does not confirm', () => {
     tell([
       ...started(2),
-      [1000, 'deaf 1, exit 2', 'ended crash, spawn 3@1, cover 1 by 1'],
-      [3500, '', '+2000 cover 1 by 1, +3000 cover 1 by 1'],
-      [3600, 'ready 3', 'uncover 1 by 1'],
+      [1000, 'deaf 1, exit 2', 'ended crash, spawn 3@1, take-over 1 by 1'],
+      [3500, '', '+2000 take-over 1 by 1, +3000 take-over 1 by 1'],
+      [3600, 'ready 3', 'hand-back 1 by 1'],
       [9000, '', ''],
     ]);
   });
 
-  it('of the others, while the only neighbour is stuck and has not said that it accepts, leaves nothing to cover', () => {
+  it('of the others, while the only neighbour is stuck and has not confirmed, leaves nothing to take over', () => {
     tell(
       [
         ...started(2),
-        [6000, 'deaf 1, silent 1, exit 2', 'ended crash, spawn 3@1, cover 1 by 1'],
-        [10_000, '', '+7000 cover 1 by 1, +8000 kill 1, +8000 spawn 4@0'],
-        [10_100, 'ready 4', 'cover 1 by 4'],
+        [6000, 'deaf 1, silent 1, exit 2', 'ended crash, spawn 3@1, take-over 1 by 1'],
+        [10_000, '', '+7000 take-over 1 by 1, +8000 kill 1, +8000 spawn 4@0'],
+        [10_100, 'ready 4', 'take-over 1 by 4'],
       ],
       { timeout: 2 },
     );
   });
 
-  it('of the worker that covers, while the slot gets its own again, leaves nothing to uncover', () => {
+  it('of the worker that took over, while the slot gets its own again, leaves nothing to hand back', () => {
     tell([
       ...started(2),
-      [6000, 'exit 1', 'ended crash, spawn 3@0, cover 0 by 2'],
-      [6300, 'ready 3, exit 2', 'ended crash, spawn 4@1, cover 1 by 3'],
+      [6000, 'exit 1', 'ended crash, spawn 3@0, take-over 0 by 2'],
+      [6300, 'ready 3, exit 2', 'ended crash, spawn 4@1, take-over 1 by 3'],
     ]);
   });
 
-  it('of all leaves nobody to cover; the first that is ready covers the others', () => {
+  it('of all leaves none to take over; the first that is ready takes over for the others', () => {
     tell([
       ...started(2),
       [6000, 'exit 1, exit 2, ?', 'ended crash, ended crash, not ready: no worker is ready, spawn 3@0, spawn 4@1'],
-      [6300, 'ready 4, ?', 'ready: 1 of 2 workers are ready, cover 0 by 4'],
-      [6400, 'ready 3', 'uncover 0 by 4'],
+      [6300, 'ready 4, ?', 'ready: 1 of 2 workers are ready, take-over 0 by 4'],
+      [6400, 'ready 3', 'hand-back 0 by 4'],
     ]);
   });
 
@@ -94,13 +94,13 @@ describe('a crash', () => {
     tell(
       [
         ...started(2),
-        [1000, 'exit 2', 'ended crash, spawn 3@1, cover 1 by 1'],
+        [1000, 'exit 2', 'ended crash, spawn 3@1, take-over 1 by 1'],
         [1010, 'fatal 3', 'ended boot'],
         [2000, 'exit 4', '+1110 spawn 4@1, ended boot'],
         [3000, 'exit 5', '+2200 spawn 5@1, ended boot'],
         [4000, 'exit 6', '+3400 spawn 6@1, ended boot'],
         [4800, 'ready 7, ?', 'ready: 1 of 2 workers are ready, spawn 7@1'],
-        [4900, 'ready 7, ?', 'ready: 2 of 2 workers are ready, uncover 1 by 1'],
+        [4900, 'ready 7, ?', 'ready: 2 of 2 workers are ready, hand-back 1 by 1'],
       ],
       { crashLimit: 2 },
     );
@@ -137,15 +137,15 @@ describe('a crash', () => {
     tell(
       [
         ...started(2),
-        [6000, 'broke 1', 'spawn 3@0, cover 0 by 2'],
-        [6010, 'ready 3, exit 1', 'ended crash, uncover 0 by 2'],
+        [6000, 'broke 1', 'spawn 3@0, take-over 0 by 2'],
+        [6010, 'ready 3, exit 1', 'ended crash, hand-back 0 by 2'],
         [12_000, 'silent 3', ''],
-        [42_010, 'exit 3', '+15000 cover 0 by 2, +42000 kill 3, +42000 spawn 4@0, ended stall'],
-        [42_020, 'ready 4', 'uncover 0 by 2'],
-        [50_000, 'oom 4', 'ended oom, spawn 5@0, cover 0 by 2'],
-        [50_010, 'ready 5', 'uncover 0 by 2'],
-        [58_000, 'exit 5', 'ended crash, spawn 6@0, cover 0 by 2'],
-        [58_010, 'ready 6', 'uncover 0 by 2'],
+        [42_010, 'exit 3', '+15000 take-over 0 by 2, +42000 kill 3, +42000 spawn 4@0, ended stall'],
+        [42_020, 'ready 4', 'hand-back 0 by 2'],
+        [50_000, 'oom 4', 'ended oom, spawn 5@0, take-over 0 by 2'],
+        [50_010, 'ready 5', 'hand-back 0 by 2'],
+        [58_000, 'exit 5', 'ended crash, spawn 6@0, take-over 0 by 2'],
+        [58_010, 'ready 6', 'hand-back 0 by 2'],
         [65_900, 'exit 6', 'ended crash, release, drain 2 quick'],
         [65_910, 'exit 2', 'ended as wanted, halt boot'],
       ],
@@ -166,7 +166,7 @@ describe('a crash', () => {
     });
     assert.deepEqual(last('exit 5'), halt('exit code 1'));
     assert.deepEqual(last('broke 5'), halt('thrown on purpose'));
-    assert.deepEqual(last('silent 5'), halt('silent for 7 s'));
+    assert.deepEqual(last('silent 5'), halt('silent for 7 s (TSUNICORN_TIMEOUT)'));
   });
 
   it('is not what ends a worker that was replaced as wanted, however often that is', () => {
@@ -188,8 +188,8 @@ describe('a worker with an uncaught exception', () => {
   it('is replaced at once, and killed at the graceful timeout', () => {
     tell([
       ...started(2),
-      [1000, 'broke 1, ?', 'ready: 1 of 2 workers are ready, spawn 3@0, cover 0 by 2'],
-      [1300, 'ready 3', 'uncover 0 by 2'],
+      [1000, 'broke 1, ?', 'ready: 1 of 2 workers are ready, spawn 3@0, take-over 0 by 2'],
+      [1300, 'ready 3', 'hand-back 0 by 2'],
       [26_010, 'exit 1', '+26000 kill 1, ended crash'],
       [600_000, '', ''],
     ]);
@@ -210,8 +210,8 @@ describe('a silent worker', () => {
     tell([
       ...started(2),
       [1000, 'silent 1', ''],
-      [31_010, 'exit 1', '+4000 cover 0 by 2, +31000 kill 1, +31000 spawn 3@0, ended stall'],
-      [31_020, 'ready 3', 'uncover 0 by 2'],
+      [31_010, 'exit 1', '+4000 take-over 0 by 2, +31000 kill 1, +31000 spawn 3@0, ended stall'],
+      [31_020, 'ready 3', 'hand-back 0 by 2'],
     ]);
   });
 
@@ -248,9 +248,9 @@ describe('a silent worker', () => {
       return due.flatMap((d) => (d.do === 'kill' ? [d.why] : []));
     });
     assert.deepEqual(reasons, [
-      ['not ready 30 s after its start'],
-      ['silent for 2.5 s'],
-      ['not finished when its time to drain was over'],
+      ['not ready within 30 s (TSUNICORN_BOOT_TIMEOUT)'],
+      ['silent for 2.5 s (TSUNICORN_TIMEOUT)'],
+      ['still draining at its deadline'],
     ]);
   });
 

@@ -13,8 +13,8 @@ describe('SIGWINCH', () => {
       [1500, 'exit 1, exit 2', 'ended as wanted, ended as wanted'],
       [600_000, 'WINCH', ''],
       [600_010, 'HUP, ?', 'not ready: no worker is ready, spawn 3@0, spawn 4@1'],
-      [600_310, 'ready 4, ?', 'ready: 1 of 2 workers are ready, cover 0 by 4'],
-      [600_320, 'ready 3, ?', 'ready: 2 of 2 workers are ready, uncover 0 by 4'],
+      [600_310, 'ready 4, ?', 'ready: 1 of 2 workers are ready, take-over 0 by 4'],
+      [600_320, 'ready 3, ?', 'ready: 2 of 2 workers are ready, hand-back 0 by 4'],
     ]);
   });
 

@@ -8,7 +8,7 @@ const bad: Row[] = [
   [10_000, 'HUP', 'spawn 5@0'],
   [10_300, 'ready 5', 'drain 1'],
   [10_310, 'exit 1', 'ended reload, spawn 6@1'],
-  [10_500, 'exit 5', 'ended crash, warn, spawn 7@0, cover 0 by 2'],
+  [10_500, 'exit 5', 'ended crash, warn, spawn 7@0, take-over 0 by 2'],
 ];
 
 describe('a release that dies within five seconds of being ready', () => {
@@ -17,7 +17,7 @@ describe('a release that dies within five seconds of being ready', () => {
       [
         ...bad,
         [10_610, 'ready 6', ''],
-        [10_800, 'ready 7, ?', 'ready: 5 of 4 workers are ready, uncover 0 by 2'],
+        [10_800, 'ready 7, ?', 'ready: 5 of 4 workers are ready, hand-back 0 by 2'],
         // All have lived, and the reload goes on at once again.
         [15_800, '', '+15610 drain 2'],
         [15_810, 'exit 2', 'ended reload, spawn 8@2'],
@@ -35,16 +35,16 @@ describe('a release that dies within five seconds of being ready', () => {
       [
         ...bad,
         [10_610, 'ready 6', ''],
-        [10_800, 'ready 7', 'uncover 0 by 2'],
+        [10_800, 'ready 7', 'hand-back 0 by 2'],
         [10_810, 'exit 6', 'ended crash'],
-        [11_000, 'exit 7', '+10910 spawn 8@1, ended crash, cover 0 by 2'],
+        [11_000, 'exit 7', '+10910 spawn 8@1, ended crash, take-over 0 by 2'],
         [11_210, 'ready 8', '+11200 spawn 9@0'],
         [11_410, 'exit 8, ?', 'ended crash, ready: 3 of 4 workers are ready'],
-        [11_500, 'ready 9', 'uncover 0 by 2'],
-        [11_700, 'exit 9, ?', 'ended crash, ready: 3 of 4 workers are ready, give up, cover 0 by 2'],
-        [12_800, 'ready 10', '+12500 spawn 10@0, uncover 0 by 2'],
-        [13_000, 'exit 10', 'ended crash, cover 0 by 2'],
-        [14_900, 'ready 11', '+14600 spawn 11@0, uncover 0 by 2'],
+        [11_500, 'ready 9', 'hand-back 0 by 2'],
+        [11_700, 'exit 9, ?', 'ended crash, ready: 3 of 4 workers are ready, give up, take-over 0 by 2'],
+        [12_800, 'ready 10', '+12500 spawn 10@0, hand-back 0 by 2'],
+        [13_000, 'exit 10', 'ended crash, take-over 0 by 2'],
+        [14_900, 'ready 11', '+14600 spawn 11@0, hand-back 0 by 2'],
         [20_000, 'leave 3, ?', 'ready: 4 of 4 workers are ready, spawn 12@2'],
         [20_300, 'ready 12', 'drain 3'],
       ],
@@ -67,8 +67,8 @@ describe('a release that dies within five seconds of being ready', () => {
       for (const d of story.decisions(at, events)) if (d.do === 'warn' || d.do === 'give-up-reload') said.push(d.why);
     }
     assert.deepEqual(said, [
-      'a new worker died within 5 s of being ready (thrown on purpose): each old one serves from now on until the one in its place has lived for 5 s',
-      '2 new workers in a row died within 5 s of being ready, the last: exit code 1',
+      'a new worker died within 5 s of readiness (thrown on purpose): each old worker now serves until its replacement has lived for 5 s',
+      '2 new workers in a row died within 5 s of readiness, the last: exit code 1',
     ]);
     assert.equal(story.pool.serviceState, 'ready');
   });
@@ -79,7 +79,7 @@ describe('a release that dies within five seconds of being ready', () => {
         ...started(2),
         [10_000, 'HUP', 'spawn 3@0'],
         [10_300, 'ready 3', 'drain 1'],
-        [10_310, 'exit 3', 'ended crash, warn, spawn 4@0, cover 0 by 2'],
+        [10_310, 'exit 3', 'ended crash, warn, spawn 4@0, take-over 0 by 2'],
         [10_320, 'exit 4', 'ended boot'],
         [10_430, 'exit 5', '+10420 spawn 5@0, ended boot, give up'],
         [10_700, 'exit 1, ?', '+10630 spawn 6@0, ended reload, ready: 1 of 2 workers are ready'],
@@ -92,12 +92,12 @@ describe('a release that dies within five seconds of being ready', () => {
     tell(
       [
         ...started(2),
-        [1000, 'exit 1', 'ended crash, warn, spawn 3@0, cover 0 by 2'],
+        [1000, 'exit 1', 'ended crash, warn, spawn 3@0, take-over 0 by 2'],
         [1300, 'ready 3, exit 3', 'ended crash'],
         // A person has mended it.
         [1310, 'HUP', 'spawn 4@0'],
         [1400, 'exit 2', 'ended crash, spawn 5@1'],
-        [1700, 'ready 4', 'cover 1 by 4'],
+        [1700, 'ready 4', 'take-over 1 by 4'],
         [1710, 'exit 4', 'ended crash, warn, spawn 6@0'],
       ],
       { crashLimit: 1 },
@@ -108,9 +108,9 @@ describe('a release that dies within five seconds of being ready', () => {
     tell(
       [
         ...bad,
-        [10_610, 'ready 6, HUP', 'drain 2, cover 0 by 3'],
+        [10_610, 'ready 6, HUP', 'drain 2, take-over 0 by 3'],
         [10_700, 'exit 2', 'ended reload'],
-        [10_800, 'ready 7', 'spawn 8@2, uncover 0 by 3'],
+        [10_800, 'ready 7', 'spawn 8@2, hand-back 0 by 3'],
       ],
       { workers: 4 },
     );
@@ -133,11 +133,11 @@ describe('a release that dies within five seconds of being ready', () => {
   });
 });
 
-describe('a worker that leaves where workers die young', () => {
+describe('a worker that leaves where workers die early', () => {
   const young: Row[] = [
     ...started(2),
-    [1000, 'exit 2', 'ended crash, spawn 3@1, cover 1 by 1'],
-    [1100, 'ready 3', 'uncover 1 by 1'],
+    [1000, 'exit 2', 'ended crash, spawn 3@1, take-over 1 by 1'],
+    [1100, 'ready 3', 'hand-back 1 by 1'],
   ];
 
   it('serves until the one in its place has lived for five seconds', () => {

@@ -49,8 +49,8 @@ describe('a reload', () => {
       ...started(2),
       [1000, 'HUP', 'spawn 3@0'],
       [1300, 'exit 3, ?', 'ended boot, ready: 2 of 2 workers are ready, give up'],
-      [1310, 'exit 2', 'ended crash, spawn 4@1, cover 1 by 1'],
-      [1610, 'ready 4', 'uncover 1 by 1'],
+      [1310, 'exit 2', 'ended crash, spawn 4@1, take-over 1 by 1'],
+      [1610, 'ready 4', 'hand-back 1 by 1'],
       [60_000, '', ''],
     ]);
   });
@@ -162,10 +162,10 @@ describe('a reload', () => {
     tell([
       ...started(2),
       [1000, 'HUP', 'spawn 3@0'],
-      [1100, 'exit 2', 'ended crash, spawn 4@1, cover 1 by 1'],
+      [1100, 'exit 2', 'ended crash, spawn 4@1, take-over 1 by 1'],
       [1200, 'exit 1', 'ended crash'],
-      [1300, 'ready 3', 'cover 1 by 3'],
-      [1400, 'ready 4', 'uncover 1 by 3'],
+      [1300, 'ready 3', 'take-over 1 by 3'],
+      [1400, 'ready 4', 'hand-back 1 by 3'],
       [600_000, '?', 'ready: 2 of 2 workers are ready'],
     ]);
   });
@@ -175,9 +175,9 @@ describe('a reload', () => {
       ...started(2),
       [1000, 'size 3', 'spawn 3@2'],
       [1300, 'ready 3', ''],
-      [2000, 'HUP', 'drain 3, cover 2 by 1'],
+      [2000, 'HUP', 'drain 3, take-over 2 by 1'],
       [2100, 'exit 3', 'ended resize, spawn 4@0'],
-      [2400, 'ready 4', 'drain 1, cover 2 by 2'],
+      [2400, 'ready 4', 'drain 1, take-over 2 by 2'],
     ]);
   });
 });
@@ -224,8 +224,8 @@ describe('a worker that leaves', () => {
     tell([
       ...started(2),
       [1000, 'leave 2', 'spawn 3@1'],
-      [1100, 'exit 2', 'ended crash, cover 1 by 1'],
-      [1300, 'ready 3', 'uncover 1 by 1'],
+      [1100, 'exit 2', 'ended crash, take-over 1 by 1'],
+      [1300, 'ready 3', 'hand-back 1 by 1'],
     ]);
   });
 });

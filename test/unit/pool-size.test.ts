@@ -2,7 +2,7 @@ import { describe, it } from 'node:test';
 import { started, tell } from './pool-story.ts';
 
 describe('another number of workers', () => {
-  it('more are spawned at once, less drain at once; their sockets stay covered', () => {
+  it('more are spawned at once, less drain at once; others take over their sockets', () => {
     tell([
       ...started(2),
       [1000, 'size 4, ?', 'ready: 2 of 4 workers are ready, spawn 3@2, spawn 4@3'],
@@ -10,12 +10,12 @@ describe('another number of workers', () => {
       [
         2000,
         'size 1, ?',
-        'ready: 4 of 1 workers are ready, drain 4, drain 3, drain 2, cover 1 by 1, cover 2 by 1, cover 3 by 1',
+        'ready: 4 of 1 workers are ready, drain 4, drain 3, drain 2, take-over 1 by 1, take-over 2 by 1, take-over 3 by 1',
       ],
       [2100, 'exit 2, exit 3, exit 4', 'ended resize, ended resize, ended resize'],
       [3000, 'size 2', 'spawn 5@1'],
-      [3300, 'ready 5', 'uncover 1 by 1'],
-      [4000, 'exit 1', 'ended crash, spawn 6@0, cover 0 by 5, cover 2 by 5, cover 3 by 5'],
+      [3300, 'ready 5', 'hand-back 1 by 1'],
+      [4000, 'exit 1', 'ended crash, spawn 6@0, take-over 0 by 5, take-over 2 by 5, take-over 3 by 5'],
     ]);
   });
 
@@ -43,9 +43,9 @@ describe('another number of workers', () => {
         [1000, 'size 2', 'spawn 2@1'],
         [1100, 'size 1', 'kill 2'],
         [1200, 'size 2', 'spawn 3@1'],
-        [1300, 'ready 2', 'cover 1 by 1'],
+        [1300, 'ready 2', 'take-over 1 by 1'],
         [1400, 'exit 2', 'ended as wanted'],
-        [1500, 'ready 3', 'uncover 1 by 1'],
+        [1500, 'ready 3', 'hand-back 1 by 1'],
       ],
       { workers: 1 },
     );
@@ -54,9 +54,9 @@ describe('another number of workers', () => {
   it('leaves what serves beyond the target until the slots that stay have ready workers', () => {
     tell([
       ...started(2),
-      [6000, 'exit 1', 'ended crash, spawn 3@0, cover 0 by 2'],
+      [6000, 'exit 1', 'ended crash, spawn 3@0, take-over 0 by 2'],
       [6010, 'size 1, ?', 'ready: 1 of 1 workers are ready'],
-      [6300, 'ready 3', 'drain 2, uncover 0 by 2, cover 1 by 3'],
+      [6300, 'ready 3', 'drain 2, hand-back 0 by 2, take-over 1 by 3'],
       [6400, 'exit 2', 'ended resize'],
     ]);
   });
@@ -65,19 +65,19 @@ describe('another number of workers', () => {
     tell(
       [
         ...started(5),
-        [6000, 'exit 1, exit 2', 'ended crash, ended crash, spawn 6@0, spawn 7@1, cover 0 by 3, cover 1 by 4'],
+        [6000, 'exit 1, exit 2', 'ended crash, ended crash, spawn 6@0, spawn 7@1, take-over 0 by 3, take-over 1 by 4'],
         [6010, 'size 3', ''],
-        [6300, 'ready 6', 'drain 5, uncover 0 by 3, cover 4 by 3'],
-        [6310, 'ready 7', 'drain 4, uncover 1 by 4, cover 3 by 6'],
+        [6300, 'ready 6', 'drain 5, hand-back 0 by 3, take-over 4 by 3'],
+        [6310, 'ready 7', 'drain 4, hand-back 1 by 4, take-over 3 by 6'],
       ],
       { workers: 5 },
     );
     tell(
       [
         ...started(4),
-        [6000, 'exit 1', 'ended crash, spawn 5@0, cover 0 by 2'],
-        [6010, 'size 2', 'drain 4, cover 3 by 3'],
-        [6300, 'ready 5', 'drain 3, uncover 0 by 2, cover 2 by 2, cover 3 by 5'],
+        [6000, 'exit 1', 'ended crash, spawn 5@0, take-over 0 by 2'],
+        [6010, 'size 2', 'drain 4, take-over 3 by 3'],
+        [6300, 'ready 5', 'drain 3, hand-back 0 by 2, take-over 2 by 2, take-over 3 by 5'],
       ],
       { workers: 4 },
     );
@@ -88,9 +88,9 @@ describe('another number of workers', () => {
       [
         ...started(3),
         [6000, 'silent 2', ''],
-        [9500, 'exit 1', '+9000 cover 1 by 1, ended crash, spawn 4@0, cover 0 by 3, cover 1 by 3'],
+        [9500, 'exit 1', '+9000 take-over 1 by 1, ended crash, spawn 4@0, take-over 0 by 3, take-over 1 by 3'],
         [9510, 'size 1', 'drain 2'],
-        [9800, 'ready 4', 'drain 3, uncover 0 by 3, cover 1 by 4, cover 2 by 4'],
+        [9800, 'ready 4', 'drain 3, hand-back 0 by 3, take-over 1 by 4, take-over 2 by 4'],
       ],
       { workers: 3 },
     );
@@ -100,11 +100,11 @@ describe('another number of workers', () => {
     tell([
       ...started(2),
       [1000, 'silent 1', ''],
-      [5000, 'size 1', '+4000 cover 0 by 2'],
+      [5000, 'size 1', '+4000 take-over 0 by 2'],
       [31_010, '', '+31000 kill 1, +31000 spawn 3@0'],
       [31_020, 'exit 1, exit 3', 'ended stall, ended boot'],
       [32_000, '?', '+31120 spawn 4@0, ready: 1 of 1 workers are ready'],
-      [32_010, 'ready 4', 'drain 2, uncover 0 by 2, cover 1 by 4'],
+      [32_010, 'ready 4', 'drain 2, hand-back 0 by 2, take-over 1 by 4'],
     ]);
   });
 
@@ -113,13 +113,13 @@ describe('another number of workers', () => {
       tell(
         [
           ...started(2),
-          [1000, 'size 1', 'drain 2, cover 1 by 1'],
+          [1000, 'size 1', 'drain 2, take-over 1 by 1'],
           [1100, 'size 2', 'spawn 3@1'],
-          [1400, 'ready 3', 'uncover 1 by 1'],
-          [2000, 'size 1', 'drain 3, cover 1 by 1'],
+          [1400, 'ready 3', 'hand-back 1 by 1'],
+          [2000, 'size 1', 'drain 3, take-over 1 by 1'],
           [2100, 'size 2', ''],
           [2200, 'exit 3', 'ended resize, spawn 4@1'],
-          [2500, 'ready 4', 'uncover 1 by 1'],
+          [2500, 'ready 4', 'hand-back 1 by 1'],
         ],
         { workers: 2 },
       );
@@ -129,11 +129,11 @@ describe('another number of workers', () => {
       tell(
         [
           ...started(4),
-          [1000, 'size 2', 'drain 4, drain 3, cover 2 by 1, cover 3 by 2'],
+          [1000, 'size 2', 'drain 4, drain 3, take-over 2 by 1, take-over 3 by 2'],
           [1100, 'size 5', 'spawn 5@2, spawn 6@4'],
-          [1400, 'ready 5, ready 6', 'uncover 2 by 1'],
+          [1400, 'ready 5, ready 6', 'hand-back 2 by 1'],
           [2000, 'exit 3', 'ended resize, spawn 7@3'],
-          [2300, 'ready 7', 'uncover 3 by 2'],
+          [2300, 'ready 7', 'hand-back 3 by 2'],
         ],
         { workers: 4 },
       );
@@ -145,10 +145,10 @@ describe('another number of workers', () => {
           ...started(2),
           [1000, 'size 3', 'spawn 3@2'],
           [1300, 'ready 3', ''],
-          [2000, 'size 2', 'drain 3, cover 2 by 1'],
+          [2000, 'size 2', 'drain 3, take-over 2 by 1'],
           [2100, 'HUP', ''],
           [2200, 'size 3', 'spawn 4@2'],
-          [2500, 'ready 4', 'uncover 2 by 1'],
+          [2500, 'ready 4', 'hand-back 2 by 1'],
           [3000, 'exit 3', 'ended resize, spawn 5@0'],
           [3300, 'ready 5', 'drain 1'],
         ],
@@ -159,7 +159,7 @@ describe('another number of workers', () => {
           ...started(3),
           [1000, 'HUP', 'spawn 4@0'],
           [1300, 'ready 4', 'drain 1'],
-          [2000, 'size 2', 'drain 3, cover 2 by 2'],
+          [2000, 'size 2', 'drain 3, take-over 2 by 2'],
           [2100, 'size 3', ''],
           [2200, 'exit 1', 'ended reload, spawn 5@2'],
         ],
@@ -171,11 +171,11 @@ describe('another number of workers', () => {
       tell(
         [
           ...started(3),
-          [1000, 'size 2', 'drain 3, cover 2 by 1'],
+          [1000, 'size 2', 'drain 3, take-over 2 by 1'],
           [1100, 'size 3', 'spawn 4@2'],
-          [1400, 'ready 4', 'uncover 2 by 1'],
-          [6000, 'exit 1', 'ended crash, spawn 5@0, cover 0 by 2'],
-          [6010, 'broke 4', 'spawn 6@2, cover 2 by 2'],
+          [1400, 'ready 4', 'hand-back 2 by 1'],
+          [6000, 'exit 1', 'ended crash, spawn 5@0, take-over 0 by 2'],
+          [6010, 'broke 4', 'spawn 6@2, take-over 2 by 2'],
         ],
         { workers: 3 },
       );
@@ -183,7 +183,7 @@ describe('another number of workers', () => {
         ...started(2),
         [6000, 'HUP', 'spawn 3@0'],
         [6300, 'ready 3', 'drain 1'],
-        [6310, 'exit 3', 'ended crash, warn, spawn 4@0, cover 0 by 2'],
+        [6310, 'exit 3', 'ended crash, warn, spawn 4@0, take-over 0 by 2'],
       ]);
     });
   });

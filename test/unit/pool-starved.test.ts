@@ -7,7 +7,7 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
     tell([
       ...started(2),
       [1000, 'silent 1', ''],
-      [11_000, '', '+4000 cover 0 by 2'],
+      [11_000, '', '+4000 take-over 0 by 2'],
       [611_000, 'frozen', ''],
       [632_000, '', '+631000 kill 1, +631000 spawn 3@0'],
     ]);
@@ -18,7 +18,7 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
       ...started(2),
       [1000, '', ''],
       [601_000, 'frozen, silent 1', ''],
-      [632_000, '', '+604000 cover 0 by 2, +631000 kill 1, +631000 spawn 3@0'],
+      [632_000, '', '+604000 take-over 0 by 2, +631000 kill 1, +631000 spawn 3@0'],
     ]);
   });
 
@@ -44,12 +44,24 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
     );
   });
 
+  it('does not hasten the drain of a stop, nor extend it', () => {
+    tell(
+      [
+        ...started(1),
+        [1000, 'TERM', 'closing 1, release, drain 1'],
+        [9_000, 'frozen', ''],
+        [27_000, '', '+26000 kill 1'],
+      ],
+      { workers: 1 },
+    );
+  });
+
   it('gives it to all, though one of them has another excuse as well', () => {
     tell([
       ...started(2),
       [1000, 'silent 1', ''],
       [601_000, 'frozen, waited 1 1500', ''],
-      [630_000, '', '+604000 cover 0 by 2'],
+      [630_000, '', '+604000 take-over 0 by 2'],
       [632_000, '', '+631000 kill 1, +631000 spawn 3@0'],
     ]);
   });
@@ -58,7 +70,7 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
     const story = new Story({ ...SETTINGS, workers: 1 });
     for (const events of ['', 'ready 1, silent 1']) story.at(0, events);
     story.pool.due(1_000);
-    story.pool.beat(1, 1_001);
+    story.pool.heartbeat(1, 1_001);
     assert.deepEqual(story.pool.due(600_000), []);
   });
 
@@ -66,7 +78,7 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
     tell([
       ...started(2),
       [1000, 'silent 1', ''],
-      [29_100, '', '+4000 cover 0 by 2'],
+      [29_100, '', '+4000 take-over 0 by 2'],
       [31_100, 'frozen', 'kill 1, spawn 3@0'],
     ]);
   });
@@ -77,7 +89,7 @@ describe('a worker that waited for a CPU', () => {
     tell([
       ...started(2),
       [1000, 'silent 1', ''],
-      [31_000, 'waited 1 20000', '+4000 cover 0 by 2'],
+      [31_000, 'waited 1 20000', '+4000 take-over 0 by 2'],
       [51_000, 'waited 1 15000', ''],
       [67_000, '', '+66000 kill 1, +66000 spawn 3@0'],
     ]);
@@ -88,7 +100,7 @@ describe('a worker that waited for a CPU', () => {
       ...started(2),
       [1000, 'silent 1', ''],
       [101_000, 'frozen, waited 1 120000', ''],
-      [132_000, '', '+104000 cover 0 by 2, +131000 kill 1, +131000 spawn 3@0'],
+      [132_000, '', '+104000 take-over 0 by 2, +131000 kill 1, +131000 spawn 3@0'],
     ]);
   });
 
@@ -110,7 +122,7 @@ describe('a worker that waited for a CPU', () => {
       ...started(2),
       [1000, 'waited 1 600000', ''],
       [1000, 'silent 1', ''],
-      [31_100, '', '+4000 cover 0 by 2, +31000 kill 1, +31000 spawn 3@0'],
+      [31_100, '', '+4000 take-over 0 by 2, +31000 kill 1, +31000 spawn 3@0'],
     ]);
   });
 
@@ -128,7 +140,7 @@ describe('a worker that waited for a CPU', () => {
     const kills = (now: number) =>
       story.pool.due(now, (workerId) => asked.push(workerId) * 0).flatMap((d) => (d.do === 'kill' ? [d.workerId] : []));
     for (let at = 1_000; at < 30_000; at += 1_000) {
-      story.pool.beat(2, at);
+      story.pool.heartbeat(2, at);
       assert.deepEqual(kills(at), []);
     }
     assert.deepEqual(asked, []);
@@ -145,49 +157,49 @@ describe('a worker that is silent for as long as three beats take', () => {
       ...started(2),
       [1000, 'silent 1', ''],
       [3999, '', ''],
-      [4000, '', 'cover 0 by 2'],
-      [9000, 'speaks 1', 'uncover 0 by 2'],
+      [4000, '', 'take-over 0 by 2'],
+      [9000, 'speaks 1', 'hand-back 0 by 2'],
       [20_000, '', ''],
     ]);
   });
 
   it('has it at that moment, whenever the loop turned before', () => {
-    tell([...started(2), [1000, 'silent 1', ''], [1500, '', ''], [5000, '', '+4000 cover 0 by 2']]);
+    tell([...started(2), [1000, 'silent 1', ''], [1500, '', ''], [5000, '', '+4000 take-over 0 by 2']]);
   });
 
   it('also without a timeout, when nobody is ever killed for it', () => {
-    tell([...started(2), [1000, 'silent 1', ''], [3_600_000, '', '+4000 cover 0 by 2']], { timeout: 0 });
+    tell([...started(2), [1000, 'silent 1', ''], [3_600_000, '', '+4000 take-over 0 by 2']], { timeout: 0 });
   });
 
   it('and with one that is shorter only when it is killed', () => {
-    tell([...started(2), [1000, 'silent 1', ''], [3100, '', '+3000 kill 1, +3000 spawn 3@0, +3000 cover 0 by 2']], {
+    tell([...started(2), [1000, 'silent 1', ''], [3100, '', '+3000 kill 1, +3000 spawn 3@0, +3000 take-over 0 by 2']], {
       timeout: 2,
     });
   });
 
-  it('needs somebody who is heard of: where all are silent, as with no CPU, nothing is done', () => {
+  it('needs a worker that is heard: if all are silent, as with no CPU, nothing is done', () => {
     tell(
       [
         ...started(3),
         [1000, 'silent 1, silent 2, silent 3', ''],
         [8000, '', ''],
-        [8500, 'speaks 2', 'cover 0 by 2, cover 2 by 2'],
-        [8600, 'speaks 1, speaks 3', 'uncover 0 by 2, uncover 2 by 2'],
+        [8500, 'speaks 2', 'take-over 0 by 2, take-over 2 by 2'],
+        [8600, 'speaks 1, speaks 3', 'hand-back 0 by 2, hand-back 2 by 2'],
         [20_000, '', ''],
       ],
       { workers: 3 },
     );
   });
 
-  it('passes what it covered to somebody who is heard of, and does not get it back', () => {
+  it('loses what it took over to a worker that is heard, and does not get it back', () => {
     tell(
       [
         ...started(3),
-        [100, 'exit 3', 'ended crash, spawn 4@2, cover 2 by 1'],
+        [100, 'exit 3', 'ended crash, spawn 4@2, take-over 2 by 1'],
         [1000, 'silent 1', ''],
-        [4000, '', 'cover 0 by 2, uncover 2 by 1, cover 2 by 2'],
-        [9000, 'speaks 1', 'uncover 0 by 2'],
-        [20_000, 'ready 4', 'uncover 2 by 2'],
+        [4000, '', 'take-over 0 by 2, hand-back 2 by 1, take-over 2 by 2'],
+        [9000, 'speaks 1', 'hand-back 0 by 2'],
+        [20_000, 'ready 4', 'hand-back 2 by 2'],
       ],
       { workers: 3 },
     );
@@ -198,9 +210,9 @@ describe('a worker that is silent for as long as three beats take', () => {
       [
         ...started(3),
         [1000, 'silent 1', ''],
-        [5000, '', '+4000 cover 0 by 2'],
-        [5100, 'exit 3', 'ended crash, spawn 4@2, cover 2 by 2'],
-        [5200, 'exit 2', 'ended crash, spawn 5@1, cover 1 by 1, cover 2 by 1'],
+        [5000, '', '+4000 take-over 0 by 2'],
+        [5100, 'exit 3', 'ended crash, spawn 4@2, take-over 2 by 2'],
+        [5200, 'exit 2', 'ended crash, spawn 5@1, take-over 1 by 1, take-over 2 by 1'],
       ],
       { workers: 3 },
     );
@@ -210,12 +222,12 @@ describe('a worker that is silent for as long as three beats take', () => {
     tell([...started(2), [1000, '', ''], [61_000, 'frozen, silent 1, silent 2', ''], [63_900, '', '']]);
   });
 
-  it('is told to let go of what it covers once its replacement is there', () => {
+  it('is handed back once its replacement is there', () => {
     tell([
       ...started(2),
       [1000, 'silent 1', ''],
-      [31_500, '', '+4000 cover 0 by 2, +31000 kill 1, +31000 spawn 3@0'],
-      [31_600, 'exit 1, ready 3', 'ended stall, uncover 0 by 2'],
+      [31_500, '', '+4000 take-over 0 by 2, +31000 kill 1, +31000 spawn 3@0'],
+      [31_600, 'exit 1, ready 3', 'ended stall, hand-back 0 by 2'],
     ]);
   });
 });

@@ -79,12 +79,12 @@ describe('SIGTERM', () => {
     );
   });
 
-  it('a worker that ends during the delay is covered and not replaced; when all have ended it is over', () => {
+  it('a worker that ends during the delay has a neighbour take over and is not replaced; when all have ended it is over', () => {
     tell(
       [
         ...started(2),
         [1000, 'TERM', 'closing 1, closing 2'],
-        [2000, 'exit 1', 'ended as wanted, cover 0 by 2'],
+        [2000, 'exit 1', 'ended as wanted, take-over 0 by 2'],
         [3000, 'exit 2', 'ended as wanted, release, halt ok'],
       ],
       { drainDelay: 5 },
@@ -93,7 +93,11 @@ describe('SIGTERM', () => {
 
   it('a worker that stalls during the delay is still killed', () => {
     tell(
-      [...started(2), [1000, 'TERM, silent 1', 'closing 1, closing 2'], [5000, '', '+4000 kill 1, +4000 cover 0 by 2']],
+      [
+        ...started(2),
+        [1000, 'TERM, silent 1', 'closing 1, closing 2'],
+        [5000, '', '+4000 kill 1, +4000 take-over 0 by 2'],
+      ],
       { drainDelay: 10, timeout: 3, crashLimit: 1 },
     );
   });

@@ -26,7 +26,7 @@ export const SETTINGS: PoolSettings = {
 
 /**
  * Time in milliseconds, events, outcome. Events are separated by `, ` and happen before `due` is called once:
- * `ready N`, `deaf N` (it does not say that it covers), `exit N` (a crash, or the end of a drain), `oom N`, `fatal N`
+ * `ready N`, `deaf N` (it does not confirm that it took over), `exit N` (a crash, or the end of a drain), `oom N`, `fatal N`
  * (the app cannot be loaded), `silent N` (its last beat is now), `speaks N` (it beats again), `waited N MS` (for a CPU), `served N COUNT`, `holds N
  * MIB` (three reports), `limit MIB` (of resident memory), `full N MIB` (no memory is left in the group, and it has so
  * much), `heap N MIB` (none in its heap), `leave N`, `broke N`, `HUP`, `TERM`, `INT`, `WINCH`, `size N`, `frozen` (the
@@ -94,12 +94,12 @@ export class Story {
 
   #due(): Decision[] {
     for (const { workerId, state } of this.pool.workers) {
-      if (state !== 'booting' && !this.#silent.has(workerId)) this.pool.beat(workerId, this.#now);
+      if (state !== 'booting' && !this.#silent.has(workerId)) this.pool.heartbeat(workerId, this.#now);
     }
     const decisions = this.pool.due(this.#now, (workerId) => this.#waited.get(workerId) ?? 0);
     this.#waited.clear();
     for (const d of decisions)
-      if (d.do === 'cover' && !this.#deaf.has(d.workerId)) this.pool.covers(d.workerId, d.slot);
+      if (d.do === 'take-over' && !this.#deaf.has(d.workerId)) this.pool.tookOver(d.workerId, d.slot);
     return decisions;
   }
 
@@ -118,16 +118,16 @@ export class Story {
         for (let i = 0; i < 3; i++) pool.report(n, { served: 0, rssBytes: amount * MIB });
       },
       limit: () => pool.sized({ workers: pool.target, maxRss: n * MIB, bootsAtOnce: 64 }),
-      full: () => pool.full(n, { rssBytes: amount * MIB, heap: false }),
-      heap: () => pool.full(n, { rssBytes: amount * MIB, heap: true }),
+      full: () => pool.memoryFull(n, { rssBytes: amount * MIB, heap: false }),
+      heap: () => pool.memoryFull(n, { rssBytes: amount * MIB, heap: true }),
       leave: () => pool.leave(n, 'reload'),
-      broke: () => pool.broke(n, 'thrown on purpose', now),
+      broke: () => pool.crashing(n, 'thrown on purpose', now),
       silent: () => {
-        pool.beat(n, now);
+        pool.heartbeat(n, now);
         this.#silent.add(n);
       },
       speaks: () => {
-        pool.beat(n, now);
+        pool.heartbeat(n, now);
         this.#silent.delete(n);
       },
       HUP: () => pool.reload(),
@@ -164,10 +164,10 @@ export function inWords(decision: Decision): string {
       return `drain ${decision.workerId}${decision.quick ? ' quick' : ''}`;
     case 'kill':
       return `kill ${decision.workerId}`;
-    case 'cover':
-      return `cover ${decision.slot} by ${decision.workerId}`;
-    case 'uncover':
-      return `uncover ${decision.slot} by ${decision.workerId}`;
+    case 'take-over':
+      return `take-over ${decision.slot} by ${decision.workerId}`;
+    case 'hand-back':
+      return `hand-back ${decision.slot} by ${decision.workerId}`;
     case 'collect-garbage':
       return `collect-garbage ${decision.workerId}`;
     case 'recycle':

@@ -3,7 +3,7 @@
  * again. The loop is the arbiter's without its tick: whoever forgets a deadline is found out.
  */
 import assert from 'node:assert/strict';
-import type { Decision, PoolSettings } from '../../src/arbiter/pool/decisions.ts';
+import type { Decision, PoolSettings, WorkerState } from '../../src/arbiter/pool/decisions.ts';
 import { SILENT_MS } from '../../src/arbiter/pool/failover.ts';
 import { Pool } from '../../src/arbiter/pool/pool.ts';
 import { inWords } from './pool-story.ts';
@@ -16,6 +16,8 @@ const BOOT_CPU_MS = 5000;
 
 /** A pause of the arbiter itself. */
 const STARVED_MS = 2000;
+
+const STATES: readonly WorkerState[] = ['booting', 'ready', 'leaving', 'draining'];
 
 export const settings: PoolSettings = {
   workers: 4,
@@ -66,6 +68,8 @@ export class World {
   readonly #processes = new Map<number, Process>();
   readonly #agenda: { at: number; run: () => void }[] = [];
   readonly #opened = new Set<number>();
+  readonly #killed = new Map<number, WorkerState | undefined>();
+  readonly #states = new Map<number, WorkerState>();
   #released = false;
   readonly #diary: string[] = [];
 
@@ -149,7 +153,7 @@ export class World {
     worker.accepts.clear();
     worker.drains = true;
     this.#bereave(worker.slot);
-    this.pool.broke(workerId, 'thrown on purpose', this.now);
+    this.pool.crashing(workerId, 'thrown on purpose', this.now);
     this.#drains(workerId);
   }
 
@@ -178,6 +182,8 @@ export class World {
     if (worker === undefined) return;
     switch (decision.do) {
       case 'kill':
+        assert.ok(!this.#killed.has(decision.workerId), 'killed twice');
+        this.#killed.set(decision.workerId, this.pool.workers.find((w) => w.workerId === decision.workerId)?.state);
         worker.writtenOff = true;
         worker.accepts.clear();
         if (!worker.drains) this.#bereave(worker.slot);
@@ -185,10 +191,10 @@ export class World {
       case 'drain':
         this.#retire(worker, decision.why);
         return this.#drains(decision.workerId);
-      case 'cover':
+      case 'take-over':
         worker.accepts.add(decision.slot);
         return;
-      case 'uncover':
+      case 'hand-back':
         worker.accepts.delete(decision.slot);
         return;
       case 'close-connections':
@@ -242,7 +248,7 @@ export class World {
     if (!this.#processes.has(workerId) || !worker.beats) return;
     this.happened++;
     worker.heardAt = this.now;
-    this.pool.beat(workerId, this.now);
+    this.pool.heartbeat(workerId, this.now);
     // In peace nobody wears out, or it would never settle.
     if (!this.peaceful) worker.served += Math.floor(this.between(0, 3));
     this.pool.report(workerId, { served: worker.served, rssBytes: this.chance(0.7) ? this.between(0, 400) : 0 });
@@ -260,6 +266,7 @@ export class World {
     assert.ok(booting.length <= settings.bootsAtOnce, `${booting.length} boot at once`);
     const counted = [...this.#processes.values()].filter((p) => !p.writtenOff);
     this.#checkSurplus(counted);
+    this.#checkStates();
     const serving = counted.filter((p) => p.accepts.size > 0);
     assert.equal(String(pool.workers.map((w) => w.workerId)), String([...this.#processes.keys()]));
     if (serving.length === 0 || this.#released) return;
@@ -271,6 +278,16 @@ export class World {
       // Two share a slot where the newer one has to prove itself, or where nobody is drained any more, at the stop.
       const pair = serving.filter((p) => p.slot === slot).length === 2;
       assert.ok(heard === 1 || (heard === 2 && pair), `slot ${slot} has ${heard} acceptors that are heard of`);
+    }
+  }
+
+  /** A worker's state only goes forward, and a worker that was killed keeps its state. */
+  #checkStates(): void {
+    for (const { workerId, state } of this.pool.workers) {
+      const before = this.#states.get(workerId) ?? 'booting';
+      assert.ok(STATES.indexOf(state) >= STATES.indexOf(before), `worker ${workerId} went from ${before} to ${state}`);
+      assert.equal(state, this.#killed.get(workerId) ?? state, `worker ${workerId} was killed`);
+      this.#states.set(workerId, state);
     }
   }
 

@@ -54,7 +54,7 @@ describe('the start', () => {
     );
   });
 
-  it('ignores what it does not know: other ages, a second ready, a leave and an exception of a booting worker', () => {
+  it('ignores what it does not know: other workers, a second ready, a leave and an exception of a booting worker', () => {
     tell([
       [0, '', 'spawn 1@0, spawn 2@1'],
       [100, 'ready 7, exit 7, broke 7, leave 7', 'ended as wanted'],
@@ -122,7 +122,7 @@ describe('the start', () => {
   });
 
   it('tells why it gives up, and keeps to that when it is told to stop meanwhile', () => {
-    const boot = '1 workers in a row ended before they were ready, the last: exit code 1';
+    const boot = '1 workers in a row failed to boot, the last: exit code 1';
     for (const signal of ['', 'TERM', 'INT', 'INT, INT']) {
       const halt = (ending: string) => {
         const story = new Story({ ...SETTINGS, crashLimit: 1 });
@@ -162,9 +162,9 @@ describe('the start', () => {
       [0, '', 'spawn 1@0, spawn 2@1'],
       [10, 'ready 1', ''],
       [60_000, '', 'kill 2'],
-      [60_001, 'ready 2, ?', 'not ready: starting: 1 of 2 workers are ready, cover 1 by 1'],
+      [60_001, 'ready 2, ?', 'not ready: starting: 1 of 2 workers are ready, take-over 1 by 1'],
       [60_002, 'exit 2', 'ended boot'],
-      [60_110, 'ready 3, ?', '+60102 spawn 3@1, ready: 2 of 2 workers are ready, uncover 1 by 1'],
+      [60_110, 'ready 3, ?', '+60102 spawn 3@1, ready: 2 of 2 workers are ready, hand-back 1 by 1'],
     ]);
   });
 });

@@ -1,44 +1,32 @@
-/** How far the server is on its way: it serves, it is parked, or it stops, in steps. Pure; times in milliseconds. */
+/** Whether the server serves, is parked, or stops in steps. Pure; times in milliseconds. */
 import type { ExitName } from '../../errors.ts';
-import type { Deadlines } from './deadlines.ts';
-import type { Decision, PoolSettings } from './decisions.ts';
-import { drain, kill, type PoolWorkers } from './worker.ts';
+import type { PoolContext } from './worker.ts';
 
 /** INT and QUIT leave requests in flight this long (contract, section 5). */
 const QUICK_STOP_MS = 1_000;
 
+/** A stop is `closing` for the drain delay, then `draining`; `quitting` if it is a quick one. */
+export type Phase = 'serving' | 'parked' | 'closing' | 'draining' | 'quitting';
+
 export class Lifecycle {
-  readonly #settings: PoolSettings;
-  readonly #members: PoolWorkers;
-  readonly #deadlines: Deadlines;
-  #name: 'serving' | 'closing' | 'draining' | 'quitting' | 'parked' = 'serving';
-  /** When the drain delay is over. */
-  #ends = Number.POSITIVE_INFINITY;
+  readonly #context: PoolContext;
+  #phase: Phase = 'serving';
+  #drainDelayEndsAt = Number.POSITIVE_INFINITY;
   #stopBy = Number.POSITIVE_INFINITY;
   /** What the server ends with once the last worker is gone. */
   #verdict: { exit: ExitName; why: string } = { exit: 'ok', why: 'stopped as asked' };
   #released = false;
 
-  constructor(settings: PoolSettings, members: PoolWorkers, deadlines: Deadlines) {
-    this.#settings = settings;
-    this.#members = members;
-    this.#deadlines = deadlines;
+  constructor(context: PoolContext) {
+    this.#context = context;
   }
 
-  get serving(): boolean {
-    return this.#name === 'serving';
-  }
-
-  get parked(): boolean {
-    return this.#name === 'parked';
-  }
-
-  get closing(): boolean {
-    return this.#name === 'closing';
+  get phase(): Phase {
+    return this.#phase;
   }
 
   get stopping(): boolean {
-    return this.#name === 'closing' || this.#name === 'draining' || this.#name === 'quitting';
+    return this.#phase !== 'serving' && this.#phase !== 'parked';
   }
 
   /** The arbiter has let go of its sockets. */
@@ -46,31 +34,29 @@ export class Lifecycle {
     return this.#released;
   }
 
-  get ends(): number {
-    return this.#ends;
+  get drainDelayEndsAt(): number {
+    return this.#drainDelayEndsAt;
   }
 
-  serve(): void {
-    this.#name = 'serving';
-  }
-
-  park(): void {
-    this.#name = 'parked';
+  /** HUP, WINCH. */
+  enter(phase: 'serving' | 'parked'): void {
+    if (!this.stopping) this.#phase = phase;
   }
 
   /** TERM. */
-  stop(now: number, out: Decision[]): void {
-    this.#name = 'closing';
-    this.#stopBy = now + this.#settings.gracefulTimeout * 1000;
-    this.#ends = now + this.#settings.drainDelay * 1000;
-    for (const { workerId } of this.#members.serving()) out.push({ do: 'close-connections', workerId });
+  stop(now: number): void {
+    const { settings, workers, decisions } = this.#context;
+    this.#phase = 'closing';
+    this.#stopBy = now + settings.gracefulTimeout * 1000;
+    this.#drainDelayEndsAt = now + settings.drainDelay * 1000;
+    for (const { workerId } of workers.serving()) decisions.push({ do: 'close-connections', workerId });
   }
 
   /** INT, QUIT. A second one stops at once. */
   quit(now: number): void {
-    this.#stopBy = this.#name === 'quitting' ? now : Math.min(this.#stopBy, now + QUICK_STOP_MS);
-    this.#name = 'quitting';
-    this.#ends = Number.POSITIVE_INFINITY;
+    this.#stopBy = this.#phase === 'quitting' ? now : Math.min(this.#stopBy, now + QUICK_STOP_MS);
+    this.#phase = 'quitting';
+    this.#drainDelayEndsAt = Number.POSITIVE_INFINITY;
   }
 
   giveUp(exit: ExitName, why: string, now: number): void {
@@ -78,44 +64,28 @@ export class Lifecycle {
     this.quit(now);
   }
 
-  /** When a worker that begins to drain now is killed at the latest. */
-  drainBy(now: number): number {
-    return Math.min(this.#stopBy, now + this.#settings.gracefulTimeout * 1000);
+  /** When a worker that begins to drain now is killed. */
+  drainBy(now: number, quick = false): number {
+    const patience = quick ? QUICK_STOP_MS : Number.POSITIVE_INFINITY;
+    return Math.min(this.#stopBy, now + Math.min(patience, this.#context.settings.gracefulTimeout * 1000));
   }
 
-  /** The same where nobody wants to wait for it. */
-  quickDrainBy(now: number): number {
-    return Math.min(this.drainBy(now), now + QUICK_STOP_MS);
-  }
-
-  /** What has to be done in this stage, beside managing the workers while it serves. */
-  advance(now: number, out: Decision[]): void {
-    if (this.parked) this.#drainAll('parked', now, out);
-    if (!this.stopping) return;
-    // Nothing that a booting worker could still serve is worth waiting for.
-    for (const m of this.#members.alive('booting')) kill(m, 'the server stops', out);
-    if (this.#name === 'closing') {
-      if (now < this.#ends && this.#members.size > 0) return;
-      this.#name = 'draining';
-      this.#ends = Number.POSITIVE_INFINITY;
-    }
-    if (!this.#released) {
+  /** What is due while the server does not serve. */
+  advance(now: number): void {
+    const { workers, decisions } = this.#context;
+    const why = this.stopping ? 'server is stopping' : 'parked';
+    for (const w of workers.in('booting')) w.kill(why);
+    if (now < this.#drainDelayEndsAt && this.#phase === 'closing' && workers.size > 0) return;
+    if (this.#phase === 'closing') this.#phase = 'draining';
+    this.#drainDelayEndsAt = Number.POSITIVE_INFINITY;
+    if (this.stopping && !this.#released) {
       this.#released = true;
-      out.push({ do: 'release-listeners' });
+      decisions.push({ do: 'release-listeners' });
     }
-    this.#drainAll('the server stops', now, out);
-    const hastened = this.#members.alive('draining').filter((m) => m.killAt > this.#stopBy);
-    for (const m of this.#members) m.killAt = Math.min(m.killAt, this.#stopBy);
-    this.#deadlines.killLate(this.#members, now, out);
-    for (const m of hastened) {
-      if (!m.killed) drain(m, { why: 'the server stops at once', quick: true, sweep: true, killAt: m.killAt }, out);
-    }
-    if (this.#members.size === 0) out.push({ do: 'halt', ...this.#verdict });
-  }
-
-  #drainAll(why: string, now: number, out: Decision[]): void {
-    const quick = this.#name === 'quitting';
-    for (const m of this.#members.alive('booting')) kill(m, why, out);
-    for (const m of this.#members.serving()) drain(m, { why, quick, sweep: true, killAt: this.drainBy(now) }, out);
+    const drain = { why, by: this.drainBy(now), quick: this.#phase === 'quitting', sweep: true };
+    for (const w of workers.serving()) w.drain(drain);
+    if (!this.stopping) return;
+    for (const w of workers.values()) w.hasten(this.#stopBy, 'server is stopping at once', now);
+    if (workers.size === 0) decisions.push({ do: 'halt', ...this.#verdict });
   }
 }

@@ -1,163 +1,147 @@
 /**
- * Sees to it that each slot has its worker, and a current one: spawns what is missing, replaces what is outdated, culls
- * what is too much. Pure; times in milliseconds.
+ * Wanted ⇄ present: each slot below the target has a worker of the current generation. Spawns what is missing, replaces
+ * what is outdated, drains what is surplus. Pure; times in milliseconds.
  */
-
-import type { Decision, PoolSettings } from './decisions.ts';
 import { silent } from './failover.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { PROBATION_MS, type RestartPolicy } from './restart-policy.ts';
-import { drain, kill, type PoolWorker, type PoolWorkers } from './worker.ts';
+import type { RestartPolicy } from './restart-policy.ts';
+import { type PoolContext, PoolWorker, STABILITY_MS } from './worker.ts';
 
-/**
- * A worker that boots longer than this waits for something else than a CPU, such as a database, and does not keep the
- * others from their start: a boot takes a third of a second of CPU time.
- */
+/** A boot takes 0.3 s of CPU time; one that takes longer than this waits, as for a database, and holds up no others. */
 const BOOT_CPU_MS = 5_000;
 
+const SURPLUS = 'fewer workers are wanted';
+
 export class Reconciler {
-  target: number;
-  /** How many may boot at the same time: more than there are CPUs only slow each other down. */
-  bootsAtOnce: number;
-  generation = 0;
-  readonly #settings: PoolSettings;
-  readonly #members: PoolWorkers;
-  readonly #crashes: RestartPolicy;
-  readonly #stage: Lifecycle;
-  /** When the next boot no longer counts, where a slot waits for that. */
+  readonly #context: PoolContext;
+  readonly #policy: RestartPolicy;
+  readonly #lifecycle: Lifecycle;
+  #lastId = 0;
+  /** When the next boot stops counting, if a slot waits for that. */
   #roomAt = Number.POSITIVE_INFINITY;
 
-  constructor(settings: PoolSettings, members: PoolWorkers, crashes: RestartPolicy, stage: Lifecycle) {
-    this.#settings = settings;
-    this.target = settings.workers;
-    this.bootsAtOnce = settings.bootsAtOnce;
-    this.#members = members;
-    this.#crashes = crashes;
-    this.#stage = stage;
+  constructor(context: PoolContext, policy: RestartPolicy, lifecycle: Lifecycle) {
+    this.#context = context;
+    this.#policy = policy;
+    this.#lifecycle = lifecycle;
   }
 
-  manage(now: number, out: Decision[]): void {
-    this.#spawnMissing(now, out);
-    this.#finishReplacements(now, out);
-    this.#dropOutdatedBoots(now, out);
-    this.#startReplacement(now, out);
-    this.#cull(now, out);
+  due(now: number): void {
+    this.#spawnMissing(now);
+    this.#finishReplacements(now);
+    this.#dropOutdatedBoots(now);
+    this.#startReplacement(now);
+    this.#scaleDown(now);
   }
 
   nextDeadline(now: number): number {
-    const next = Math.min(this.#crashes.nextRetry(now), this.#roomAt);
-    if (this.#crashes.youngInARow === 0) return next;
-    const proofs = this.#members.serving().map((m) => m.readyAt + PROBATION_MS);
-    return Math.min(next, ...proofs.filter((at) => at > now));
+    const next = Math.min(this.#policy.nextRetry(now), this.#roomAt);
+    if (this.#policy.earlyInARow === 0) return next;
+    const stableAt = this.#context.workers.serving().map((w) => w.readyAt + STABILITY_MS);
+    return Math.min(next, ...stableAt.filter((at) => at > now));
   }
 
-  /** Workers that fill their slots, or will. */
-  get #onDuty(): PoolWorker[] {
-    return (
-      this.#members
-        .alive('booting', 'ready', 'leaving')
-        // One that is killed for not getting ready is still to be heard of: the next one waits for that, and its turn.
-        .filter((m) => !m.killed || (m.state === 'booting' && m.reason === 'boot'))
-    );
+  /** Workers that fill their slots, or will. One killed for a late boot does until its exit sets the backoff. */
+  get #filling(): PoolWorker[] {
+    const present = this.#context.workers.in('booting', 'ready', 'leaving');
+    return present.filter((w) => !w.killed || (w.state === 'booting' && w.reason === 'boot'));
   }
 
-  #spawnMissing(now: number, out: Decision[]): void {
+  #spawnMissing(now: number): void {
     this.#roomAt = Number.POSITIVE_INFINITY;
-    if (now < this.#crashes.retryAt) return;
-    const staff = this.#onDuty;
-    const here = new Set(staff.map((m) => m.slot));
-    const boots = staff.filter((m) => m.state === 'booting' && !m.killed).map((m) => m.startedAt + BOOT_CPU_MS);
-    let busy = boots.filter((end) => end > now).length;
-    for (let slot = 0; slot < this.target; slot++) {
-      if (here.has(slot) || now < this.#crashes.slotRetryAt(slot) || !this.#hasRoom(slot)) continue;
-      if (busy >= this.bootsAtOnce) {
-        this.#roomAt = Math.min(now + BOOT_CPU_MS, ...boots.filter((end) => end > now));
+    const { wanted } = this.#context;
+    const filling = this.#filling;
+    const filled = new Set(filling.map((w) => w.slot));
+    const boots = filling.filter((w) => w.state === 'booting' && !w.killed).map((w) => w.startedAt + BOOT_CPU_MS);
+    const busy = boots.filter((end) => end > now);
+    for (let slot = 0; slot < wanted.workers; slot++) {
+      if (filled.has(slot) || now < this.#policy.slotRetryAt(slot) || !this.#hasRoom(slot)) continue;
+      if (busy.length >= wanted.bootsAtOnce) {
+        this.#roomAt = Math.min(...busy);
         return;
       }
-      this.#spawn(slot, now, out);
-      busy++;
+      this.#spawn(slot, now);
+      busy.push(now + BOOT_CPU_MS);
     }
   }
 
   /**
-   * Beside what drains there: at most two processes in a slot, and that in one slot at a time. What drains after a crash
-   * is not counted, and a slot that lost its worker by a death, or all of them by parking, is filled in any case: to
-   * serve goes before what it costs.
+   * Beside what drains: a slot has at most two processes, and one slot at a time. A worker that crashed does not count,
+   * and a slot emptied by a death or by parking is filled in any case: serving goes before what it costs.
    */
   #hasRoom(slot: number): boolean {
-    const drains = this.#members.alive('draining').filter((m) => !m.killed && m.reason !== 'crash');
-    const [own, ...more] = drains.filter((m) => m.slot === slot);
+    const drains = this.#context.workers.in('draining').filter((w) => !w.killed && w.reason !== 'crash');
+    const [own, ...more] = drains.filter((w) => w.slot === slot);
     if (own === undefined) return true;
     if (more.length > 0) return false;
-    if (!own.culled) return true;
-    const slots = [...drains, ...this.#onDuty].map((m) => m.slot);
+    if (!own.surplus) return true;
+    const slots = [...drains, ...this.#filling].map((w) => w.slot);
     return new Set(slots).size === slots.length;
   }
 
-  /** The replacement is ready: now, and not before, the old one drains, even if the new one is outdated by now too. */
-  #finishReplacements(now: number, out: Decision[]): void {
-    const serving = this.#members.serving();
+  /** The replacement is ready: the old worker drains now, even if the new one is outdated too. */
+  #finishReplacements(now: number): void {
+    const { settings, workers } = this.#context;
+    const serving = workers.serving();
     // In development a browser's event stream would hold the old code, and with it all further replacements.
-    const killAt = this.#settings.reload ? this.#stage.quickDrainBy(now) : this.#stage.drainBy(now);
+    const by = this.#lifecycle.drainBy(now, settings.reload);
     for (const old of serving) {
       if (!this.#outdated(old)) continue;
-      // Where workers die young it is not enough to be ready, unless the old one does harm: it fills the memory.
-      const proof = this.#crashes.youngInARow > 0 && old.reason !== 'rss';
-      const heard = serving.filter((m) => m.slot === old.slot && m.workerId > old.workerId && !silent(m, now));
-      if (!heard.some((m) => m.proven || !proof)) continue;
-      old.reason ??= 'reload';
-      drain(old, { why: 'a newer worker took over', quick: false, sweep: false, killAt }, out);
+      // After early deaths readiness is not enough, unless the old worker does harm: it fills the memory.
+      const ready = this.#policy.earlyInARow === 0 || old.reason === 'rss';
+      const newer = serving.filter((w) => w.slot === old.slot && w.workerId > old.workerId && !silent(w, now));
+      if (!newer.some((w) => w.stable || ready)) continue;
+      old.drain({ why: 'a newer worker took over', by, quick: false, sweep: false }, old.reason ?? 'reload');
     }
   }
 
-  /**
-   * A replacement that was outdated by another HUP, and waits for something: the release that mends it is not to wait as
-   * well. One that only boots goes on, or HUPs that come quickly would replace nobody.
-   */
-  #dropOutdatedBoots(now: number, out: Decision[]): void {
-    const served = new Set(this.#members.serving().map((m) => m.slot));
-    for (const m of this.#members.alive('booting')) {
-      const waits = m.generation < this.generation && now - m.startedAt >= BOOT_CPU_MS;
-      if (waits && served.has(m.slot)) kill(m, 'it does not get ready, and a newer release is wanted', out);
+  /** One that hangs would hold up the release that mends it; others go on, or HUPs in a row would replace nothing. */
+  #dropOutdatedBoots(now: number): void {
+    const { workers } = this.#context;
+    const served = new Set(workers.serving().map((w) => w.slot));
+    for (const w of workers.in('booting')) {
+      const waits = this.#outdated(w) && now - w.startedAt >= BOOT_CPU_MS;
+      if (waits && served.has(w.slot)) w.kill('a newer release was requested before it was ready');
     }
   }
 
-  /** One surplus process at a time, so that a reload needs the memory of one worker more and not of twice as many. */
-  #startReplacement(now: number, out: Decision[]): void {
-    const { size } = this.#members;
-    if (size > this.target || this.#members.alive('booting').length > 0 || now < this.#crashes.replaceAt) return;
-    const old = this.#members.serving().find((m) => this.#outdated(m) && m.slot < this.target);
-    if (old) this.#spawn(old.slot, now, out);
+  /** One surplus process at a time: a reload needs the memory of one more worker, not of twice as many. */
+  #startReplacement(now: number): void {
+    const { workers, wanted } = this.#context;
+    if (workers.size > wanted.workers || workers.in('booting').length > 0 || now < this.#policy.replaceAt) return;
+    const old = workers.serving().find((w) => this.#outdated(w) && w.slot < wanted.workers);
+    if (old) this.#spawn(old.slot, now);
   }
 
-  /** What serves beyond the target goes on while slots that stay have no worker that is ready and heard of. */
-  #cull(now: number, out: Decision[]): void {
-    const why = 'one worker less is wanted';
-    const serving = this.#members.serving();
-    const stays = serving.filter((m) => m.slot < this.target && !silent(m, now));
-    const staying = new Set(stays.map((m) => m.slot)).size;
-    const beyond = serving
-      .filter((m) => m.slot >= this.target)
-      .toSorted(
-        (a, b) => Number(silent(b, now)) - Number(silent(a, now)) || b.slot - a.slot || a.workerId - b.workerId,
-      );
-    for (const m of beyond.slice(0, Math.max(0, beyond.length - (this.target - staying)))) {
-      m.reason = 'resize';
-      drain(m, { why, quick: false, sweep: true, killAt: this.#stage.drainBy(now) }, out);
+  /** Surplus workers serve while slots that stay lack a worker that is ready and heard. Silent ones go first. */
+  #scaleDown(now: number): void {
+    const { workers, wanted } = this.#context;
+    const serving = workers.serving();
+    const staying = new Set(serving.filter((w) => w.slot < wanted.workers && !silent(w, now)).map((w) => w.slot));
+    const silence = (w: PoolWorker) => Number(silent(w, now));
+    const surplus = serving
+      .filter((w) => w.slot >= wanted.workers)
+      .toSorted((a, b) => silence(b) - silence(a) || b.slot - a.slot || a.workerId - b.workerId);
+    const by = this.#lifecycle.drainBy(now);
+    for (const w of surplus.slice(0, Math.max(0, surplus.length - (wanted.workers - staying.size)))) {
+      w.drain({ why: SURPLUS, by, quick: false, sweep: true }, 'resize');
     }
-    for (const m of this.#members.alive('booting', 'draining')) {
-      if (m.slot < this.target) continue;
-      if (m.state === 'booting') kill(m, why, out);
-      m.culled = true;
+    for (const w of workers.values()) {
+      if (w.slot < wanted.workers) continue;
+      if (w.state === 'booting') w.kill(SURPLUS);
+      w.markSurplus();
     }
   }
 
-  #outdated(m: PoolWorker): boolean {
-    return m.state === 'leaving' || m.generation < this.generation;
+  #outdated(w: PoolWorker): boolean {
+    return w.state === 'leaving' || !this.#context.workers.current(w);
   }
 
-  #spawn(slot: number, now: number, out: Decision[]): void {
-    const bootBy = now + this.#settings.bootTimeout * 1000;
-    this.#members.spawn({ slot, generation: this.generation, now, bootBy }, out);
+  #spawn(slot: number, now: number): void {
+    const { workers, settings, decisions } = this.#context;
+    const workerId = ++this.#lastId;
+    const bootBy = now + settings.bootTimeout * 1000;
+    const { generation } = workers;
+    workers.set(workerId, new PoolWorker({ workerId, slot, startedAt: now, generation, bootBy }, decisions));
   }
 }

@@ -1,143 +1,182 @@
-/**
- * Which worker has served long enough: too many requests, too much memory, too old. It is only marked; it goes on
- * serving until its replacement is ready. Pure; times in milliseconds, sizes in bytes.
- */
-import type { Decision, PoolSettings } from './decisions.ts';
-import { mib, ResidentSizes, type Verdict } from './resident-sizes.ts';
-import type { PoolWorker, PoolWorkers } from './worker.ts';
+/** Marks workers for replacement by requests, age and RSS. Pure; times in milliseconds, sizes in bytes. */
+import type { RestartReason } from './decisions.ts';
+import type { PoolContext, PoolWorker } from './worker.ts';
 
-/** Workers are born together, and would all be too old together: each draws its age from the last tenth. */
+const MIB = 2 ** 20;
+/** Workers that started together must not expire together: each draws its lifetime from the last tenth. */
 const LIFETIME_JITTER = 0.1;
-/** Bytes. A worker that has grown by less than this since its birth has a successor that is no smaller. */
-const LEAST_GROWTH = 16 * 2 ** 20;
-/** That memory is short is a warning once in this time. */
-const SAY_SHORT_MS = 60_000;
+/** Reports in a row above the limit, one a second: V8 may be about to collect its garbage by itself. */
+const REPORTS = 3;
+/** Younger workers are not recycled for their size, or the server would do nothing but boot. */
+const MIN_AGE_MS = 10_000;
+/** A worker that exceeds the limit within this time probably has a limit that is too low. */
+const SOON_MS = 60_000;
+/** Of the limit: garbage collection must bring a worker below this, or it would be due again at once. */
+const CLEAN_SHARE = 0.9;
+/** A worker does not answer while it collects: not two at once. */
+const GC_GAP_MS = 1_000;
+/** The successor of a worker that has grown by less since its start would be no smaller. */
+const LEAST_GROWTH = 16 * MIB;
+/** Low memory is a warning once in this time. */
+const WARN_GAP_MS = 60_000;
 
-/** What a worker says of itself. */
+const RAISE_RSS = 'Raise TSUNICORN_MAX_WORKER_RSS or the memory limit, or lower TSUNICORN_WORKERS';
+const RAISE_MEMORY = 'Look for a leak, raise the memory limit, or lower TSUNICORN_WORKERS';
+
+/** What a worker reports once a second. */
 export interface Wear {
-  /** Requests answered since its birth. */
+  /** Requests answered. */
   readonly served: number;
   readonly rssBytes: number;
 }
 
-/** What a worker says that lets new requests wait. */
-export interface Short {
+/** What a worker reports when it holds new requests. */
+export interface MemoryFull {
   readonly rssBytes: number;
-  /** In its own heap, and not in the group. */
+  /** Its own heap is full, not the group's memory. */
   readonly heap: boolean;
 }
 
-interface Life {
+interface Usage {
   readonly maxRequests: number;
-  readonly endsAt: number;
+  readonly expiresAt: number;
+  /** In its first report after it was ready. */
+  firstRss: number | undefined;
+  rss: number;
   served: number;
+  /** Reports in a row above the limit. */
+  above: number;
+  collected: boolean;
 }
 
 export class Recycling {
-  readonly #settings: PoolSettings;
-  readonly #members: PoolWorkers;
+  readonly #context: PoolContext;
   readonly #random: () => number;
-  readonly #lives = new WeakMap<PoolWorker, Life>();
-  readonly #sizes: ResidentSizes;
-  /** Who said so since `due` was called. */
-  #short: { readonly by: PoolWorker; readonly heap: boolean } | undefined;
-  #saidShortAt = Number.NEGATIVE_INFINITY;
+  readonly #usage = new WeakMap<PoolWorker, Usage>();
+  /** The generation and limit for which a warning said that workers exceed it from their start. */
+  #warnedFor = '';
+  #collectedAt = Number.NEGATIVE_INFINITY;
+  /** Reported since the last `due`. */
+  #full: { readonly by: PoolWorker; readonly heap: boolean } | undefined;
+  #warnedFullAt = Number.NEGATIVE_INFINITY;
 
   /** @param random gives 0 to 1, as Math.random does */
-  constructor(settings: PoolSettings, members: PoolWorkers, random: () => number) {
-    this.#settings = settings;
-    this.#members = members;
+  constructor(context: PoolContext, random: () => number) {
+    this.#context = context;
     this.#random = random;
-    this.#sizes = new ResidentSizes(settings.maxRss);
   }
 
-  /** Sizing decided on another limit. */
-  limitRss(bytes: number | undefined): void {
-    this.#sizes.limit(bytes);
+  report(worker: PoolWorker, { served, rssBytes }: Wear): void {
+    if (worker.state === 'booting') return;
+    const usage = this.#usageOf(worker, rssBytes);
+    usage.served = served;
+    const max = (this.#context.wanted.maxRss ?? Number.POSITIVE_INFINITY) * (usage.collected ? CLEAN_SHARE : 1);
+    usage.above = rssBytes > max ? usage.above + 1 : 0;
+    usage.collected &&= rssBytes > max;
   }
 
-  report(member: PoolWorker, { served, rssBytes }: Wear): void {
-    if (member.state === 'booting') return;
-    this.#lifeOf(member).served = served;
-    this.#sizes.report(member, rssBytes);
+  memoryFull(worker: PoolWorker, { rssBytes, heap }: MemoryFull): void {
+    if (worker.state === 'booting') return;
+    this.#usageOf(worker, rssBytes);
+    if (!this.#full?.heap) this.#full = { by: worker, heap };
   }
 
-  /** There is no memory for further requests. */
-  full(member: PoolWorker, { rssBytes, heap }: Short): void {
-    if (member.state === 'booting') return;
-    this.#sizes.measured(member, rssBytes);
-    if (!this.#short?.heap) this.#short = { by: member, heap };
-  }
-
-  due(now: number, out: Decision[]): void {
-    this.#relieve(now, out);
-    for (const m of this.#members.alive('ready')) {
-      const verdict = m.killed ? undefined : this.#judge(m, now, out);
-      if (!verdict) continue;
-      Object.assign(m, { state: 'leaving', reason: verdict.reason });
-      out.push({ do: 'recycle', workerId: m.workerId, why: verdict.why, soon: verdict.soon ?? false });
-    }
-  }
-
-  /** One at a time: while a worker makes room those that wait say so again. */
-  #relieve(now: number, out: Decision[]): void {
-    const short = this.#short;
-    this.#short = undefined;
-    if (!short || this.#members.alive('booting', 'leaving', 'draining').length > 0) return;
-    const what = short.heap ? 'its JavaScript heap is nearly full' : 'the memory limit is nearly reached';
-    const sizes = this.#sizes;
-    const [largest] = this.#members
-      .alive('ready')
-      .filter((m) => !m.killed && (!short.heap || m === short.by))
-      .filter((m) => sizes.growthOf(m) >= LEAST_GROWTH)
-      .toSorted((a, b) => sizes.of(b) - sizes.of(a));
-    const quiet = now - this.#saidShortAt < SAY_SHORT_MS;
-    if (!quiet) this.#saidShortAt = now;
-    if (!largest) {
-      const why = `memory is short, but no worker has grown since its start: they are not replaced for that. ${MEND_SHORT}`;
-      out.push({ do: 'release-holds' });
-      if (!quiet) out.push({ do: 'warn', why });
-      return;
-    }
-    const why = `it has ${mib(sizes.of(largest))} of memory, and ${what}, so new requests wait`;
-    Object.assign(largest, { state: 'leaving', reason: 'rss' });
-    out.push({ do: 'recycle', workerId: largest.workerId, why: quiet ? why : `${why}. ${MEND_SHORT}`, soon: !quiet });
+  due(now: number): void {
+    this.#makeRoom(now);
+    for (const w of this.#context.workers.in('ready')) if (!w.killed) this.#judge(w, now);
   }
 
   nextDeadline(): number {
-    let next = Number.POSITIVE_INFINITY;
-    for (const m of this.#members.alive('ready')) if (!m.killed) next = Math.min(next, this.#lifeOf(m).endsAt);
-    return next;
+    const ready = this.#context.workers.in('ready').filter((w) => !w.killed);
+    return Math.min(...ready.map((w) => this.#usageOf(w).expiresAt));
   }
 
-  #judge(m: PoolWorker, now: number, out: Decision[]): Verdict | undefined {
-    const life = this.#lifeOf(m);
-    if (life.served >= life.maxRequests) {
-      return { reason: 'max_requests', why: `it has answered ${life.served} requests (TSUNICORN_MAX_REQUESTS)` };
+  /** One worker at a time: those that still hold requests report again. */
+  #makeRoom(now: number): void {
+    const { workers, decisions } = this.#context;
+    const full = this.#full;
+    this.#full = undefined;
+    if (!full || workers.in('booting', 'leaving', 'draining').length > 0) return;
+    const [largest] = workers
+      .in('ready')
+      .filter((w) => !w.killed && (!full.heap || w === full.by))
+      .map((worker) => ({ worker, ...this.#usageOf(worker) }))
+      .filter(({ rss, firstRss = rss }) => rss - firstRss >= LEAST_GROWTH)
+      .toSorted((a, b) => b.rss - a.rss);
+    const warn = now - this.#warnedFullAt >= WARN_GAP_MS;
+    if (warn) this.#warnedFullAt = now;
+    if (largest) {
+      const what = full.heap ? 'its JavaScript heap is nearly full' : 'the memory limit is nearly reached';
+      const why = `RSS ${mib(largest.rss)} and ${what}, so new requests wait`;
+      this.#replace(largest.worker, 'rss', warn ? `${why}. ${RAISE_MEMORY}` : why, warn);
+      return;
     }
-    if (now >= life.endsAt) {
-      const seconds = Math.round((now - m.startedAt) / 1000);
-      return { reason: 'lifetime', why: `it is ${seconds} s old (TSUNICORN_MAX_WORKER_LIFETIME)` };
-    }
-    return this.#sizes.judge(m, now, out);
+    decisions.push({ do: 'release-holds' });
+    const why = 'memory is low, but no worker has grown since its start, so none is replaced';
+    if (warn) decisions.push({ do: 'warn', why: `${why}. ${RAISE_MEMORY}` });
   }
 
-  #lifeOf(member: PoolWorker): Life {
-    let life = this.#lives.get(member);
-    if (!life) {
-      const { maxRequests, maxRequestsJitter, maxWorkerLifetime } = this.#settings;
+  #judge(w: PoolWorker, now: number): void {
+    const { decisions, wanted } = this.#context;
+    const usage = this.#usageOf(w);
+    const { served, maxRequests, expiresAt, rss, firstRss = 0 } = usage;
+    const max = wanted.maxRss;
+    const ageMs = now - w.startedAt;
+    const age = `${Math.round(ageMs / 1000)} s`;
+    if (served >= maxRequests) {
+      this.#replace(w, 'max_requests', `answered ${served} requests (TSUNICORN_MAX_REQUESTS)`);
+    } else if (now >= expiresAt) {
+      this.#replace(w, 'lifetime', `${age} old (TSUNICORN_MAX_WORKER_LIFETIME)`);
+    } else if (max === undefined || usage.above < REPORTS) {
+      return;
+    } else if (firstRss > max) {
+      // Its successor would be no smaller.
+      const why = `worker has RSS ${mib(firstRss)} right after its start, above TSUNICORN_MAX_WORKER_RSS (${mib(max)}), so none is recycled for its size. ${RAISE_RSS}`;
+      const warnedFor = `${w.generation} ${max}`;
+      if (this.#warnedFor !== warnedFor) decisions.push({ do: 'warn', why });
+      this.#warnedFor = warnedFor;
+    } else if (ageMs < MIN_AGE_MS) {
+      return;
+    } else if (usage.collected) {
+      const why = `RSS ${mib(rss)} after GC exceeds TSUNICORN_MAX_WORKER_RSS (${mib(max)})`;
+      const soon = ageMs < SOON_MS;
+      this.#replace(w, 'rss', soon ? `${why} within ${age} of its start. ${RAISE_RSS}` : why, soon);
+    } else if (now - this.#collectedAt >= GC_GAP_MS) {
+      this.#collectedAt = now;
+      usage.above = 0;
+      usage.collected = true;
+      decisions.push({ do: 'collect-garbage', workerId: w.workerId });
+    }
+  }
+
+  #replace(worker: PoolWorker, reason: RestartReason, why: string, soon = false): void {
+    if (!worker.markForReplacement(reason)) return;
+    this.#context.decisions.push({ do: 'recycle', workerId: worker.workerId, why, soon });
+  }
+
+  /** @param rss if it was just measured */
+  #usageOf(worker: PoolWorker, rss?: number): Usage {
+    let usage = this.#usage.get(worker);
+    if (!usage) {
+      const { maxRequests, maxRequestsJitter, maxWorkerLifetime } = this.#context.settings;
       const jitter = Math.floor(this.#random() * (maxRequestsJitter + 1));
       const share = 1 - LIFETIME_JITTER * this.#random();
-      life = {
+      const lifetime = maxWorkerLifetime === 'off' ? Number.POSITIVE_INFINITY : maxWorkerLifetime * 1000;
+      usage = {
         maxRequests: maxRequests === 0 ? Number.POSITIVE_INFINITY : maxRequests + jitter,
-        endsAt:
-          maxWorkerLifetime === 'off' ? Number.POSITIVE_INFINITY : member.startedAt + maxWorkerLifetime * 1000 * share,
+        expiresAt: worker.startedAt + lifetime * share,
+        firstRss: undefined,
+        rss: 0,
         served: 0,
+        above: 0,
+        collected: false,
       };
-      this.#lives.set(member, life);
+      this.#usage.set(worker, usage);
     }
-    return life;
+    usage.firstRss ??= rss;
+    usage.rss = rss ?? usage.rss;
+    return usage;
   }
 }
 
-const MEND_SHORT = 'Look for a leak, raise the memory limit, or lower TSUNICORN_WORKERS';
+const mib = (bytes: number): string => `${Math.round(bytes / MIB)} MiB`;

@@ -1,143 +1,197 @@
 /**
- * Remembers how workers ended, to decide when the next may be tried and when to give up. Pure; times in milliseconds.
+ * What follows from failed workers: when the next may start, and when a reload or the server is given up. The reconciler
+ * starts the replacements. Pure; times in milliseconds.
  */
+import type { ExitName } from '../../errors.ts';
+import type { RestartReason } from './decisions.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import { type PoolContext, type PoolWorker, STABILITY_MS } from './worker.ts';
 
-/** The first retry comes after this; each further one after twice as long. */
 const FIRST_BACKOFF_MS = 100;
-/** The longest wait between two tries: a database that is back after a minute finds the app back soon after. */
+/** The longest backoff: a database that is back after a minute finds the app back soon after. */
 const LONGEST_BACKOFF_MS = 10_000;
-/** Deaths after readiness count for a minute, and so many times the crash limit of them end the server. */
+/** Deaths after readiness count for a minute, and this many times the crash limit of them end the server. */
 const WINDOW_MS = 60_000;
 const DEATHS_PER_LIMIT = 5;
 
-/**
- * A worker that dies sooner than this after it was ready died young. What is wrong from the start shows in the first
- * timers, connections and requests; and one that lives longer serves most of the time, as a boot takes a fraction of a
- * second, so that to wait before the next would cost more than it spares.
- */
-export const PROBATION_MS = 5_000;
+const DIED_EARLY = `died within ${STABILITY_MS / 1000} s of readiness`;
+const SLOWER = `each old worker now serves until its replacement has lived for ${STABILITY_MS / 1000} s`;
 
-export interface Death {
-  readonly workerId: number;
-  readonly slot: number;
-  readonly young: boolean;
-  /** No worker served that had proven itself. */
-  readonly alone: boolean;
+export interface PoolExit {
+  /** `exit code 1`, `SIGKILL`, or what the worker said before it ended. */
   readonly why: string;
+  /** Trying again cannot help, as the app is missing: the server ends with `exit`, by default `app`. */
+  readonly fatal: boolean;
+  readonly exit?: ExitName | undefined;
+  readonly oom?: boolean;
 }
 
 export class RestartPolicy {
-  /** Deaths of ready workers that end the server, within a minute or with nobody else who serves. */
-  readonly limit: number;
-  readonly #bootLimit: number;
+  readonly #context: PoolContext;
+  readonly #lifecycle: Lifecycle;
   #bootFailures = 0;
-  #retryAt = Number.NEGATIVE_INFINITY;
+  #bootRetryAt = Number.NEGATIVE_INFINITY;
   #deaths: number[] = [];
   #lastWhy = '';
-  /** Of slots whose last worker died young, until one of them has proven itself: whose workerId that was, the next try. */
-  readonly #young = new Map<number, { readonly workerId: number; readonly retryAt: number }>();
+  /** By slot: its last early death and when it may be tried again, until a later worker there is stable. */
+  readonly #early = new Map<number, { readonly workerId: number; readonly retryAt: number }>();
   #row = 0;
-  /** How many of the row, up to the last, left nobody who serves. */
+  /** How many of the row, up to the last, left no stable worker. */
   #rowAlone = 0;
-  #replaceAt = Number.NEGATIVE_INFINITY;
 
-  constructor(crashLimit: number) {
-    this.#bootLimit = crashLimit;
-    this.limit = crashLimit * DEATHS_PER_LIMIT;
-  }
-
-  failedToBoot(now: number): void {
-    this.#bootFailures++;
-    this.#retryAt = now + backoff(this.#bootFailures);
+  constructor(context: PoolContext, lifecycle: Lifecycle) {
+    this.#context = context;
+    this.#lifecycle = lifecycle;
   }
 
   booted(): void {
     this.#bootFailures = 0;
+    this.#bootRetryAt = Number.NEGATIVE_INFINITY;
   }
 
-  died({ workerId, slot, young, alone, why }: Death, now: number): void {
+  /**
+   * @param started all workers were ready once
+   * @returns why the worker must be replaced; undefined if it was no longer wanted
+   */
+  exited(worker: PoolWorker, exit: PoolExit, started: boolean, now: number): RestartReason | undefined {
+    const { state, killed, killReason } = worker;
+    if (state === 'booting') {
+      if (killed && worker.reason === undefined) return undefined;
+      this.#bootFailed(worker, { ...exit, why: killReason ?? exit.why }, started, now);
+      return exit.oom ? 'oom' : 'boot';
+    }
+    const wanted = state === 'draining' || killed ? worker.reason : 'crash';
+    const failed = exit.oom ? state !== 'draining' : wanted === 'crash' || wanted === 'stall';
+    if (failed) this.died(worker, exit.why, now);
+    return exit.oom ? 'oom' : wanted;
+  }
+
+  /** Counts the death of a worker that was ready, once, and as soon as it is known. */
+  died(worker: PoolWorker, why: string, now: number): void {
+    const { settings, workers, decisions } = this.#context;
+    if (this.#lifecycle.stopping || !worker.recordDeath()) return;
+    const { workerId, slot, state, readyAt, lastBeat, reason } = worker;
     this.#deaths.push(now);
     this.#lastWhy = why;
-    if (!young) return;
-    this.#row++;
-    this.#rowAlone = alone ? this.#rowAlone + 1 : 0;
-    // The first is made good at once, like any crash.
-    this.#replaceAt = now + (this.#row === 1 ? 0 : backoff(this.#row - 1));
-    this.#young.set(slot, { workerId, retryAt: this.#replaceAt });
+    const livedMs = (reason === 'stall' ? lastBeat : now) - readyAt;
+    // A worker of an older generation says nothing about the code that the next one runs.
+    if (livedMs >= STABILITY_MS || state === 'draining' || !workers.current(worker)) return;
+    const row = ++this.#row;
+    this.#rowAlone = workers.serving().some((w) => w.stable) ? 0 : this.#rowAlone + 1;
+    // The first is replaced at once, like any crash.
+    this.#early.set(slot, { workerId, retryAt: now + (row === 1 ? 0 : backoffMs(row - 1)) });
+    if (this.#reloading && row >= settings.crashLimit) {
+      this.#giveUpReload(`${row} new workers in a row ${DIED_EARLY}, the last: ${why}`);
+    } else if (this.#reloading && row === 1) {
+      decisions.push({ do: 'warn', why: `a new worker ${DIED_EARLY} (${why}): ${SLOWER}` });
+    } else if (row === settings.crashLimit) {
+      const backoff = `the restart backoff grows to ${LONGEST_BACKOFF_MS / 1000} s`;
+      decisions.push({ do: 'warn', why: `${row} workers in a row ${DIED_EARLY}: ${backoff}` });
+    }
   }
 
-  /** The worker of this workerId has lived for its probation in this slot. */
-  proved(slot: number, workerId: number): void {
-    this.#rowAlone = 0;
-    if (workerId > (this.#young.get(slot)?.workerId ?? workerId)) this.settled(slot);
-  }
-
-  /** The slot needs no other worker. */
-  settled(slot: number): void {
-    if (!this.#young.delete(slot) || this.#young.size > 0) return;
-    this.#row = 0;
-    this.#replaceAt = Number.NEGATIVE_INFINITY;
+  due(now: number): void {
+    const { workers } = this.#context;
+    for (const w of workers.serving()) {
+      if (!w.becameStable()) continue;
+      this.#rowAlone = 0;
+      if (w.workerId > (this.#early.get(w.slot)?.workerId ?? w.workerId)) this.#settled(w.slot);
+    }
+    // The slots of killed workers are filled at once, before the exit.
+    for (const w of workers.values()) if (w.reason === 'stall') this.died(w, w.killReason ?? 'stalled', now);
+    const why = this.#lifecycle.phase === 'serving' ? this.#verdict(now) : undefined;
+    if (why !== undefined) this.#lifecycle.giveUp('boot', why, now);
   }
 
   /** There are no slots from this one on. */
-  cut(target: number): void {
-    for (const slot of [...this.#young.keys()]) if (slot >= target) this.settled(slot);
+  dropSlots(target: number): void {
+    for (const slot of [...this.#early.keys()]) if (slot >= target) this.#settled(slot);
   }
 
-  /** A person asked for a new try: what was before no longer counts. */
-  forgive(): void {
-    this.#bootFailures = 0;
-    this.#retryAt = Number.NEGATIVE_INFINITY;
+  /** A person asked for a new try. */
+  reset(): void {
+    this.booted();
     this.#deaths = [];
     this.#rowAlone = 0;
-    for (const slot of [...this.#young.keys()]) this.settled(slot);
+    this.dropSlots(0);
   }
 
-  /** When a worker may be tried at all. */
-  get retryAt(): number {
-    return this.#bootFailures === 0 ? Number.NEGATIVE_INFINITY : this.#retryAt;
-  }
-
-  /** When a worker may be tried in this slot, where nobody serves. */
+  /** When a worker may start in this slot, where none serves. */
   slotRetryAt(slot: number): number {
-    return Math.max(this.retryAt, this.#young.get(slot)?.retryAt ?? this.retryAt);
+    return Math.max(this.#bootRetryAt, this.#early.get(slot)?.retryAt ?? this.#bootRetryAt);
   }
 
-  /** When a worker may be tried in place of one that serves. */
+  /** When a worker may start in place of one that serves. */
   get replaceAt(): number {
-    return Math.max(this.retryAt, this.#replaceAt);
+    return Math.max(this.#bootRetryAt, ...this.#retries());
   }
 
-  /** The next of all these times; Infinity where there is none. */
+  /** The next of all these times; Infinity if there is none. */
   nextRetry(now: number): number {
-    const times = [this.retryAt, ...[...this.#young.values()].map(({ retryAt }) => retryAt)];
-    return Math.min(...times.filter((at) => at > now));
+    return Math.min(...[this.#bootRetryAt, ...this.#retries()].filter((at) => at > now));
   }
 
-  /** Young deaths in a row: since each slot of one had a worker that has proven itself, or since `forgive`. */
-  get youngInARow(): number {
+  /** Early deaths in a row: since each of their slots had a stable worker, or since `reset`. */
+  get earlyInARow(): number {
     return this.#row;
   }
 
-  get bootLimitReached(): boolean {
-    return this.#bootFailures >= this.#bootLimit;
+  #bootFailed(worker: PoolWorker, { why, fatal, exit = 'app' }: PoolExit, started: boolean, now: number): void {
+    const { settings, workers } = this.#context;
+    const serving = workers.serving();
+    const replaced = serving.find((w) => w.slot === worker.slot);
+    const inARow = `${settings.crashLimit} workers in a row failed to boot, the last: ${why}`;
+    const limitReached = ++this.#bootFailures >= settings.crashLimit;
+    this.#bootRetryAt = now + backoffMs(this.#bootFailures);
+    if (replaced && workers.current(worker) && !workers.current(replaced)) {
+      this.booted();
+      this.#giveUpReload(why);
+    } else if (fatal && !started) {
+      this.#lifecycle.giveUp(exit, why, now);
+    } else if (limitReached && (!started || serving.length === 0)) {
+      this.#lifecycle.giveUp('boot', inARow, now);
+    } else if (limitReached && this.#reloading) {
+      this.#giveUpReload(inARow);
+    }
   }
 
-  /** Why the server is to be given up, where it is. */
-  verdict(now: number): string | undefined {
-    this.#deaths = this.#deaths.filter((at) => now - at < WINDOW_MS);
+  /** Workers of an older generation still serve. */
+  get #reloading(): boolean {
+    return this.#context.workers.serving().some((w) => !this.#context.workers.current(w));
+  }
+
+  /** The workers that serve go on, and count as current. */
+  #giveUpReload(why: string): void {
+    const { workers, decisions } = this.#context;
+    for (const w of workers.values()) w.adopt(workers.generation);
+    for (const w of workers.serving()) this.#settled(w.slot);
+    decisions.push({ do: 'give-up-reload', why });
+  }
+
+  /** Why to give up the server, if so. */
+  #verdict(now: number): string | undefined {
+    const limit = this.#context.settings.crashLimit * DEATHS_PER_LIMIT;
     const last = `the last: ${this.#lastWhy}`;
-    if (this.#deaths.length >= this.limit) return `${this.limit} workers died within a minute, ${last}`;
-    // The waits between them make it longer than a minute.
-    if (this.#rowAlone >= this.limit) return `${this.limit} workers in a row ${DIED_YOUNG}, ${last}`;
+    this.#deaths = this.#deaths.filter((at) => now - at < WINDOW_MS);
+    if (this.#deaths.length >= limit) return `${limit} workers died within a minute, ${last}`;
+    // With the backoff between them these take longer than a minute.
+    if (this.#rowAlone >= limit) return `${limit} workers in a row ${DIED_EARLY}, ${last}`;
     return undefined;
+  }
+
+  /** The slot needs no other worker. */
+  #settled(slot: number): void {
+    this.#early.delete(slot);
+    if (this.#early.size === 0) this.#row = 0;
+  }
+
+  #retries(): number[] {
+    return [...this.#early.values()].map(({ retryAt }) => retryAt);
   }
 }
 
-export const DIED_YOUNG = `died within ${PROBATION_MS / 1000} s of being ready`;
-
-/** How long to wait after the `n`th failure in a row. */
-function backoff(n: number): number {
+/** After the `n`th failure in a row. */
+function backoffMs(n: number): number {
   // The exponent is bounded too: 2 ** 1024 is Infinity.
   return Math.min(FIRST_BACKOFF_MS * 2 ** Math.min(n - 1, 20), LONGEST_BACKOFF_MS);
 }

@@ -1,97 +1,214 @@
-/** The workers as the pool knows them, and the two ways in which it parts from one. Times in milliseconds. */
-import type { Decision, RestartReason, WorkerState, WorkerView } from './decisions.ts';
+/** A worker as the pool sees it: its record and all its transitions. Pure; times in milliseconds. */
+import type { Decision, Drain, PoolSettings, RestartReason, WorkerState } from './decisions.ts';
 
-export interface PoolWorker extends WorkerView {
-  generation: number;
-  state: WorkerState;
-  reason: RestartReason | undefined;
+/**
+ * A worker is stable this long after it was ready. What is wrong from the start shows sooner; one that dies later serves
+ * most of the time, as a boot takes a fraction of a second, so a backoff would cost more than it saves.
+ */
+export const STABILITY_MS = 5_000;
+
+/** The states from which a transition is possible; it is ignored in others, and always once the worker is killed. */
+const FROM = {
+  ready: ['booting'],
+  markForReplacement: ['ready'],
+  drain: ['ready', 'leaving'],
+  failed: ['ready', 'leaving'],
+  hasten: ['draining'],
+  markSurplus: ['draining'],
+  kill: ['booting', 'ready', 'leaving', 'draining'],
+} as const satisfies Readonly<Record<string, readonly WorkerState[]>>;
+
+type Spawn = Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'generation'> & { readonly bootBy: number };
+
+export class PoolWorker {
+  readonly workerId: number;
+  readonly slot: number;
+  readonly startedAt: number;
+  readonly #decisions: Decision[];
+  #generation: number;
+  #state: WorkerState = 'booting';
+  #reason: RestartReason | undefined;
+  #bootBy: number;
+  #waitingFor: string | undefined;
+  #readyAt = Number.POSITIVE_INFINITY;
+  #lastBeat: number;
+  #stable = false;
+  #surplus = false;
+  #killAt = Number.POSITIVE_INFINITY;
+  #killReason: string | undefined;
+  #deathRecorded = false;
+
+  constructor({ workerId, slot, startedAt, generation, bootBy }: Spawn, decisions: Decision[]) {
+    this.workerId = workerId;
+    this.slot = slot;
+    this.startedAt = startedAt;
+    this.#generation = generation;
+    this.#bootBy = bootBy;
+    this.#lastBeat = startedAt;
+    this.#decisions = decisions;
+    decisions.push({ do: 'spawn', workerId, slot });
+  }
+
+  /** It listens. @returns whether it serves from now on */
+  ready(now: number): boolean {
+    if (!this.#may('ready')) return false;
+    this.#state = 'ready';
+    this.#readyAt = now;
+    this.#lastBeat = now;
+    return true;
+  }
+
+  markForReplacement(reason: RestartReason): boolean {
+    if (!this.#may('markForReplacement')) return false;
+    this.#state = 'leaving';
+    this.#reason = reason;
+    return true;
+  }
+
+  drain(drain: Drain, reason = this.#reason): void {
+    if (!this.#may('drain')) return;
+    this.#state = 'draining';
+    this.#reason = reason;
+    this.#killAt = drain.by;
+    this.#decisions.push({ do: 'drain', workerId: this.workerId, ...drain });
+  }
+
+  /** It drains by its own decision, after an uncaught exception. */
+  failed(killAt: number): void {
+    if (!this.#may('failed')) return;
+    this.#state = 'draining';
+    this.#reason = 'crash';
+    this.#killAt = killAt;
+  }
+
+  /** Brings the end of its drain forward. One whose time is over is killed and not told. */
+  hasten(by: number, why: string, now: number): void {
+    if (!this.#may('hasten') || this.#killAt <= by) return;
+    this.#killAt = by;
+    if (by > now) this.#decisions.push({ do: 'drain', workerId: this.workerId, quick: true, sweep: true, why, by });
+  }
+
+  /** It drains in a slot that is no longer wanted. */
+  markSurplus(): void {
+    if (this.#may('markSurplus')) this.#surplus = true;
+  }
+
+  /** @param reason of its replacement; a booting worker without one is just not wanted any more */
+  kill(why: string, reason = this.#reason, stuck = false): void {
+    if (!this.#may('kill')) return;
+    this.#killReason = why;
+    this.#reason = reason;
+    this.#decisions.push({ do: 'kill', workerId: this.workerId, why, stuck });
+  }
+
+  waitsFor(what: string): void {
+    this.#waitingFor = what;
+  }
+
+  heartbeat(now: number): void {
+    this.#lastBeat = now;
+  }
+
+  /** Adds time in which it could not run; to a drain until `drainBy` at the latest. */
+  extendDeadline(ms: number, now: number, drainBy = this.#killAt): void {
+    this.#lastBeat = Math.min(this.#lastBeat + ms, now);
+    this.#bootBy += ms;
+    if (this.#state === 'draining') this.#killAt = Math.min(this.#killAt + ms, drainBy);
+  }
+
+  /** When it is killed next, and what for. */
+  deadline({ bootTimeout, timeout }: PoolSettings): { at: number; why: string; reason?: RestartReason } {
+    if (this.#state === 'booting') {
+      return { at: this.#bootBy, why: lateBoot(bootTimeout, this.#waitingFor), reason: 'boot' };
+    }
+    const stalledAt = timeout === 0 ? Number.POSITIVE_INFINITY : this.#lastBeat + timeout * 1000;
+    if (this.#killAt <= stalledAt) return { at: this.#killAt, why: 'still draining at its deadline' };
+    return { at: stalledAt, why: `silent for ${timeout} s (TSUNICORN_TIMEOUT)`, reason: 'stall' };
+  }
+
+  /** @returns true once, when its heartbeats cover the stability period: time in which it is stuck does not count */
+  becameStable(): boolean {
+    if (this.#stable || this.#lastBeat - this.#readyAt < STABILITY_MS) return false;
+    this.#stable = true;
+    return true;
+  }
+
+  /** @returns whether this is the first record of it */
+  recordDeath(): boolean {
+    const first = !this.#deathRecorded;
+    this.#deathRecorded = true;
+    return first;
+  }
+
+  /** A reload was given up: it counts as current. */
+  adopt(generation: number): void {
+    this.#generation = generation;
+  }
+
+  get state(): WorkerState {
+    return this.#state;
+  }
+  get generation(): number {
+    return this.#generation;
+  }
+  get reason(): RestartReason | undefined {
+    return this.#reason;
+  }
   /** Infinity while it boots. */
-  readyAt: number;
-  /** It has lived for its probation. */
-  proven: boolean;
-  /** Its death is counted. */
-  mourned: boolean;
-  /** Its slot was not wanted any more. */
-  culled: boolean;
-  lastBeat: number;
-  bootBy: number;
-  /** What its boot said it waits for. */
-  waitingFor: string | undefined;
-  killAt: number;
-  killed: boolean;
-  killedFor: string | undefined;
+  get readyAt(): number {
+    return this.#readyAt;
+  }
+  get lastBeat(): number {
+    return this.#lastBeat;
+  }
+  get stable(): boolean {
+    return this.#stable;
+  }
+  get surplus(): boolean {
+    return this.#surplus;
+  }
+  get killReason(): string | undefined {
+    return this.#killReason;
+  }
+  get killed(): boolean {
+    return this.#killReason !== undefined;
+  }
+
+  #may(transition: keyof typeof FROM): boolean {
+    return !this.killed && FROM[transition].some((state) => state === this.#state);
+  }
 }
 
-export class PoolWorkers {
-  readonly #all = new Map<number, PoolWorker>();
-  #nextAge = 1;
+/** The workers that run by workerId, in the order of their start, and the generation that is current. */
+export class PoolWorkers extends Map<number, PoolWorker> {
+  generation = 0;
 
-  get size(): number {
-    return this.#all.size;
-  }
-
-  get(workerId: number): PoolWorker | undefined {
-    return this.#all.get(workerId);
-  }
-
-  delete(workerId: number): void {
-    this.#all.delete(workerId);
-  }
-
-  [Symbol.iterator](): IterableIterator<PoolWorker> {
-    return this.#all.values();
-  }
-
-  alive(...states: WorkerState[]): PoolWorker[] {
-    return [...this].filter((m) => states.includes(m.state));
+  in(...states: WorkerState[]): PoolWorker[] {
+    return [...this.values()].filter((w) => states.includes(w.state));
   }
 
   /** Workers that accept: ready ones, and those that wait for their replacement. */
   serving(): PoolWorker[] {
-    return this.alive('ready', 'leaving').filter((m) => !m.killed);
+    return this.in('ready', 'leaving').filter((w) => !w.killed);
   }
 
-  spawn(at: { slot: number; generation: number; now: number; bootBy: number }, out: Decision[]): void {
-    const { slot, generation, now, bootBy } = at;
-    const workerId = this.#nextAge++;
-    this.#all.set(workerId, {
-      workerId,
-      slot,
-      generation,
-      state: 'booting',
-      reason: undefined,
-      startedAt: now,
-      readyAt: Number.POSITIVE_INFINITY,
-      proven: false,
-      mourned: false,
-      culled: false,
-      lastBeat: now,
-      bootBy,
-      killAt: Number.POSITIVE_INFINITY,
-      killed: false,
-      waitingFor: undefined,
-      killedFor: undefined,
-    });
-    out.push({ do: 'spawn', workerId, slot });
+  current(worker: PoolWorker): boolean {
+    return worker.generation === this.generation;
   }
 }
 
-export interface DrainHow {
-  readonly why: string;
-  readonly quick: boolean;
-  readonly sweep: boolean;
-  readonly killAt: number;
+/** `tsunicorn check` says the same. */
+export function lateBoot(seconds: number, waitingFor: string | undefined): string {
+  const cause = waitingFor === undefined ? '' : `: ${waitingFor} has not settled`;
+  return `not ready within ${seconds} s (TSUNICORN_BOOT_TIMEOUT)${cause}`;
 }
 
-export function drain(m: PoolWorker, { why, quick, sweep, killAt }: DrainHow, out: Decision[]): void {
-  m.state = 'draining';
-  m.killAt = killAt;
-  out.push({ do: 'drain', workerId: m.workerId, quick, sweep, why, by: killAt });
-}
-
-/** For a worker that is not wanted any more, which is nobody's fault; see {@link Deadlines.killLate} for the others. */
-export function kill(m: PoolWorker, why: string, out: Decision[]): void {
-  if (m.killed) return;
-  m.killed = true;
-  out.push({ do: 'kill', workerId: m.workerId, why, stuck: false });
+/** What the parts of a pool share. */
+export interface PoolContext {
+  readonly settings: PoolSettings;
+  /** What sizing, or a person, wants now. */
+  wanted: Pick<PoolSettings, 'workers' | 'bootsAtOnce' | 'maxRss'>;
+  readonly workers: PoolWorkers;
+  /** Taken by the next `due`. */
+  readonly decisions: Decision[];
 }

@@ -38,12 +38,12 @@ describe('a worker that dies within five seconds of being ready', () => {
   it('wakes the server for its next try, and does not put off the try in place of one that had lived', () => {
     tell([
       ...started(2),
-      [6000, 'exit 1', 'ended crash, spawn 3@0, cover 0 by 2'],
+      [6000, 'exit 1', 'ended crash, spawn 3@0, take-over 0 by 2'],
       [6010, 'ready 3, exit 3', 'ended crash, spawn 4@0'],
       [6020, 'ready 4, exit 4', 'ended crash'],
       [6130, 'ready 5, exit 5', '+6120 spawn 5@0, ended crash'],
       [6140, 'exit 2', 'ended crash, spawn 6@1'],
-      [6150, 'ready 6', 'cover 0 by 6'],
+      [6150, 'ready 6', 'take-over 0 by 6'],
       [6400, '', '+6330 spawn 7@0'],
     ]);
   });
@@ -62,14 +62,14 @@ describe('a worker that dies within five seconds of being ready', () => {
   it('is forgotten when one of its slot has lived that long, and not when others have', () => {
     const rows = (wait: number): Row[] => [
       ...started(2),
-      [3000, 'exit 1', 'ended crash, spawn 3@0, cover 0 by 2'],
-      [3100, 'ready 3', 'uncover 0 by 2'],
+      [3000, 'exit 1', 'ended crash, spawn 3@0, take-over 0 by 2'],
+      [3100, 'ready 3', 'hand-back 0 by 2'],
       [3100 + wait, '', ''],
     ];
-    tell([...rows(4999), [8099, 'exit 3', 'ended crash, cover 0 by 2'], [9000, '', '+8199 spawn 4@0']]);
+    tell([...rows(4999), [8099, 'exit 3', 'ended crash, take-over 0 by 2'], [9000, '', '+8199 spawn 4@0']]);
     tell([
       ...rows(5000),
-      [8200, 'exit 3', 'ended crash, spawn 4@0, cover 0 by 2'],
+      [8200, 'exit 3', 'ended crash, spawn 4@0, take-over 0 by 2'],
       [8300, 'ready 4, exit 4', 'ended crash, spawn 5@0'],
     ]);
   });
@@ -78,9 +78,9 @@ describe('a worker that dies within five seconds of being ready', () => {
     tell(
       [
         ...started(2),
-        [3000, 'exit 1', 'ended crash, spawn 3@0, cover 0 by 2'],
-        [3100, 'ready 3, silent 3', 'uncover 0 by 2'],
-        [10_200, '', '+6100 cover 0 by 2, +10100 kill 3, +10100 warn, spawn 4@0'],
+        [3000, 'exit 1', 'ended crash, spawn 3@0, take-over 0 by 2'],
+        [3100, 'ready 3, silent 3', 'hand-back 0 by 2'],
+        [10_200, '', '+6100 take-over 0 by 2, +10100 kill 3, +10100 warn, spawn 4@0'],
       ],
       { timeout: 7, crashLimit: 2 },
     );
@@ -93,7 +93,7 @@ describe('a worker that dies within five seconds of being ready', () => {
         [1000, 'leave 1', 'spawn 3@0'],
         [1300, 'ready 3, silent 1', 'drain 1'],
         [4310, 'exit 1', '+4300 kill 1, ended stall'],
-        [4320, 'exit 2', 'ended crash, spawn 4@1, cover 1 by 3'],
+        [4320, 'exit 2', 'ended crash, spawn 4@1, take-over 1 by 3'],
       ],
       { timeout: 3 },
     );
@@ -102,7 +102,7 @@ describe('a worker that dies within five seconds of being ready', () => {
   it('is forgotten with its slot', () => {
     tell([
       ...started(2),
-      [1000, 'exit 2', 'ended crash, spawn 3@1, cover 1 by 1'],
+      [1000, 'exit 2', 'ended crash, spawn 3@1, take-over 1 by 1'],
       [1100, 'ready 3, exit 3', 'ended crash'],
       [1110, 'size 1', ''],
       [1120, 'size 2', 'spawn 4@1'],
@@ -147,7 +147,7 @@ describe('a worker that dies within five seconds of being ready', () => {
         {
           do: 'halt',
           exit: 'boot',
-          why: '20 workers in a row died within 5 s of being ready, the last: exit code 1',
+          why: '20 workers in a row died within 5 s of readiness, the last: exit code 1',
         },
       ],
     );
@@ -175,8 +175,6 @@ describe('a worker that dies within five seconds of being ready', () => {
       for (const d of story.decisions(workerId * 11_000, `exit ${workerId}`))
         if (d.do === 'warn') said.push(`${workerId}: ${d.why}`);
     }
-    assert.deepEqual(said, [
-      '3: 3 workers in a row died within 5 s of being ready: the waits before the next grow to 10 s',
-    ]);
+    assert.deepEqual(said, ['3: 3 workers in a row died within 5 s of readiness: the restart backoff grows to 10 s']);
   });
 });
