@@ -3,8 +3,8 @@
  * cannot delay it. Nothing here changes anything.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { type BindAddress, formatBindAddress } from '../config/bind-address.ts';
 import { HaltServer } from '../errors.ts';
+import { type BindAddress, formatBindAddress } from '../platform/address.ts';
 import { http } from '../platform/node-http.ts';
 import { PAGE_HEADERS, pageFile } from './page.ts';
 import type { Status } from './status.ts';
