@@ -6,7 +6,6 @@
  * slot where it contains `{slot}`.
  */
 import { lookup } from 'node:dns/promises';
-import type { Stats } from 'node:fs';
 import net from 'node:net';
 import { dirname } from 'node:path';
 import { HaltServer } from '../errors.ts';
@@ -189,12 +188,16 @@ function cannotBind(address: BindAddress, problem: unknown): HaltServer {
   return new HaltServer(`cannot bind ${formatBindAddress(address)}: ${REASONS[code] ?? code}`, 'bind');
 }
 
-function bind(address: BindAddress, open: () => SocketHandle): Opened {
+function attempt<T>(address: BindAddress, action: () => T): T {
   try {
-    return { handle: open(), url: urlOf(address) };
+    return action();
   } catch (error) {
     throw cannotBind(address, error);
   }
+}
+
+function bind(address: BindAddress, open: () => SocketHandle): Opened {
+  return { handle: attempt(address, open), url: urlOf(address) };
 }
 
 async function resolve(address: BindAddress & { kind: 'tcp' }): Promise<{ address: string; family: 4 | 6 }> {
@@ -209,19 +212,11 @@ async function resolve(address: BindAddress & { kind: 'tcp' }): Promise<{ addres
 /** Removes a socket file that no server listens on. Throws HaltServer for a live socket and for any other file. */
 async function removeStaleSocket(path: string): Promise<void> {
   const address = { kind: 'unix', path } as const;
-  const stat = statOf(address);
+  const stat = attempt(address, () => lstatSync(path, { throwIfNoEntry: false }));
   if (!stat) return;
   if (!stat.isSocket()) throw cannotBind(address, 'a file that is not a socket is in the way; it was left alone');
   if (await answers(path)) throw cannotBind(address, 'EADDRINUSE');
   unlinkSync(path);
-}
-
-function statOf(address: BindAddress & { kind: 'unix' }): Stats | undefined {
-  try {
-    return lstatSync(address.path, { throwIfNoEntry: false });
-  } catch (error) {
-    throw cannotBind(address, error);
-  }
 }
 
 function answers(path: string): Promise<boolean> {

@@ -207,9 +207,9 @@ static napi_value notify(napi_env env, napi_callback_info info) {
   return integer(env, send_datagram(path, path_length, message, length));
 }
 
-#if HAS_UNIX_DIAG
 /* sock_diag(7): one question about one socket, one answer. False: no such socket, or the kernel lacks it. */
 static bool unix_accept_queue_of(uint32_t inode, uint32_t *length) {
+#if HAS_UNIX_DIAG
   struct {
     struct nlmsghdr head;
     struct unix_diag_req request;
@@ -248,15 +248,11 @@ static bool unix_accept_queue_of(uint32_t inode, uint32_t *length) {
     }
     at += (head.nla_len + 3u) & ~3u;
   }
-  return false;
-}
 #else
-static bool unix_accept_queue_of(uint32_t inode, uint32_t *length) {
-  (void)inode;
-  (void)length;
+  (void)inode, (void)length;
+#endif
   return false;
 }
-#endif
 
 static napi_value unix_accept_queue(napi_env env, napi_callback_info info) {
   napi_value argument, result;
