@@ -1,9 +1,6 @@
-/**
- * Exit codes, and the errors that carry them to the one exit door in `main.ts`.
- * `docs/exit-codes.md` is generated from {@link EXIT_CODES}.
- */
+/** Exit codes, and the errors that carry them to `main.ts`, which alone exits. */
 
-/** Every status the arbiter can end with. 69 and 78 are EX_UNAVAILABLE and EX_CONFIG of sysexits.h. */
+/** `docs/exit-codes.md` is generated from this table. 69 and 78 are EX_UNAVAILABLE and EX_CONFIG of sysexits.h. */
 export const EXIT_CODES = {
   ok: { status: 0, means: 'Stopped as asked.', mend: 'Nothing to do.' },
   failure: {
@@ -14,12 +11,12 @@ export const EXIT_CODES = {
   boot: {
     status: 3,
     means: 'Workers fail to boot, or the crash limit is reached.',
-    mend: "The log has the app's own stack. See `TSUNICORN_CRASH_LIMIT` and `TSUNICORN_BOOT_TIMEOUT`.",
+    mend: 'Fix the error whose stack is in the log. See `TSUNICORN_CRASH_LIMIT` and `TSUNICORN_BOOT_TIMEOUT`.',
   },
   app: {
     status: 4,
     means: 'The app cannot be imported, or its export is not an app.',
-    mend: 'Check `TSUNICORN_APP`; `tsunicorn check` tells without serving.',
+    mend: 'Check `TSUNICORN_APP`. `tsunicorn check` loads the app without serving it.',
   },
   bind: {
     status: 69,
@@ -29,13 +26,13 @@ export const EXIT_CODES = {
   config: {
     status: 78,
     means: 'Bad configuration.',
-    mend: 'Each bad variable has a line of its own; `tsunicorn config` shows what is in force.',
+    mend: 'The log has one line per bad variable; `tsunicorn config` shows the settings in force.',
   },
 } as const satisfies Record<string, { status: number; means: string; mend: string }>;
 
 export type ExitName = keyof typeof EXIT_CODES;
 
-/** Ends the process with `status` after an orderly stop. Thrown anywhere, caught by `main.ts` alone. */
+/** Stops the server in order and exits with `status`. Thrown anywhere, caught by `main.ts` alone. */
 export class HaltServer extends Error {
   override name = 'HaltServer';
   readonly status: number;
@@ -45,14 +42,14 @@ export class HaltServer extends Error {
   }
 }
 
-/** One thing wrong with one setting. `value` is already redacted where the setting is a secret. */
+/** A problem with one setting. `value` is redacted if the setting is a secret. */
 export interface ConfigProblem {
   readonly name: string;
   readonly value?: string;
   readonly message: string;
 }
 
-/** Everything that is wrong with the configuration, at once. */
+/** All problems of the configuration at once. */
 export class ConfigError extends HaltServer {
   override name = 'ConfigError';
   readonly problems: readonly ConfigProblem[];

@@ -1,43 +1,45 @@
-/** How many workers, and how much heap for each. Pure: the settings and the kernel's limits go in, the decision comes out. */
+/** The number of workers and the heap of each, from the settings and the kernel's limits. Pure. */
 import type { Limits } from './platform/kernel/limits.ts';
 
-/** The settings that sizing looks at, parsed. */
+type SizeSetting = 'auto' | 'off' | number;
+
+/** Sizes in bytes. */
 export interface SizingSettings {
-  /** A number is kept as it is, whatever the limits. */
+  /** A number overrides the limits. */
   workers: 'auto' | number;
   workersPerCpu: number;
   minWorkers: number;
-  /** undefined: no bound where there is a CPU quota, else {@link MAX_WORKERS_WITHOUT_QUOTA}. */
+  /** Undefined: no bound if there is a CPU quota, else {@link MAX_WORKERS_WITHOUT_QUOTA}. */
   maxWorkers: number | undefined;
-  /** Bytes one worker is assumed to need. */
+  /** Assumed need of one worker. */
   workerMemory: number;
-  /** Old space of each worker: a number is bytes. */
-  workerHeap: 'auto' | 'off' | number;
-  /** Resident size above which a worker is recycled: a number is bytes. */
-  maxWorkerRss: 'auto' | 'off' | number;
+  /** V8 old space of each worker. */
+  workerHeap: SizeSetting;
+  /** Resident size above which a worker is recycled. */
+  maxWorkerRss: SizeSetting;
 }
 
 export interface Sizing {
   workers: number;
-  /** V8 old space for each worker, in bytes; undefined leaves it to V8. */
+  /** V8 old space of each worker, in bytes; undefined leaves it to V8. */
   heapBytes: number | undefined;
-  /** Resident size above which a worker is recycled; undefined is no limit. */
+  /** Resident size above which a worker is recycled; undefined: never. */
   maxRss: number | undefined;
-  /** How many workers may boot at the same time: 64 at once on 2 CPUs would all be late. */
+  /** How many workers may boot at once: 64 on 2 CPUs would all exceed the boot timeout. */
   bootsAtOnce: number;
-  /** Cores that may be used: the smallest of affinity, cpuset and quota; fractional. */
+  /** Usable cores, fractional: the smallest of affinity, cpuset and quota. */
   cpus: number;
-  /** One line for the log: every input and the decision. */
+  /** A log line with every input and the decision. */
   why: string;
-  /** What is wrong with the limits or the settings and how to mend it. */
+  /** A problem with the limits or the settings, and its cure. */
   warning: string | undefined;
-  /** What `why` says, for programs. */
+  /** As in `why`. */
   inputs: SizingInputs;
 }
 
 export interface SizingInputs {
   limits: Limits;
-  /** Workers that the CPUs ask for, and that fit the memory limit. */
+  /** Workers for the CPUs, and workers that fit the memory limit. */
   byCpus: number;
   byMemory: number | undefined;
   /** Bounds in force. */
@@ -46,46 +48,36 @@ export interface SizingInputs {
 }
 
 const MIB = 2 ** 20;
-
 /** A tenth of a core is not worth a worker. */
 const IGNORED_CPU = 0.1;
-
 /** 2.7 cores × 3 − 0.1 is 8.000000000000002 in binary, which would round up to 9. */
 const ROUNDING = 1e-9;
-
-/** Where nobody set a quota the machine is likely shared, and 64 workers on its 64 CPUs are rarely what was meant. */
+/** Without a quota the machine is probably shared, so 64 workers on 64 CPUs are rarely wanted. */
 const MAX_WORKERS_WITHOUT_QUOTA = 8;
-
-/** The rest is for what the group is charged with beside processes: page cache, socket buffers, page tables. */
+/** The rest is page cache, socket buffers and page tables, which the cgroup is charged with too. */
 const USABLE_MEMORY = 0.9;
-
-/** The arbiter's own memory. */
+/** For the arbiter itself. */
 const ARBITER_BYTES = 64 * MIB;
-
-/** The rest of a worker's share is young space, code, buffers and stacks, which the old-space limit does not cover. */
+/** Old space. The rest of a worker's share is young space, code, buffers and stacks. */
 const HEAP_SHARE = 0.75;
-
 /**
- * Less would only cause the deaths that the limit is there to prevent. Measured on Node.js 26 with an Express app that
- * also loads pino and prom-client: out of memory at 10 MiB, twice the time for the same requests at 16, no cost from 24.
+ * A lower limit would cause the deaths that it should prevent. Measured on Node.js 26 with Express, pino and prom-client:
+ * out of memory at 10 MiB, half the speed at 16, no cost from 24.
  */
 const MIN_HEAP_BYTES = 32 * MIB;
-
-/** Recycled at this much of its fair share, a worker leaves room for its successor to boot. */
+/** A worker that is recycled at this part of its share leaves its successor room to boot. */
 const RSS_SHARE = 0.9;
-
 /**
- * Of a resident size this much is pages of the Node.js binary, which all processes share and the group is charged with
- * once: they are in the arbiter's part. 50 to 53 MB on Node.js 22 to 26 (proc_pid_statm(5), "shared").
+ * Pages of the Node.js binary, which all processes share and the cgroup is charged with once, as part of the arbiter's
+ * memory. 50 to 53 MB on Node.js 22 to 26 (proc_pid_statm(5), "shared").
  */
 const SHARED_BYTES = 48 * MIB;
 
 /**
- * Decides in this order: CPUs, what fits the memory, TSUNICORN_MAX_WORKERS, TSUNICORN_MIN_WORKERS. The last has the last
- * word because somebody wrote it down for this app, while a worker's memory is an assumption; a number that was asked
- * for and exceeds the memory is warned of. Never below one worker.
+ * In this order: CPUs, memory, TSUNICORN_MAX_WORKERS, TSUNICORN_MIN_WORKERS, at least 1. The minimum wins over the memory
+ * because it was set for this app, while the memory of a worker is an assumption; a warning says that they do not fit.
  *
- * @param signalled a number that signals asked for, which wins over the settings
+ * @param signalled a number set by signals, which overrides the settings
  */
 export function decideSizing(settings: SizingSettings, limits: Limits, signalled?: number): Sizing {
   const { memoryBytes, sources } = limits;
@@ -116,7 +108,7 @@ export function decideSizing(settings: SizingSettings, limits: Limits, signalled
     ...(auto && limits.quotaCores === undefined
       ? [noQuotaWarning(limits, cpus, byCpus > workers && workers === max)]
       : []),
-    // One worker is the least there can be: nothing to lower then.
+    // One worker cannot be lowered.
     ...(byMemory !== undefined && workers > Math.max(1, byMemory)
       ? [memoryWarning(settings, limits, workers, byMemory)]
       : []),
@@ -133,35 +125,26 @@ export function decideSizing(settings: SizingSettings, limits: Limits, signalled
   };
 }
 
-/** Cores, fractional under a quota. */
 function usableCpus({ affinityCpus, cpusetCpus, quotaCores, onlineCpus }: Limits): number {
   const known = [affinityCpus, cpusetCpus, quotaCores].filter((cpus) => cpus !== undefined);
   return known.length > 0 ? Math.min(...known) : onlineCpus;
 }
 
-/** undefined without a limit; 0 where not even one is sure to fit. */
+/** Undefined without a limit; 0 if not even one is sure to fit. */
 function workersInMemory({ workerMemory }: SizingSettings, memoryBytes: number | undefined): number | undefined {
   if (memoryBytes === undefined) return undefined;
   return Math.max(0, Math.floor((USABLE_MEMORY * memoryBytes - ARBITER_BYTES) / workerMemory));
 }
 
-/** Whole MiB, as --max-old-space-size takes them. Without a memory limit V8's own choice by physical memory is right. */
-function heapPerWorker(
-  setting: SizingSettings['workerHeap'],
-  memoryBytes: number | undefined,
-  workers: number,
-): number | undefined {
+/** Whole MiB for --max-old-space-size. Without a memory limit V8's own default is right. */
+function heapPerWorker(setting: SizeSetting, memoryBytes: number | undefined, workers: number): number | undefined {
   if (typeof setting === 'number') return setting;
   if (setting === 'off' || memoryBytes === undefined) return undefined;
   const share = (HEAP_SHARE * (memoryBytes - ARBITER_BYTES)) / workers;
   return Math.max(MIN_HEAP_BYTES, Math.floor(share / MIB) * MIB);
 }
 
-function rssPerWorker(
-  setting: SizingSettings['maxWorkerRss'],
-  memoryBytes: number | undefined,
-  workers: number,
-): number | undefined {
+function rssPerWorker(setting: SizeSetting, memoryBytes: number | undefined, workers: number): number | undefined {
   if (typeof setting === 'number') return setting;
   if (setting === 'off' || memoryBytes === undefined) return undefined;
   const share = (RSS_SHARE * Math.max(0, memoryBytes - ARBITER_BYTES)) / workers;
@@ -169,10 +152,8 @@ function rssPerWorker(
 }
 
 const decimal = (value: number): string => String(Number(value.toFixed(3)));
-
-/** In the form that the settings take. */
+/** As the settings spell it. */
 const size = (bytes = 0): string => `${Number((bytes / MIB).toFixed(1))}MiB`;
-
 const from = (source: string | undefined): string => (source === undefined ? '' : ` from ${source}`);
 
 function describeCpus({ affinityCpus, cpusetCpus, quotaCores, onlineCpus, sources }: Limits): string {
@@ -186,9 +167,9 @@ function describeCpus({ affinityCpus, cpusetCpus, quotaCores, onlineCpus, source
 
 function noQuotaWarning(limits: Limits, cpus: number, capped: boolean): string {
   return (
-    `no CPU quota${limits.cgroup === 'none' ? ' (no cgroup is visible)' : ''}: sized from the CPUs of affinity and ` +
-    `cpuset (${cpus}), which others may use too${capped ? ', up to TSUNICORN_MAX_WORKERS' : ''}. ` +
-    'Set one (docker run --cpus=2, Kubernetes resources.limits.cpu, systemd CPUQuota=200%), or set TSUNICORN_WORKERS.'
+    `no CPU quota${limits.cgroup === 'none' ? ' (no cgroup is visible)' : ''}: sized from affinity and cpuset ` +
+    `(${cpus} CPUs), which other processes may use too${capped ? ', up to TSUNICORN_MAX_WORKERS' : ''}. ` +
+    'Set a quota (docker run --cpus=2, Kubernetes resources.limits.cpu, systemd CPUQuota=200%), or set TSUNICORN_WORKERS.'
   );
 }
 

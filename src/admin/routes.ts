@@ -1,40 +1,36 @@
 /**
- * Health for orchestrators, metrics for Prometheus, the live page for people. Served by the arbiter, so a busy worker
- * cannot delay it. Nothing here changes anything.
+ * Probes for orchestrators, metrics for Prometheus, the live page for people. The arbiter serves them, so a busy worker
+ * cannot delay them. All of it is read-only.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { type BindAddress, formatBindAddress } from '../config/bind-address.ts';
 import { HaltServer } from '../errors.ts';
+import { type BindAddress, formatBindAddress } from '../platform/address.ts';
 import { http } from '../platform/node-http.ts';
 import { PAGE_HEADERS, pageFile } from './page.ts';
 import type { Status } from './status.ts';
 
 export interface AdminSource {
   readiness(): { ready: boolean; reason: string };
-  /** `accept`: the header of that name. */
+  /** @param accept the request's Accept header */
   metrics(accept: string | undefined): Promise<{ contentType: string; text: string }>;
   status(): Promise<Status>;
 }
 
 const TEXT = 'text/plain; charset=utf-8';
 const JSON_TYPE = 'application/json; charset=utf-8';
-/** A scraper or a probe is done in far less; slow ones must not pile up. */
-const REQUEST_TIMEOUT_MS = 10_000;
+/** Far more than a scraper or a probe needs; slow clients must not pile up. */
+const TIMEOUT_MS = 10_000;
 const CHECK_MS = 2_000;
-/** Scrapers, probes and some people with the live page. Others would use up descriptors that workers need. */
+/** Enough for scrapers, probes and some live pages; more would use up descriptors that workers need. */
 const MAX_CONNECTIONS = 64;
 
-/** Binds and serves until the returned function is called. Throws HaltServer (69) where the address cannot be bound. */
+/** Serves until the returned function is called. Throws HaltServer (69) if the address cannot be bound. */
 export async function serveAdmin(address: BindAddress, source: AdminSource): Promise<() => Promise<void>> {
   const server = http.createServer(
-    {
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: CHECK_MS,
-    },
+    { requestTimeout: TIMEOUT_MS, headersTimeout: TIMEOUT_MS, connectionsCheckingInterval: CHECK_MS },
     (request, response) => {
       answer(source, request, response).catch((error: Error) => {
-        // Out of descriptors, most likely: no reason to end a server that serves.
+        // Most likely out of descriptors: no reason to stop serving.
         send(response, 500, TEXT, `${error.message}\n`);
       });
     },

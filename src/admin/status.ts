@@ -1,44 +1,43 @@
 /**
- * What `/status` answers, as JSON; the page at `/` shows the same. Declared here alone: the arbiter builds it, the page
- * reads it. It imports nothing, since one of the two is a browser.
+ * The JSON of `/status`. The arbiter builds it; the live page, a program in the browser, reads it.
  *
- * Moments are ISO 8601 in UTC, durations seconds, sizes bytes. Counters count from the start of the arbiter and never
- * fall. null is what is not known: not measured yet, or not there on this machine.
+ * Times are ISO 8601 in UTC, durations seconds, sizes bytes. Counters start with the arbiter and never fall. null:
+ * unknown, because it is not measured yet or this machine does not have it.
  */
 export interface Status {
   readonly time: string;
-  /** The arbiter's. */
+  /** Of the arbiter. */
   readonly pid: number;
-  /** Since the arbiter started, by a clock that nobody sets: the base of every rate. */
+  /** Since the arbiter started, by a monotonic clock: the base of every rate. */
   readonly seconds: number;
   readonly versions: { readonly tsunicorn: string; readonly node: string };
-  /** As `/readyz` has it. */
+  /** As in `/readyz`. */
   readonly readiness: { readonly ready: boolean; readonly reason: string };
-  /** Where it serves, as in the log: `http://0.0.0.0:8000`. */
+  /** As in the log: `http://0.0.0.0:8000`. */
   readonly listeners: readonly string[];
   readonly sizing: SizingStatus;
-  /** By slot; of a slot whose worker is being replaced the older first. */
+  /** By slot; while a worker is being replaced, the older one first. */
   readonly workers: readonly WorkerStatus[];
-  /** The last ends of workers, newest first. */
-  readonly exits: readonly ExitStatus[];
+  /** Newest first. */
+  readonly exits: readonly WorkerExitStatus[];
   readonly totals: TotalsStatus;
   readonly cgroup: CgroupStatus;
-  /** Every setting by its variable, as `tsunicorn config --json` has it: secrets are redacted. */
+  /** By variable, as in `tsunicorn config --json`: secrets are redacted. */
   readonly settings: Readonly<Record<string, SettingStatus>>;
 }
 
 export interface SizingStatus {
-  /** What was decided. */
+  /** The decision. */
   readonly workers: number;
-  /** What is aimed at now: differs from `workers` after TTIN or TTOU. */
+  /** The current goal: differs from `workers` after TTIN or TTOU. */
   readonly target: number;
   /** The decision and all its inputs in one line, as in the log. */
   readonly why: string;
-  /** What is wrong with the limits, and how to mend it. */
+  /** A problem with the limits, and its cure. */
   readonly warning: string | null;
-  /** Cores that may be used, fractional: the smallest of quota, cpuset and affinity. */
+  /** Usable cores, fractional: the smallest of quota, cpuset and affinity. */
   readonly cpus: number;
-  /** Workers that the CPUs ask for. */
+  /** Workers for the CPUs. */
   readonly byCpus: number;
   /** Workers that fit the memory limit. */
   readonly byMemory: number | null;
@@ -61,7 +60,7 @@ export interface SizingStatus {
 export interface WorkerStatus {
   readonly slot: number;
   readonly workerId: number;
-  /** `leaving` serves until its replacement is ready. */
+  /** `leaving`: serves until its replacement is ready. */
   readonly state: 'booting' | 'ready' | 'leaving' | 'draining';
   /** Since it was started. */
   readonly seconds: number;
@@ -70,9 +69,9 @@ export interface WorkerStatus {
   readonly connections: number | null;
   /** Answered since it was started. */
   readonly requests: number;
-  /** What timers are late by in this worker's event loop: the 99th percentile since its last report but one. */
+  /** How late timers are in its event loop: the 99th percentile over its last two reports. */
   readonly eventLoopLag: number | null;
-  /** The share of time that the event loop was busy, 0 to 1. */
+  /** Share of time that the event loop was busy, 0 to 1. */
   readonly eventLoopUtilization: number | null;
   readonly residentBytes: number | null;
   readonly heapUsedBytes: number | null;
@@ -82,27 +81,27 @@ export interface WorkerStatus {
   readonly restarts: number;
 }
 
-export interface ExitStatus {
+export interface WorkerExitStatus {
   readonly time: string;
   readonly slot: number;
   readonly workerId: number;
   readonly pid: number | null;
-  /** How long it lived. */
+  /** Lifetime. */
   readonly seconds: number;
-  /** Why it had to be replaced, as in `tsunicorn_worker_restarts_total`; null where it was not wanted any more. */
+  /** Why it was replaced, as in `tsunicorn_worker_restarts_total`; null if it was surplus. */
   readonly reason: string | null;
   /** `exit code 1`, `SIGKILL`. */
   readonly how: string;
-  /** What it said, or what was said of it, before it ended. */
+  /** Its last error, or why it was killed. */
   readonly message: string | null;
-  /** Where its JavaScript was then. */
+  /** Its JavaScript stack at that time. */
   readonly stack: string | null;
 }
 
 export interface TotalsStatus {
-  /** Answered requests by class of code: `2xx`, `4xx`. */
+  /** Responses by class of status code: `2xx`, `4xx`. */
   readonly requests: Readonly<Record<string, number>>;
-  /** Requests that tsunicorn turned away itself, by reason. */
+  /** Requests that tsunicorn refused itself, by reason. */
   readonly rejected: Readonly<Record<string, number>>;
   /** Workers replaced, by reason. */
   readonly restarts: Readonly<Record<string, number>>;
@@ -110,7 +109,7 @@ export interface TotalsStatus {
   readonly latency: HistogramStatus;
 }
 
-/** `counts[i]` is how many took longer than `bounds[i - 1]` and at most `bounds[i]` seconds; one more for the rest. */
+/** `counts[i]` took at most `bounds[i]` seconds and more than `bounds[i - 1]`; the last count is the rest. */
 export interface HistogramStatus {
   readonly bounds: readonly number[];
   readonly counts: readonly number[];
@@ -120,16 +119,16 @@ export interface CgroupStatus {
   readonly cpuPeriods: number | null;
   readonly cpuThrottledPeriods: number | null;
   readonly cpuThrottledSeconds: number | null;
-  /** Without page cache that the kernel can drop: what the kubelet goes by. */
+  /** Without page cache that the kernel can drop, as the kubelet counts. */
   readonly memoryUsageBytes: number | null;
   readonly oomKills: number | null;
 }
 
 export interface SettingStatus {
-  /** As one would write it; null where nothing is set and there is no default. */
+  /** As in the environment; null if it is unset and has no default. */
   readonly value: string | null;
   /** `default`, `env`, `file`, `auto` or `cgroup`. */
   readonly origin: string;
-  /** The variable that was given, where one was. */
+  /** The variable that was set, if any. */
   readonly variable?: string;
 }

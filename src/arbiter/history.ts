@@ -1,5 +1,5 @@
 /** What `/status` tells beyond the metrics: how the last workers ended, and how often each slot was replaced. */
-import type { ExitStatus } from '../admin/status.ts';
+import type { WorkerExitStatus } from '../admin/status.ts';
 import type { RestartReason } from './pool/decisions.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
@@ -22,7 +22,7 @@ export interface End {
 export type Ended = Pick<WorkerProcess, 'slot' | 'workerId' | 'pid' | 'lastWords' | 'killedFor' | 'stackAtDeath'>;
 
 export class History {
-  readonly #exits: ExitStatus[] = [];
+  readonly #exits: WorkerExitStatus[] = [];
   readonly #restarts = new Map<number, number>();
 
   ended(worker: Ended, { reason, how, seconds, date }: End): void {
@@ -43,7 +43,7 @@ export class History {
   }
 
   /** Newest first. */
-  get exits(): readonly ExitStatus[] {
+  get exits(): readonly WorkerExitStatus[] {
     return this.#exits;
   }
 

@@ -1,7 +1,7 @@
 /** Takes what workers say and how they end to everybody whom it concerns: the pool, the books, the log. */
 import type { Logger } from 'pino';
 import { type FromWorker, WELCOME_APP } from '../messages.ts';
-import { OomKills } from '../platform/kernel/oom.ts';
+import { OomKills } from '../platform/kernel/usage.ts';
 import type { Listeners } from '../platform/sockets.ts';
 import { explainExit } from './autopsy.ts';
 import type { History } from './history.ts';

@@ -16,7 +16,7 @@ import {
   type WorkerPlan,
   type WorkerSettings,
 } from '../messages.ts';
-import { CpuWait } from '../platform/kernel/cpu-wait.ts';
+import { CpuWait } from '../platform/kernel/cpu.ts';
 import type { MemoryGroup } from '../platform/kernel/memory.ts';
 import { DiagnosticSocket, type OutOfMemory, processState } from '../platform/native/diagnostics.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';

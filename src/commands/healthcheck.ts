@@ -1,7 +1,8 @@
 /** `tsunicorn healthcheck`: asks the running server for `/readyz`; needs no shell and no curl. */
-import { formatBindAddress } from '../config/bind-address.ts';
+
 import { loadSettings } from '../config/load.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
+import { formatBindAddress } from '../platform/address.ts';
 import { http } from '../platform/node-http.ts';
 import { environmentOf } from './environment.ts';
 

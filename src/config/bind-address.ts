@@ -1,16 +1,11 @@
 /** Addresses to listen on: `TSUNICORN_BIND` and `TSUNICORN_ADMIN_BIND`. */
 import { isIPv4, isIPv6 } from 'node:net';
 import env from 'env-var';
+import { type BindAddress, bracketed, formatBindAddress } from '../platform/address.ts';
 import { entriesOf, fromChdir } from './parsers.ts';
 import { BadValue, type Context, type Parser } from './table.ts';
 
 const { accessors } = env;
-
-export type BindAddress =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  /** `path` is absolute; `{slot}` in it stands for the worker's slot. */
-  | { readonly kind: 'unix'; readonly path: string }
-  | { readonly kind: 'fd'; readonly fd: number };
 
 /** `sun_path` of unix(7) holds 108 bytes, the last of which is the terminating null byte. */
 const MAX_UNIX_PATH_BYTES = 107;
@@ -30,10 +25,6 @@ function parseHost(text: string): string {
     return text.toLowerCase();
   }
   throw new BadValue();
-}
-
-function bracketed(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }
 
 /** A host to listen on: a name, an IPv4 address, or an IPv6 address with or without brackets. */
@@ -86,20 +77,6 @@ function parseBindAddress(text: string, context: Context): BindAddress {
   } catch (error) {
     if (error instanceof BadValue && error.message !== '') throw error;
     throw new BadValue(`${text} is none of these`);
-  }
-}
-
-/** In the form of `TSUNICORN_BIND`. */
-export function formatBindAddress(address: BindAddress): string {
-  switch (address.kind) {
-    case 'tcp':
-      return `${bracketed(address.host)}:${address.port}`;
-    case 'unix':
-      return `unix:${address.path}`;
-    case 'fd':
-      return `fd://${address.fd}`;
-    default:
-      return address satisfies never;
   }
 }
 

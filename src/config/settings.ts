@@ -8,7 +8,7 @@ import { REQUESTS } from './sections/requests.ts';
 import { SERVING } from './sections/serving.ts';
 import { type Table, type ValuesOf, variablesOf } from './table.ts';
 
-export type { BindAddress } from './bind-address.ts';
+export type { BindAddress } from '../platform/address.ts';
 
 export const SETTINGS = { ...SERVING, ...REQUESTS, ...OPERATION } as const satisfies Table;
 

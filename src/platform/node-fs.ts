@@ -1,7 +1,6 @@
 /**
- * `node:fs` without its ES module facade, as ./node-http.ts has `node:http`: among the exports that an import reads is
- * `fs.promises`, which loads streams and web streams. 2 MB of resident memory in the arbiter, 1 MB in a worker
- * (docs/decisions/0002-memory.md).
+ * `node:fs` without its ES module facade, which reads every export. `fs.promises` among them loads streams and web
+ * streams: 2 MB of resident memory in the arbiter, 1 MB in a worker (docs/decisions/0002-memory.md).
  */
 const fs = process.getBuiltinModule('node:fs');
 
@@ -25,7 +24,7 @@ export const {
   writeSync,
 } = fs;
 
-/** The whole of a text file, without holding up the event loop. `fs.promises` is loaded by the first call. */
+/** A text file, read without blocking the event loop. The first call loads `fs.promises`. */
 export function readFile(path: string): Promise<string> {
   return fs.promises.readFile(path, 'utf8');
 }

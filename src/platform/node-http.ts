@@ -1,6 +1,6 @@
 /**
- * `node:http` without its ES module facade. `import 'node:http'` reads every export of the module at once, and with
- * them the lazy `WebSocket` and `MessageEvent`, which load a whole HTTP client: 15 MB of resident memory a process on
- * Node.js 24 and 26 (docs/decisions/0002-memory.md). This way the module costs 2 MB.
+ * `node:http` without its ES module facade, which reads every export. The lazy `WebSocket` and `MessageEvent` among them
+ * load a whole HTTP client: 15 MB of resident memory per process on Node.js 24 and 26 instead of 2 MB
+ * (docs/decisions/0002-memory.md).
  */
 export const http = process.getBuiltinModule('node:http');

@@ -1,19 +1,19 @@
 /**
- * Tells a service manager how it goes: systemd with `Type=notify` or `Type=notify-reload`, Podman with `--sdnotify`.
- * The protocol is sd_notify(3), the watchdog sd_watchdog_enabled(3). Without NOTIFY_SOCKET nothing happens.
+ * Reports readiness to a service manager: systemd with `Type=notify` or `Type=notify-reload`, Podman with `--sdnotify`.
+ * sd_notify(3), sd_watchdog_enabled(3). Does nothing without NOTIFY_SOCKET.
  */
 import type { Logger } from 'pino';
 import type { LoadedNative } from './native/native.ts';
 
-// As ./node-fs.ts does: the facade of node:util loads 2 MB.
+// As in ./node-fs.ts: importing node:util loads 2 MB.
 const { getSystemErrorName } = process.getBuiltinModule('node:util');
 
-/** Meant for the arbiter alone: a worker that inherited them would be taken for it, or warned about. */
+/** Not passed on to workers: the manager would take a worker's messages for the arbiter's. */
 export const NOTIFY_VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'] as const;
 
 export type ServiceState = 'starting' | 'ready' | 'reloading' | 'stopping';
 
-/** What may follow: a reload before the first readiness is none, and the end has no way back. */
+/** Allowed transitions. HUP before the first readiness is not a reload to the manager, and a stop is final. */
 const NEXT: Readonly<Record<ServiceState, readonly ServiceState[]>> = {
   starting: ['ready', 'stopping'],
   ready: ['reloading', 'stopping'],
@@ -46,18 +46,18 @@ export class Notifier {
     }
   }
 
-  /** Sends what is new. `status` is one line for people. */
+  /** Sends what has changed. `status` is one line for people. */
   update(state: ServiceState, status: string): void {
-    const news: string[] = [];
+    const lines: string[] = [];
     if (NEXT[this.#state].includes(state)) {
       this.#state = state;
-      news.push(...this.#linesOf(state));
+      lines.push(...this.#linesOf(state));
     }
     if (status !== this.#status) {
       this.#status = status;
-      news.push(`STATUS=${status.replaceAll('\n', ' ')}`);
+      lines.push(`STATUS=${status.replaceAll('\n', ' ')}`);
     }
-    if (news.length > 0) this.#send(news.join('\n'));
+    if (lines.length > 0) this.#send(lines.join('\n'));
   }
 
   stop(): void {
@@ -71,7 +71,7 @@ export class Notifier {
       case 'ready':
         return ['READY=1'];
       case 'reloading':
-        // The manager tells by the time that this answers its own SIGHUP and no earlier one.
+        // The timestamp tells the manager which of its SIGHUPs this answers.
         return ['RELOADING=1', `MONOTONIC_USEC=${this.#monotonic() / 1000n}`];
       case 'stopping':
         return ['STOPPING=1'];
@@ -89,13 +89,13 @@ function sender(socket: string | undefined, { native, problem }: LoadedNative, l
   };
   return (message: string): void => {
     if (!socket) return;
-    if (!native) return fail(`${problem}. Run npm run build where a C compiler (cc) is, or use Type=exec`);
+    if (!native) return fail(`${problem}. Run npm run build with a C compiler (cc), or use Type=exec`);
     const errno = native.notify(socket, message);
     if (errno !== 0) fail(getSystemErrorName(-errno));
   };
 }
 
-/** Milliseconds between two signs of life: half of what the manager waits. Undefined where it does not wait for us. */
+/** Milliseconds between two messages: half the manager's timeout. Undefined if it does not watch this process. */
 function watchdogInterval(env: NotifierOptions['env'], pid: number): number | undefined {
   if (env.WATCHDOG_PID !== undefined && env.WATCHDOG_PID !== String(pid)) return undefined;
   const microseconds = Number(env.WATCHDOG_USEC);

@@ -1,6 +1,6 @@
 /**
- * Reaps orphans: processes that apps left behind and the kernel handed to this process, because it is PID 1 of a
- * container or a child subreaper (prctl(2)). Node.js waits only for what it spawned itself, so they would stay zombies.
+ * Reaps orphans: processes that apps left behind, and that the kernel reparented to this process because it is PID 1 of
+ * a container or a child subreaper (prctl(2)). Node.js only waits for what it spawned, so they would stay zombies.
  */
 import { join } from 'node:path/posix';
 import type { Logger } from 'pino';
@@ -10,15 +10,13 @@ import { readdirSync } from './node-fs.ts';
 
 export interface ReaperOptions {
   readonly loaded: LoadedNative;
-  /** Its pid, and where SIGCHLD comes from. */
   readonly process: Pick<NodeJS.Process, 'pid' | 'on' | 'off'>;
-  /** Whether libuv waits for this pid. To reap it would take its `exit` event away for good. */
+  /** Whether libuv waits for this pid. Reaping such a child would lose its `exit` event. */
   readonly isOurs: (pid: number) => boolean;
-  /** Called for each orphan that was reaped. */
   readonly reaped: (orphan: Reaped) => void;
   /**
-   * Milliseconds between two looks without a signal: the kernel's list may leave out a process while another of it
-   * ends (proc(5), `/proc/pid/task/tid/children`), and the orphan's SIGCHLD has been used up then.
+   * Milliseconds between two looks without SIGCHLD: the kernel's list of children may omit one while another exits
+   * (proc_tid_children(5)), and the omitted one's SIGCHLD is gone by then.
    */
   readonly intervalMs: number;
   readonly log: Pick<Logger, 'debug' | 'warn'>;
@@ -26,17 +24,17 @@ export interface ReaperOptions {
   readonly root?: string;
 }
 
-/** Begins to reap where that is this process's duty. Returns what undoes it. */
+/** Reaps from now on if this process is PID 1 or a subreaper. Returns what stops it. */
 export function startReaper(options: ReaperOptions): () => void {
   const { loaded, process, isOurs, reaped, intervalMs, log, root } = options;
   const { native, problem } = loaded;
   if (!native) {
-    if (process.pid === 1) log.warn(CANNOT_REAP(problem));
+    if (process.pid === 1) log.warn(cannotReap(problem));
     return () => {};
   }
   if (process.pid !== 1 && !native.isChildSubreaper()) return () => {};
 
-  // One SIGCHLD may stand for many ends (signal(7)), so each looks at all children.
+  // One SIGCHLD may stand for several exits (signal(7)), so each one looks at all children.
   const look = (): void => {
     for (const pid of childrenOf(process.pid, root)) {
       const orphan = isOurs(pid) ? undefined : native.reapOrphan(pid);
@@ -55,8 +53,8 @@ export function startReaper(options: ReaperOptions): () => void {
 }
 
 /**
- * The children of the main thread: the kernel gives orphans to it while it lives (find_alive_thread() in its
- * kernel/exit.c), and children of other threads are not handed over but spawned.
+ * The children of the main thread, to which the kernel reparents orphans (find_alive_thread() in kernel/exit.c).
+ * Children of other threads are their own.
  *
  * @param root directory that stands for `/`
  */
@@ -81,5 +79,10 @@ function parentIn(stat = ''): number {
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
 }
 
-const CANNOT_REAP = (problem: string): string =>
-  `PID 1 has to reap orphaned processes, and the native part that does it cannot be loaded: zombies of the app's own child processes will pile up. Run npm run build where a C compiler (cc) is, on the same system as here, or let the container have an init (docker run --init). The cause: ${problem}`;
+function cannotReap(problem: string): string {
+  return (
+    'tsunicorn is PID 1 and cannot reap orphans: zombies of the processes that the app spawns will pile up. ' +
+    'Run npm run build on this system with a C compiler (cc), or give the container an init (docker run --init). ' +
+    `The native part cannot be loaded: ${problem}`
+  );
+}

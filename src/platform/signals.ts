@@ -1,5 +1,4 @@
-/** The signals that tsunicorn answers to. Handlers only enqueue: what a signal does is decided in the arbiter's loop. */
-
+/** The arbiter's signals. Handlers only enqueue; the arbiter's loop decides what a signal does. */
 type Enqueue = (signal: ArbiterSignal) => void;
 
 export const SIGNALS = [
@@ -17,8 +16,8 @@ export const SIGNALS = [
 export type ArbiterSignal = (typeof SIGNALS)[number];
 
 /**
- * Listens from now on; `connect` says where to, once that is there, and returns what undoes it all. What comes before
- * waits: to PID 1 a signal that it has no handler for does not even arrive (pid_namespaces(7)).
+ * Listens from now on and queues signals until `connect`, which returns what undoes both. Early, because the kernel
+ * drops a signal to PID 1 that has no handler (pid_namespaces(7)).
  */
 export function listenForSignals(process: NodeJS.Process): { connect(enqueue: Enqueue): () => void } {
   const waiting: ArbiterSignal[] = [];

@@ -1,14 +1,13 @@
 /**
- * The one place that touches Node.js' undocumented socket handles. Two things have no public form in every supported
- * version: to bind a socket without accepting on it (`net.BoundSocket` is new in 24.21), and to accept on a descriptor
- * that arrived over the IPC channel when it is a unix socket.
+ * Node.js' internal socket handles, in this file alone. Public API cannot bind a socket without accepting on it
+ * (`net.BoundSocket` is new in 24.21), nor accept on a unix socket whose descriptor came over the IPC channel.
  */
 import net from 'node:net';
 
-/** libuv's UV_TCP_REUSEPORT for `uv_tcp_bind()`; from Node.js 22.12. */
+/** libuv's UV_TCP_REUSEPORT for `uv_tcp_bind()`, since Node.js 22.12. */
 export const REUSE_PORT = 2;
 
-/** A bound socket that nobody in this process accepts on. */
+/** A bound socket that this process does not accept on. */
 export interface SocketHandle {
   readonly fd: number;
   close(): void;
@@ -30,46 +29,32 @@ interface InternalServer {
   _listen2(address: null, port: -1, addressType: -1, backlog: number): void;
 }
 
-const internal = net as unknown as InternalNet;
+const { _createServerHandle: create } = net as unknown as InternalNet;
 
-/** The errno name and call of a failed bind, as `code` and `message`. */
-export class BindError extends Error {
-  readonly code: string;
-  constructor(code: string) {
-    super(code);
-    this.code = code;
-  }
-}
-
+/** @throws {Error} whose code and message are the name of the errno */
 function checked(handle: SocketHandle | number): SocketHandle {
-  if (typeof handle === 'number') throw new BindError(errnoName(handle));
-  // libuv keeps EADDRINUSE of bind(2) back until the address is used (uv_tcp_bind, `delayed_error`).
-  const status = handle.getsockname?.({}) ?? 0;
-  if (status !== 0) {
-    handle.close();
-    throw new BindError(errnoName(status));
-  }
-  return handle;
-}
-
-function errnoName(errno: number): string {
-  return process.getBuiltinModule('node:util').getSystemErrorName(errno);
+  // libuv reports EADDRINUSE of bind(2) only at the next call (uv_tcp_bind, `delayed_error`).
+  const errno = typeof handle === 'number' ? handle : (handle.getsockname?.({}) ?? 0);
+  if (typeof handle !== 'number' && errno === 0) return handle;
+  if (typeof handle !== 'number') handle.close();
+  const code = process.getBuiltinModule('node:util').getSystemErrorName(errno);
+  throw Object.assign(new Error(code), { code });
 }
 
 export function bindTcp(host: string, port: number, family: 4 | 6, flags: number): SocketHandle {
-  return checked(internal._createServerHandle(host, port, family, undefined, flags));
+  return checked(create(host, port, family, undefined, flags));
 }
 
 export function bindUnix(path: string): SocketHandle {
-  return checked(internal._createServerHandle(path, -1, -1));
+  return checked(create(path, -1, -1));
 }
 
 /** Takes over a descriptor that is a bound TCP or unix stream socket. */
 export function openDescriptor(fd: number): SocketHandle {
-  return checked(internal._createServerHandle(null, 0, -1, fd));
+  return checked(create(null, 0, -1, fd));
 }
 
-/** Starts to accept on `handle`; the server owns it from here on. Errors are thrown. */
+/** Starts to accept on `handle`, which the server then owns. A failing listen(2) is an 'error' event. */
 export function listenOnHandle(server: net.Server, handle: SocketHandle, backlog: number): void {
   const inner = server as unknown as InternalServer;
   inner._handle = handle;

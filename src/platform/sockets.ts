@@ -1,54 +1,48 @@
 /**
- * The arbiter's listening sockets: bound once, held for good, lent to workers.
+ * The arbiter's listening sockets: bound once, held until the drain, lent to workers. The arbiter never accepts, and no
+ * accept queue dies with a worker.
  *
- * A TCP address is one SO_REUSEPORT socket a worker slot (socket(7)), a unix path one shared socket, or one a slot
- * where it contains `{slot}`. The arbiter never accepts. It holds every descriptor until the drain lets go of them, so
- * no accept queue dies with a worker.
+ * A TCP address has one SO_REUSEPORT socket per worker slot (socket(7)). A unix path has one shared socket, or one per
+ * slot where it contains `{slot}`.
  */
 import { lookup } from 'node:dns/promises';
-import type { Stats } from 'node:fs';
 import net from 'node:net';
 import { dirname } from 'node:path';
-import { type BindAddress, formatBindAddress } from '../config/bind-address.ts';
-import { cannotBind } from './cannot-bind.ts';
+import { HaltServer } from '../errors.ts';
+import { type BindAddress, formatBindAddress } from './address.ts';
 import { existsSync, lstatSync, unlinkSync } from './node-fs.ts';
-import { BindError, bindTcp, bindUnix, openDescriptor, REUSE_PORT, type SocketHandle } from './socket-handle.ts';
+import { bindTcp, bindUnix, openDescriptor, REUSE_PORT, type SocketHandle } from './socket-handle.ts';
 
 export interface ListenerOptions {
-  /** One SO_REUSEPORT socket a slot on TCP; otherwise one shared. */
+  /** TCP: one SO_REUSEPORT socket per slot; otherwise one shared socket. */
   readonly reusePort: boolean;
   /** Mode of unix sockets, for example 0o666. */
   readonly socketMode: number;
 }
 
-/** One listening socket. `slot` is undefined where all workers share it. */
-export interface Listener {
+export interface ListeningSocket {
   readonly key: string;
+  /** Undefined where all workers share it. */
   readonly slot: number | undefined;
   readonly handle: SocketHandle;
-  /** For people: `http://127.0.0.1:8000`, `unix:/run/app.sock`. */
+  /** As logged: `http://127.0.0.1:8000`, `unix:/run/app.sock`. */
   readonly url: string;
-  /** The file of a unix socket that this process made. */
-  readonly file?: SocketFile;
+  /** The file of a unix socket that this process created. */
+  readonly file?: { readonly path: string; readonly identity: string | undefined };
 }
 
-interface SocketFile {
-  readonly path: string;
-  readonly identity: string | undefined;
-}
-
-/** An address with its port settled: 0 becomes the port that the first socket got. */
+/** An address with its port known: 0 has become the port that the kernel chose. */
 interface Endpoint {
   readonly index: number;
   readonly perSlot: boolean;
   readonly open: (slot: number) => Promise<Opened>;
 }
 
-type Opened = Pick<Listener, 'handle' | 'url' | 'file'>;
+type Opened = Pick<ListeningSocket, 'handle' | 'url' | 'file'>;
 
 export class Listeners {
   readonly #endpoints: Endpoint[] = [];
-  readonly #listeners: Listener[] = [];
+  readonly #listeners: ListeningSocket[] = [];
   readonly #options: ListenerOptions;
   #slots = 0;
 
@@ -66,28 +60,27 @@ export class Listeners {
     await this.ensureSlots(slots);
   }
 
-  /** Opens the sockets of slots that are not there yet. A slot once open is never closed before {@link release}. */
+  /** Opens the missing sockets of slots 0 to `slots - 1`. They stay open until {@link release}. */
   async ensureSlots(slots: number): Promise<void> {
     for (; this.#slots < slots; this.#slots++) {
       for (const endpoint of this.#endpoints) if (endpoint.perSlot) await this.#open(endpoint, this.#slots);
     }
   }
 
-  /** What a worker in `slot` accepts on: its own sockets and the shared ones. */
-  of(slot: number): Listener[] {
+  /** The sockets a worker in `slot` accepts on: its own and the shared ones. */
+  of(slot: number): ListeningSocket[] {
     return this.#listeners.filter((l) => l.slot === undefined || l.slot === slot);
   }
 
-  /** The sockets that belong to `slot` alone. */
-  ownedBy(slot: number): Listener[] {
+  ownedBy(slot: number): ListeningSocket[] {
     return this.#listeners.filter((l) => l.slot === slot);
   }
 
-  get(key: string): Listener | undefined {
+  get(key: string): ListeningSocket | undefined {
     return this.#listeners.find((l) => l.key === key);
   }
 
-  /** All sockets by a name that is the same after a restart: the address, and the slot where that does not have it. */
+  /** Labels are the same after a restart: the address, with the slot where several sockets have that address. */
   get sockets(): { readonly label: string; readonly fd: number }[] {
     return this.#listeners.map(({ url, slot, handle, file }) => {
       const address = url.replace(/^http:\/\//, '');
@@ -95,19 +88,19 @@ export class Listeners {
     });
   }
 
-  /** One line an address, without repeats. */
+  /** Without duplicates. */
   get urls(): string[] {
     return [...new Set(this.#listeners.map((l) => l.url))];
   }
 
-  /** The TCP ports, without repeats. */
+  /** The TCP ports, without duplicates. */
   get ports(): number[] {
     return [...new Set(this.#listeners.flatMap(({ handle }) => portOf(handle) ?? []))];
   }
 
   /**
-   * Lets go of every descriptor. libuv removes the file of a unix socket as it closes it; where another server has put
-   * its own there since, that one stays, and ours goes with this process. Idempotent.
+   * Closes every socket. Idempotent. libuv unlinks a unix socket's path on close. If another server has replaced the
+   * file by its own, the handle is left to the end of this process, which unlinks nothing.
    */
   release(): void {
     for (const { handle, file } of this.#listeners.splice(0)) {
@@ -130,7 +123,7 @@ export class Listeners {
         return { index, perSlot, open: (slot) => this.#openUnix(address.path.replaceAll('{slot}', String(slot))) };
       }
       case 'fd':
-        return { index, perSlot: false, open: async () => bound(address, () => openDescriptor(address.fd)) };
+        return { index, perSlot: false, open: async () => bind(address, () => openDescriptor(address.fd)) };
       default:
         return address satisfies never;
     }
@@ -138,30 +131,27 @@ export class Listeners {
 
   async #tcpEndpoint(address: BindAddress & { kind: 'tcp' }, index: number): Promise<Endpoint> {
     const { address: ip, family } = await resolve(address);
-    // With SO_REUSEPORT a second server of the same user could join the port unseen. A socket without the option is
-    // refused as it should be, and tells which port 0 became.
-    const probe = bound(address, () => bindTcp(ip, address.port, family, 0));
+    // With SO_REUSEPORT a second server of the same user could join the port unnoticed. A probe without the option
+    // fails with EADDRINUSE, and shows which port 0 became.
+    const probe = bind(address, () => bindTcp(ip, address.port, family, 0));
     const settled = { ...address, port: portOf(probe.handle) ?? address.port };
     if (!this.#options.reusePort) {
       return { index, perSlot: false, open: async () => ({ ...probe, url: urlOf(settled) }) };
     }
     probe.handle.close();
-    return {
-      index,
-      perSlot: true,
-      open: async () => bound(settled, () => bindTcp(ip, settled.port, family, REUSE_PORT)),
-    };
+    const open = async () => bind(settled, () => bindTcp(ip, settled.port, family, REUSE_PORT));
+    return { index, perSlot: true, open };
   }
 
   async #openUnix(path: string): Promise<Opened> {
     const address: BindAddress = { kind: 'unix', path };
-    await makeWay(path);
+    await removeStaleSocket(path);
     // libuv reports a missing directory as EACCES.
     if (!existsSync(dirname(path))) throw cannotBind(address, 'ENOENT');
-    // The mode is right from the first moment: a chmod afterwards would leave a gap.
+    // bind(2) applies the umask. A chmod(2) afterwards would leave the socket open to others for a moment.
     const before = process.umask(0o777 & ~this.#options.socketMode);
     try {
-      const opened = bound(address, () => bindUnix(path));
+      const opened = bind(address, () => bindUnix(path));
       return { ...opened, file: { path, identity: fileIdentity(path) } };
     } finally {
       process.umask(before);
@@ -170,8 +160,8 @@ export class Listeners {
 }
 
 /**
- * Sockets handed over by systemd or another supervisor (sd_listen_fds(3)): descriptors 3 to 3 + LISTEN_FDS - 1, meant
- * for us only if LISTEN_PID is our pid. They take the place of the configured addresses.
+ * Sockets passed by systemd or another supervisor (sd_listen_fds(3)): descriptors 3 to 2 + LISTEN_FDS, valid only if
+ * LISTEN_PID is our pid. They replace the configured addresses.
  */
 export function inheritedSockets(env: Readonly<Record<string, string | undefined>>, pid: number): BindAddress[] {
   if (env.LISTEN_PID !== String(pid)) return [];
@@ -179,12 +169,35 @@ export function inheritedSockets(env: Readonly<Record<string, string | undefined
   return Array.from({ length: count }, (_, i) => ({ kind: 'fd' as const, fd: 3 + i }));
 }
 
-function bound(address: BindAddress, open: () => SocketHandle): Opened {
+const REASONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the address is in use by another process (EADDRINUSE)',
+  EADDRNOTAVAIL: 'this machine does not have that address (EADDRNOTAVAIL)',
+  EACCES: 'permission denied (EACCES): a port below 1024 needs CAP_NET_BIND_SERVICE, a socket a writable directory',
+  ENOENT: 'the directory of the socket does not exist (ENOENT)',
+  ENOTDIR: 'the directory of the socket is not a directory (ENOTDIR)',
+  EROFS: 'the file system is read-only (EROFS): mount a writable volume there',
+  ENOTFOUND: 'the host name cannot be resolved (ENOTFOUND)',
+  EBADF: 'there is no such open descriptor (EBADF): the parent process has to pass it',
+  ENOTSOCK: 'the descriptor is not a socket (ENOTSOCK)',
+  EINVAL: 'the descriptor is not a stream socket (EINVAL)',
+};
+
+/** @param problem an error code, an error that has one, or a reason in words */
+function cannotBind(address: BindAddress, problem: unknown): HaltServer {
+  const code = (problem as NodeJS.ErrnoException).code ?? String(problem);
+  return new HaltServer(`cannot bind ${formatBindAddress(address)}: ${REASONS[code] ?? code}`, 'bind');
+}
+
+function attempt<T>(address: BindAddress, action: () => T): T {
   try {
-    return { handle: open(), url: urlOf(address) };
+    return action();
   } catch (error) {
-    throw cannotBind(address, error instanceof BindError ? error.code : String(error));
+    throw cannotBind(address, error);
   }
+}
+
+function bind(address: BindAddress, open: () => SocketHandle): Opened {
+  return { handle: attempt(address, open), url: urlOf(address) };
 }
 
 async function resolve(address: BindAddress & { kind: 'tcp' }): Promise<{ address: string; family: 4 | 6 }> {
@@ -192,26 +205,18 @@ async function resolve(address: BindAddress & { kind: 'tcp' }): Promise<{ addres
     const found = await lookup(address.host);
     return { address: found.address, family: found.family === 6 ? 6 : 4 };
   } catch (error) {
-    throw cannotBind(address, (error as NodeJS.ErrnoException).code ?? String(error));
+    throw cannotBind(address, error);
   }
 }
 
-/** Removes a stale socket file; refuses a live socket and anything that is not a socket. */
-async function makeWay(path: string): Promise<void> {
+/** Removes a socket file that no server listens on. Throws HaltServer for a live socket and for any other file. */
+async function removeStaleSocket(path: string): Promise<void> {
   const address = { kind: 'unix', path } as const;
-  const stat = statOf(address);
+  const stat = attempt(address, () => lstatSync(path, { throwIfNoEntry: false }));
   if (!stat) return;
   if (!stat.isSocket()) throw cannotBind(address, 'a file that is not a socket is in the way; it was left alone');
   if (await answers(path)) throw cannotBind(address, 'EADDRINUSE');
   unlinkSync(path);
-}
-
-function statOf(address: BindAddress & { kind: 'unix' }): Stats | undefined {
-  try {
-    return lstatSync(address.path, { throwIfNoEntry: false });
-  } catch (error) {
-    throw cannotBind(address, (error as NodeJS.ErrnoException).code ?? String(error));
-  }
 }
 
 function answers(path: string): Promise<boolean> {
@@ -222,13 +227,13 @@ function answers(path: string): Promise<boolean> {
   return promise.finally(() => socket.destroy());
 }
 
-/** An inode's number is used again at once, so its birth counts too. */
+/** The kernel reuses inode numbers at once, so the time of birth counts too. */
 function fileIdentity(path: string): string | undefined {
   const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   return stat && `${stat.dev} ${stat.ino} ${stat.birthtimeNs}`;
 }
 
-/** undefined for a unix socket. */
+/** Undefined for a unix socket. */
 function portOf(handle: SocketHandle): number | undefined {
   const at: { port?: number } = {};
   handle.getsockname?.(at);

@@ -1,17 +1,17 @@
 /**
- * Watches the source files below a directory, for development. A directory at a time, since the recursive fs.watch() of
- * Node.js on Linux would also follow every directory of node_modules.
+ * Watches the source files below a directory, for development. One watcher per directory: the recursive fs.watch() would
+ * watch all of node_modules too.
  */
 import type { FSWatcher } from 'node:fs';
 import { extname, join } from 'node:path';
 import { readdirSync, statSync, watch } from './node-fs.ts';
 
-/** An editor writes a file in several steps, and a formatter or a checkout many files: their last event counts. */
+/** Editors write a file in several steps, and a checkout writes many files: wait until it has been quiet this long. */
 const QUIET_MS = 100;
-/** Who writes without a pause is heard after this long nevertheless. */
-const PATIENCE_MS = 500;
+/** But no longer than this after the first change. */
+const MAX_WAIT_MS = 500;
 
-/** What modules are made of, and what they read when they are loaded. Not what apps write: databases, uploads, logs. */
+/** Modules and what they read when they load; not what apps write, such as databases, uploads and logs. */
 const SOURCES = new Set(
   '.js .mjs .cjs .jsx .ts .mts .cts .tsx .json .node .wasm .html .ejs .hbs .pug .njk .graphql .sql .yaml .yml'.split(
     ' ',
@@ -20,11 +20,10 @@ const SOURCES = new Set(
 
 export interface WatchOptions {
   readonly directory: string;
-  /** Absolute paths of files that say nothing, as the server's own logs. */
+  /** Absolute paths, such as the server's own logs. */
   readonly ignore: ReadonlySet<string>;
-  /** Called once for a burst of changes, with the paths. */
+  /** Called once per burst of changes, with the paths. */
   readonly changed: (files: readonly string[]) => void;
-  /** A directory cannot be watched. */
   readonly failed: (directory: string, error: NodeJS.ErrnoException) => void;
 }
 
@@ -35,7 +34,7 @@ export function watchSources(options: WatchOptions): () => void {
   return () => watched.close();
 }
 
-/** What tells one state of a file from another. */
+/** Differs between two states of a file. */
 type Stamp = string;
 
 class SourceWatch {
@@ -51,11 +50,10 @@ class SourceWatch {
     this.#options = options;
   }
 
-  /** Watches `directory` and all below. Returns the files that were found. */
+  /** Watches `directory` and all below it. Returns the files found. */
   add(directory: string): string[] {
-    // First to watch and then to look: what happens in between is seen twice rather than never.
-    if (!this.#watch(directory)) return [];
-    return this.#look(directory);
+    // Watch before looking: a change in between is seen twice rather than never.
+    return this.#watch(directory) ? this.#look(directory) : [];
   }
 
   close(): void {
@@ -66,12 +64,12 @@ class SourceWatch {
   #watch(directory: string): boolean {
     try {
       const watcher = watch(directory, { persistent: false }, () => this.#touch(directory));
-      watcher.on('error', () => this.#touch(directory)); // it is gone, as the next look will find
+      watcher.on('error', () => this.#touch(directory)); // removed: the next look finds that out
       this.#watchers.set(directory, watcher);
       return true;
     } catch (error) {
-      const gone = (error as NodeJS.ErrnoException).code === 'ENOENT';
-      if (!gone) this.#options.failed(directory, error as NodeJS.ErrnoException);
+      const failure = error as NodeJS.ErrnoException;
+      if (failure.code !== 'ENOENT') this.#options.failed(directory, failure);
       return false;
     }
   }
@@ -81,8 +79,8 @@ class SourceWatch {
     if (this.#touched.size === 0) this.#touchedAt = now;
     this.#touched.add(directory);
     clearTimeout(this.#timer);
-    const patience = this.#touchedAt + PATIENCE_MS - now;
-    this.#timer = setTimeout(() => this.#settle(), Math.max(0, Math.min(QUIET_MS, patience)));
+    const left = this.#touchedAt + MAX_WAIT_MS - now;
+    this.#timer = setTimeout(() => this.#settle(), Math.max(0, Math.min(QUIET_MS, left)));
   }
 
   #settle(): void {
@@ -92,7 +90,7 @@ class SourceWatch {
     if (files.length > 0) this.#options.changed([...new Set(files)]);
   }
 
-  /** Looks at the files of a directory, and adds directories that are new. Returns what changed. */
+  /** Compares the files of a directory with the last look, and watches new directories. Returns what changed. */
   #look(directory: string): string[] {
     const before = this.#known.get(directory) ?? new Map<string, Stamp>();
     const after = new Map<string, Stamp>();
@@ -101,7 +99,8 @@ class SourceWatch {
     for (const entry of entriesOf(directory)) {
       const path = join(directory, entry.name);
       if (entry.isDirectory()) {
-        if (!isIgnored(entry.name) && !this.#watchers.has(path)) changed.push(...this.add(path));
+        const skipped = entry.name === 'node_modules' || entry.name.startsWith('.');
+        if (!skipped && !this.#watchers.has(path)) changed.push(...this.add(path));
         continue;
       }
       if (!isSource(entry.name) || this.#options.ignore.has(path)) continue;
@@ -128,15 +127,11 @@ function entriesOf(directory: string) {
   try {
     return readdirSync(directory, { withFileTypes: true });
   } catch {
-    return []; // it went, or may not be read: no sources
+    return []; // removed, or not readable
   }
 }
 
-function isIgnored(directory: string): boolean {
-  return directory === 'node_modules' || directory.startsWith('.');
-}
-
-/** `.env` and its variants count; other hidden files are editors' own, such as swap files. */
+/** `.env` and its variants; other hidden files are editors' own, such as swap files. */
 function isSource(name: string): boolean {
   return name.startsWith('.') ? /^\.env(\.|$)/.test(name) : SOURCES.has(extname(name).toLowerCase());
 }

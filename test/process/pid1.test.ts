@@ -82,7 +82,7 @@ test('without the native part zombies stay, and the log says how to mend it', { 
   await server.ready();
   await leaveOrphans(server, 200);
   await waitFor('200 zombies', () => zombiesOf(pid).length === 200);
-  const [warning, ...more] = server.logged('PID 1 has to reap orphaned processes');
+  const [warning, ...more] = server.logged('tsunicorn is PID 1 and cannot reap orphans');
   assert.equal(warning?.level, 'warn');
   assert.match(warning?.msg ?? '', /C compiler.*docker run --init.*tsunicorn\.node/);
   assert.deepEqual(more, []);

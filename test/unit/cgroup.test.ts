@@ -3,10 +3,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { findCgroup } from '../../src/platform/kernel/cgroup.ts';
+import { findCgroup, parseMountinfo } from '../../src/platform/kernel/cgroup.ts';
 import { countCpus, parseCpuList } from '../../src/platform/kernel/cpu.ts';
 import { type Limits, readLimits } from '../../src/platform/kernel/limits.ts';
-import { parseMountinfo } from '../../src/platform/kernel/mountinfo.ts';
 import { fileReader, steadyReader } from '../../src/platform/kernel/read-file.ts';
 import { MIB, type Tree, trees, writeTree } from '../fixtures/cgroup/trees.ts';
 

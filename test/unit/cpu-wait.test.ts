@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { CpuWait } from '../../src/platform/kernel/cpu-wait.ts';
+import { CpuWait } from '../../src/platform/kernel/cpu.ts';
 
 const PID = 7;
 

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
-import { OomKills, readOomKills } from '../../src/platform/kernel/oom.ts';
+import { OomKills, readOomKills } from '../../src/platform/kernel/usage.ts';
 
 function tree(t: { after(fn: () => unknown): void }, files: Record<string, string>): string {
   const root = mkdtempSync(join(tmpdir(), 'tsunicorn-oom-'));

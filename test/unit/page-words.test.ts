@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { bytes, bytesOf, duration, number, percent, plural, roundUp, span } from '../../src/admin/page/format.ts';
 import { changesInWords, sizingInWords } from '../../src/admin/page/words.ts';
-import type { ExitStatus, SizingStatus, Status } from '../../src/admin/status.ts';
+import type { SizingStatus, Status, WorkerExitStatus } from '../../src/admin/status.ts';
 import { STATUS } from './status-kit.ts';
 
 const MIB = 2 ** 20;
@@ -84,7 +84,7 @@ describe('sizing in words', () => {
 });
 
 describe('what is announced', () => {
-  const exit = (workerId: number): ExitStatus => ({
+  const exit = (workerId: number): WorkerExitStatus => ({
     time: '2026-01-01T00:00:00.000Z',
     slot: 1,
     workerId,

@@ -5,10 +5,10 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach } from 'node:test';
-import type { BindAddress } from '../../src/config/bind-address.ts';
 import { HaltServer } from '../../src/errors.ts';
+import type { BindAddress } from '../../src/platform/address.ts';
 import { listenOnHandle } from '../../src/platform/socket-handle.ts';
-import { type Listener, Listeners } from '../../src/platform/sockets.ts';
+import { Listeners, type ListeningSocket } from '../../src/platform/sockets.ts';
 
 export const temporary = mkdtempSync(join(tmpdir(), 'tsunicorn-listeners-'));
 after(() => rmSync(temporary, { recursive: true }));
@@ -41,14 +41,14 @@ export async function listening(server: net.Server, ...where: unknown[]): Promis
   return server;
 }
 
-export const portOf = (listener: Listener | undefined): number => {
+export const portOf = (listener: ListeningSocket | undefined): number => {
   const at: { port?: number } = {};
   listener?.handle.getsockname?.(at);
   return at.port ?? 0;
 };
 
 /** Accepts on a listener as a worker would, and answers with `word`. */
-export function accept(listener: Listener | undefined, word: string): void {
+export function accept(listener: ListeningSocket | undefined, word: string): void {
   assert.ok(listener);
   const server = answering(word);
   listenOnHandle(server, listener.handle, 511);

@@ -32,8 +32,8 @@ describe('whom the workers run as', () => {
   for (const [what, u, g, identity] of known) it(what, () => assert.deepEqual(identityOf(u, g), identity));
 
   const unknown: [user: string | undefined, group: string | undefined, message: RegExp][] = [
-    ['no-such-user', undefined, /^TSUNICORN_USER=no-such-user: \/etc\/passwd does not know it/],
-    [undefined, 'no-such-group', /^TSUNICORN_GROUP=no-such-group: \/etc\/group does not know it/],
+    ['no-such-user', undefined, /^TSUNICORN_USER=no-such-user: not in \/etc\/passwd: use a name/],
+    [undefined, 'no-such-group', /^TSUNICORN_GROUP=no-such-group: not in \/etc\/group: use a name/],
     ['-1', undefined, /TSUNICORN_USER/],
     ['1.5', undefined, /TSUNICORN_USER/],
     ['0x0', undefined, /TSUNICORN_USER/],

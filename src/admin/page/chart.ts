@@ -1,32 +1,31 @@
-/** A small chart of the last minutes: one or two lines over time, with what they show as text beside and behind them. */
+/** A chart of the last minutes: one or two lines over time, with their values as text. */
 import { element, say, svg } from './dom.ts';
 import { NONE, roundUp, span } from './format.ts';
 import { type Point, WINDOW_SECONDS } from './series.ts';
 
-export interface Line {
-  /** Shown where there are several. */
-  readonly label: string;
-  readonly value: (point: Point) => number | null;
-  /** Its look, a class in page.css. */
+export interface ChartLine {
+  /** Also the line's name, shown if there are several. */
+  readonly key: Exclude<keyof Point, 'at'>;
+  /** A class in page.css. */
   readonly look: string;
 }
 
 export interface ChartOptions {
   readonly title: string;
-  readonly lines: readonly Line[];
+  readonly lines: readonly ChartLine[];
   readonly format: (value: number | null) => string;
-  /** The top is never below this, so that noise about nothing looks like nothing. */
+  /** The top of the scale is never below this, so that noise looks small. */
   readonly least: number;
-  /** Why there may be nothing to show. */
+  /** Shown if there are no values. */
   readonly absent: string;
 }
 
-/** Of the drawing, which is stretched to the place that there is. */
+/** Of the viewBox, which is stretched to the size of the panel. */
 const WIDTH = 300;
 const HEIGHT = 100;
-/** The least that is shown, in seconds: a page that was just opened has no minutes to show. */
+/** Shortest time shown, in seconds: a page that was just opened has no minutes to show. */
 const LEAST_WINDOW = 60;
-/** Farther apart than this, in seconds, points are not joined: the page was hidden, or nobody answered. */
+/** Points further apart than this, in seconds, are not joined: the page was hidden, or the server did not answer. */
 const GAP = 7;
 
 export class Chart {
@@ -43,16 +42,12 @@ export class Chart {
   #points: readonly Point[] = [];
   /** Seconds from left to right. */
   #window = LEAST_WINDOW;
-  /** Where the pointer is, 0 to 1 from left to right. */
+  /** The pointer's position, 0 to 1 from left to right. */
   #pointedAt: number | undefined;
 
   constructor(options: ChartOptions) {
     this.#options = options;
-    this.#drawing = svg('svg', {
-      role: 'img',
-      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
-      preserveAspectRatio: 'none',
-    });
+    this.#drawing = svg('svg', { role: 'img', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none' });
     for (const y of [0, HEIGHT / 2, HEIGHT]) {
       this.#drawing.append(svg('line', { class: 'grid', x2: String(WIDTH), y1: String(y), y2: String(y) }));
     }
@@ -65,10 +60,10 @@ export class Chart {
     this.#drawing.append(this.#cursor);
 
     const now = element('p', { class: 'now' });
-    for (const { label, look } of options.lines) {
+    for (const { key, look } of options.lines) {
       const value = element('strong', {}, NONE);
       this.#values.push(value);
-      now.append(single ? value : element('span', { class: `key ${look}` }, `${label} `, value));
+      now.append(single ? value : element('span', { class: `key ${look}` }, `${key} `, value));
     }
     this.root = element(
       'figure',
@@ -77,15 +72,15 @@ export class Chart {
       element('div', { class: 'plot' }, this.#drawing, this.#top, this.#absent),
       element('p', { class: 'axis', 'aria-hidden': 'true' }, this.#from, element('span', {}, 'now')),
     );
+    const point = (at: number | undefined): void => {
+      this.#pointedAt = at;
+      this.#read();
+    };
     this.#drawing.addEventListener('pointermove', ({ clientX }) => {
       const { left, width } = this.#drawing.getBoundingClientRect();
-      this.#pointedAt = (clientX - left) / width;
-      this.#read();
+      point((clientX - left) / width);
     });
-    this.#drawing.addEventListener('pointerleave', () => {
-      this.#pointedAt = undefined;
-      this.#read();
-    });
+    this.#drawing.addEventListener('pointerleave', () => point(undefined));
   }
 
   show(points: readonly Point[]): void {
@@ -93,20 +88,17 @@ export class Chart {
     const now = points.at(-1)?.at ?? 0;
     this.#window = Math.min(WINDOW_SECONDS, Math.max(LEAST_WINDOW, now - (points[0]?.at ?? now)));
     say(this.#from, `${span(this.#window)} ago`);
-    const all = points
-      .flatMap((point) => this.#options.lines.map(({ value }) => value(point)))
-      .filter((v) => v !== null);
-    const top = roundUp(Math.max(this.#options.least, ...all));
-    for (const [i, { value }] of this.#options.lines.entries()) {
-      const runs = runsOf(points, value, ({ at }) => this.#across(now - at), top);
-      this.#paths[i]?.line.setAttribute(
-        'd',
-        runs.map((run) => `M${run.join('L')}${run.length === 1 ? 'h0' : ''}`).join(''),
-      );
+    const { lines, least, format, absent } = this.#options;
+    const all = points.flatMap((point) => lines.map(({ key }) => point[key])).filter((v) => v !== null);
+    const top = roundUp(Math.max(least, ...all));
+    for (const [i, { key }] of lines.entries()) {
+      const runs = runsOf(points, key, ({ at }) => this.#across(now - at), top);
+      const line = runs.map((run) => `M${run.join('L')}${run.length === 1 ? 'h0' : ''}`);
+      this.#paths[i]?.line.setAttribute('d', line.join(''));
       this.#paths[i]?.area?.setAttribute('d', runs.map(areaBelow).join(''));
     }
-    say(this.#top, all.length === 0 ? '' : this.#options.format(top));
-    say(this.#absent, all.length > 0 ? '' : points.length === 0 ? 'collecting …' : this.#options.absent);
+    say(this.#top, all.length === 0 ? '' : format(top));
+    say(this.#absent, all.length > 0 ? '' : points.length === 0 ? 'collecting …' : absent);
     this.#drawing.setAttribute('aria-label', this.#inWords(now));
     this.#read();
   }
@@ -115,13 +107,13 @@ export class Chart {
     return WIDTH * (1 - ago / this.#window);
   }
 
-  /** The values of the newest point, or of the one under the pointer. */
+  /** Shows the values of the point under the pointer, or of the newest. */
   #read(): void {
     const newest = this.#points.at(-1);
     const point = this.#pointed(newest) ?? newest;
-    for (const [i, { value }] of this.#options.lines.entries()) {
+    for (const [i, { key }] of this.#options.lines.entries()) {
       const target = this.#values[i];
-      if (target) say(target, this.#options.format(point ? value(point) : null));
+      if (target) say(target, this.#options.format(point ? point[key] : null));
     }
     const ago = point && newest ? newest.at - point.at : 0;
     say(this.#when, ago > 0 ? `${span(ago)} ago` : '');
@@ -136,33 +128,33 @@ export class Chart {
     return this.#points.reduce((best, point) => (distance(point) < distance(best) ? point : best), newest);
   }
 
-  /** For those who do not see the drawing: it is read when they come to it, and not at every change. */
+  /** The label of the drawing: a screen reader reads it when it gets there, not at every change. */
   #inWords(now: number): string {
     const { title, lines, format, absent } = this.#options;
     const first = this.#points[0];
     if (first === undefined) return `${title}: nothing collected yet`;
-    const told = lines.map(({ label, value }) => {
-      const values = this.#points.map(value).filter((v) => v !== null);
-      if (values.length === 0) return `${label}: ${absent}`;
+    const told = lines.map(({ key }) => {
+      const values = this.#points.map((point) => point[key]).filter((v) => v !== null);
+      if (values.length === 0) return `${key}: ${absent}`;
       const newest = values.at(-1) ?? null;
       const [low, high] = [Math.min(...values), Math.max(...values)];
-      return `${label}: now ${format(newest)}, lowest ${format(low)}, highest ${format(high)}`;
+      return `${key}: now ${format(newest)}, lowest ${format(low)}, highest ${format(high)}`;
     });
     return `${title} over the last ${span(Math.max(1, now - first.at))}. ${told.join('. ')}.`;
   }
 }
 
-/** Points as `x y`, in runs without a gap. */
+/** Points as `x y`, split at gaps. */
 function runsOf(
   points: readonly Point[],
-  value: Line['value'],
+  key: ChartLine['key'],
   across: (point: Point) => number,
   top: number,
 ): string[][] {
   const runs: string[][] = [];
   let last = Number.NEGATIVE_INFINITY;
   for (const point of points) {
-    const y = value(point);
+    const y = point[key];
     if (y === null) continue;
     if (point.at - last > GAP) runs.push([]);
     last = point.at;

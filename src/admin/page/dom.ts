@@ -1,8 +1,7 @@
-/** The little that this page needs to make and find elements. Text is always text: nothing here parses HTML. */
-
+/** Creates and finds elements. Nothing here parses HTML: text stays text. */
 export type Child = Node | string;
 
-/** Attributes by name; `undefined` leaves one out. */
+/** An attribute that is undefined is left out. */
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Readonly<Record<string, string | undefined>> = {},
@@ -30,7 +29,7 @@ export function find(id: string): HTMLElement {
   return found;
 }
 
-/** Sets text only where it changed, so that a selection of it survives. */
+/** Sets text only if it differs, so that a selection in it survives. */
 export function say(target: Element, text: string): void {
   if (target.textContent !== text) target.textContent = text;
 }
@@ -43,7 +42,7 @@ const ROLES: Readonly<Record<string, string>> = {
   TD: 'cell',
 };
 
-/** Says of the parts of a table what they are: where CSS lays rows out as cards, some browsers forget it. */
+/** Sets the roles of a table's parts: some browsers drop them where CSS lays rows out as cards. */
 export function keepTable(root: Element): void {
   for (const part of [root, ...root.querySelectorAll('*')]) {
     const head = part.getAttribute('scope') === 'row' ? 'rowheader' : 'columnheader';

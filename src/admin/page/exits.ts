@@ -1,57 +1,52 @@
-/** The last ends of workers, newest first; one that left a message or a stack opens. */
-import type { ExitStatus } from '../status.ts';
+/** The last exits of workers, newest first. One with a message or a stack can be opened. */
+import type { WorkerExitStatus } from '../status.ts';
 import { type Child, element, find } from './dom.ts';
 import { span } from './format.ts';
 
-/** Reasons for which nobody has to be called. */
+/** Reasons that need no attention. */
 const ORDERLY: readonly (string | null)[] = [null, 'reload', 'resize', 'max_requests', 'rss', 'lifetime'];
 
-export class Exits {
+export class ExitList {
   readonly #list = find('exits');
   readonly #none = find('no-exits');
-  /** By worker id: an open one stays open. */
+  /** By worker id. Kept, so that an open one stays open. */
   readonly #items = new Map<number, HTMLElement>();
 
-  show(exits: readonly ExitStatus[]): void {
+  show(exits: readonly WorkerExitStatus[]): void {
     this.#none.hidden = exits.length > 0;
-    const items = exits.map((exit) => this.#items.get(exit.workerId) ?? makeItem(exit));
+    const items = exits.map((exit) => [exit.workerId, this.#items.get(exit.workerId) ?? makeItem(exit)] as const);
     this.#items.clear();
-    for (const [i, exit] of exits.entries()) {
-      const item = items[i];
-      if (item) this.#items.set(exit.workerId, item);
-    }
-    const same =
-      items.length === this.#list.children.length && items.every((item, i) => item === this.#list.children[i]);
-    if (!same) this.#list.replaceChildren(...items);
+    for (const [id, item] of items) this.#items.set(id, item);
+    const { children } = this.#list;
+    const same = items.length === children.length && items.every(([, item], i) => item === children[i]);
+    if (!same) this.#list.replaceChildren(...this.#items.values());
   }
 
-  /** Of another arbiter the ages begin anew. */
+  /** The worker ids of another arbiter start again at 1. */
   forget(): void {
     this.#items.clear();
   }
 }
 
-function makeItem(exit: ExitStatus): HTMLElement {
+function makeItem(exit: WorkerExitStatus): HTMLElement {
   const { time, slot, workerId, pid, seconds, reason, how, message, stack } = exit;
   const moment = new Date(time);
+  const process = pid === null ? [] : [`pid ${pid}`];
+  const age = `lived ${span(seconds)}`;
   const line: Child[] = [
     element('time', { datetime: time, title: moment.toLocaleString() }, moment.toLocaleTimeString('en-GB')),
     element(
       'span',
-      { class: ORDERLY.includes(reason) ? 'reason' : 'reason bad' },
-      (reason ?? 'not wanted').replace('_', ' '),
+      { class: `reason ${ORDERLY.includes(reason) ? '' : 'bad'}` },
+      reason?.replace('_', ' ') ?? 'surplus',
     ),
-    element('span', { class: 'how' }, how),
-    element(
-      'span',
-      { class: 'aside' },
-      `slot ${slot} · worker #${workerId} · ${pid === null ? '' : `pid ${pid} · `}lived ${span(seconds)}`,
-    ),
+    element('span', {}, how),
+    element('span', { class: 'aside' }, [`slot ${slot}`, `worker #${workerId}`, ...process, age].join(' · ')),
   ];
   if (message === null && stack === null) return element('li', {}, element('p', { class: 'exit' }, ...line));
   const told: Child[] = message === null ? [] : [element('p', { class: 'message' }, message)];
-  // A scrolling box has to be reachable by keyboard.
-  if (stack !== null)
-    told.push(element('pre', { tabindex: '0', role: 'group', 'aria-label': `Stack of worker ${workerId}` }, stack));
+  // tabindex: the keyboard has to reach a box that scrolls.
+  const label = { tabindex: '0', role: 'group', 'aria-label': `Stack of worker ${workerId}` };
+  if (stack !== null) told.push(element('pre', label, stack));
   return element('li', {}, element('details', {}, element('summary', { class: 'exit' }, ...line), ...told));
 }

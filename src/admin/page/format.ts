@@ -1,10 +1,10 @@
-/** Numbers and times for people. null becomes a dash everywhere. */
+/** Numbers and times for people. null is shown as a dash. */
 
 export const NONE = '–';
 
 const MIB = 2 ** 20;
 
-/** Three digits, and whole numbers from a hundred on: `0.25`, `3.4`, `71.5`, `1,250`. */
+/** `0.25`, `3.4`, `71.5`, `1,250`. */
 export function number(value: number | null): string {
   if (value === null || !Number.isFinite(value)) return NONE;
   const digits = Math.abs(value) >= 100 || Number.isInteger(value) ? 0 : Math.abs(value) >= 10 ? 1 : 2;
@@ -37,16 +37,15 @@ export function span(seconds: number): string {
   const first = units.findIndex(([size]) => whole >= size);
   if (first === -1) return '0 s';
   let rest = whole;
-  const parts: string[] = [];
-  for (const [size, unit] of units.slice(first, first + 2)) {
+  const parts = units.slice(first, first + 2).map(([size, unit]) => {
     const count = Math.floor(rest / size);
-    rest -= count * size;
-    if (count > 0 || parts.length === 0) parts.push(`${count} ${unit}`);
-  }
-  return parts.join(' ');
+    rest %= size;
+    return count > 0 ? `${count} ${unit}` : '';
+  });
+  return parts.join(' ').trim();
 }
 
-/** In the units that the settings take: `94 MiB`, `1.5 GiB`. */
+/** `94 MiB`, `1.5 GiB`. */
 export function bytes(value: number | null): string {
   if (value === null || !Number.isFinite(value)) return NONE;
   const mib = Math.round(value / MIB);
@@ -65,7 +64,7 @@ export function plural(count: number, noun: string): string {
   return `${number(count)} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** The top of a scale: the next number that is easy to read. */
+/** The top of a scale: the next round number. */
 export function roundUp(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value));
   return power * ([1, 1.5, 2, 3, 4, 5, 6, 8].find((step) => step * power >= value * 0.999_999) ?? 10);

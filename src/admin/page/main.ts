@@ -1,47 +1,36 @@
-/** The live page: asks for `/status` again and again, and shows what it says and what changed since the last time. */
+/** The live page: polls `/status`, shows it, and announces what has changed. */
 import type { Status } from '../status.ts';
 import { Chart } from './chart.ts';
 import { find, say } from './dom.ts';
-import { Exits } from './exits.ts';
+import { ExitList } from './exits.ts';
 import { duration, number, percent, span } from './format.ts';
 import { append, between, type Point, sameArbiter } from './series.ts';
-import { Settings } from './settings.ts';
-import { Sizing } from './sizing.ts';
+import { SettingTable } from './settings.ts';
+import { SizingPanel } from './sizing.ts';
 import { changesInWords } from './words.ts';
 import { WorkerTable } from './workers.ts';
 
 const INTERVAL_MS = 2_000;
-/** The arbiter answers at once, also when every worker is busy; it waits a quarter of a second for their reports. */
-const PATIENCE_MS = 4_000;
+/** The arbiter answers within 250 ms, even when every worker is busy. */
+const TIMEOUT_MS = 4_000;
 
+const perSecond = { format: number, least: 1, absent: 'none counted' };
 const CHARTS = [
-  new Chart({
-    title: 'Requests a second',
-    lines: [{ label: 'requests', value: ({ requests }) => requests, look: 'plain' }],
-    format: number,
-    least: 1,
-    absent: 'none counted',
-  }),
+  new Chart({ ...perSecond, title: 'Requests a second', lines: [{ key: 'requests', look: 'plain' }] }),
   new Chart({
     title: 'Time to answer',
     lines: [
-      { label: 'p50', value: ({ p50 }) => p50, look: 'plain' },
-      { label: 'p99', value: ({ p99 }) => p99, look: 'second' },
+      { key: 'p50', look: 'plain' },
+      { key: 'p99', look: 'second' },
     ],
     format: duration,
     least: 0.001,
     absent: 'no requests',
   }),
-  new Chart({
-    title: 'Errors (5xx) a second',
-    lines: [{ label: 'errors', value: ({ errors }) => errors, look: 'bad' }],
-    format: number,
-    least: 1,
-    absent: 'none counted',
-  }),
+  new Chart({ ...perSecond, title: 'Errors (5xx) a second', lines: [{ key: 'errors', look: 'bad' }] }),
   new Chart({
     title: 'CPU throttled',
-    lines: [{ label: 'throttled periods', value: ({ throttled }) => throttled, look: 'warn' }],
+    lines: [{ key: 'throttled', look: 'warn' }],
     format: percent,
     least: 0.1,
     absent: 'no CPU quota to be throttled by',
@@ -49,9 +38,9 @@ const CHARTS = [
 ];
 
 const workers = new WorkerTable();
-const sizing = new Sizing();
-const exits = new Exits();
-const settings = new Settings();
+const sizing = new SizingPanel();
+const exits = new ExitList();
+const settings = new SettingTable();
 const pauseButton = find('pause');
 
 let last: Status | undefined;
@@ -59,59 +48,55 @@ let points: Point[] = [];
 let silentSince: Date | undefined;
 let paused = false;
 let timer: number | undefined;
-let asking = false;
+let polling = false;
 
-async function ask(): Promise<void> {
+async function poll(): Promise<void> {
   window.clearTimeout(timer);
-  if (asking || paused || document.hidden) return;
-  asking = true;
+  if (polling || paused || document.hidden) return;
+  polling = true;
   const from = performance.now();
   try {
-    const response = await fetch('status', { cache: 'no-store', signal: AbortSignal.timeout(PATIENCE_MS) });
+    const response = await fetch('status', { cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
     if (!response.ok) throw new Error(`/status answers ${response.status}`);
     show((await response.json()) as Status);
-    spoke();
+    answered();
   } catch (error) {
-    fellSilent(error instanceof Error ? error.message : String(error));
+    failed(error instanceof Error ? error.message : String(error));
   }
-  asking = false;
-  timer = window.setTimeout(ask, Math.max(0, INTERVAL_MS - (performance.now() - from)));
+  polling = false;
+  timer = window.setTimeout(poll, Math.max(0, INTERVAL_MS - (performance.now() - from)));
 }
 
 function show(status: Status): void {
-  const news: string[] = [];
+  const changes: string[] = [];
   if (last !== undefined && !sameArbiter(last, status)) {
-    news.push('The server was started anew.');
+    changes.push('The server has restarted.');
     points = [];
     exits.forget();
     last = undefined;
   }
   const point = last && between(last, status);
   if (point) points = append(points, point);
-  if (last) news.push(...changesInWords(last, status));
+  if (last) changes.push(...changesInWords(last, status));
 
   const { readiness, versions, pid, listeners } = status;
   const pill = find('readiness');
   pill.dataset.ready = String(readiness.ready);
   say(pill.children[0] as Element, readiness.ready ? 'Ready' : 'Not ready');
   say(pill.children[1] as Element, readiness.reason);
-  say(
-    find('facts'),
-    [versions.tsunicorn, `Node.js ${versions.node}`, `pid ${pid}`, `up ${span(status.seconds)}`, ...listeners].join(
-      ' · ',
-    ),
-  );
+  const facts = [versions.tsunicorn, `Node.js ${versions.node}`, `pid ${pid}`, `up ${span(status.seconds)}`];
+  say(find('facts'), [...facts, ...listeners].join(' · '));
   document.title = `${readiness.ready ? '' : '✕ '}tsunicorn: ${readiness.reason}`;
   for (const chart of CHARTS) chart.show(points);
   workers.show(status);
   sizing.show(status);
   exits.show(status.exits);
   settings.show(status.settings);
-  announce(news);
+  announce(changes);
   last = status;
 }
 
-function spoke(): void {
+function answered(): void {
   if (silentSince === undefined) return;
   silentSince = undefined;
   find('silence').hidden = true;
@@ -119,7 +104,7 @@ function spoke(): void {
   announce(['The server answers again.']);
 }
 
-function fellSilent(why: string): void {
+function failed(why: string): void {
   if (silentSince === undefined) {
     silentSince = new Date();
     document.body.dataset.silent = '';
@@ -130,21 +115,21 @@ function fellSilent(why: string): void {
   const since = silentSince.toLocaleTimeString('en-GB');
   say(
     bar,
-    `The server has not answered since ${since} (${why}). What is below is older. Asking again every two seconds.`,
+    `The server has not answered since ${since} (${why}). The values below are old. Retrying every two seconds.`,
   );
 }
 
-function announce(news: readonly string[]): void {
-  if (news.length > 0) find('news').textContent = news.join(' ');
+function announce(changes: readonly string[]): void {
+  if (changes.length > 0) find('news').textContent = changes.join(' ');
 }
 
 pauseButton.addEventListener('click', () => {
   paused = !paused;
   pauseButton.setAttribute('aria-pressed', String(paused));
-  void ask();
+  void poll();
 });
-document.addEventListener('visibilitychange', () => void ask());
+document.addEventListener('visibilitychange', () => void poll());
 
 find('charts').append(...CHARTS.map(({ root }) => root));
 for (const chart of CHARTS) chart.show(points);
-void ask();
+void poll();

@@ -3,7 +3,7 @@ import type { Status } from '../status.ts';
 import { element, find, keepTable, say } from './dom.ts';
 import { plural } from './format.ts';
 
-export class Settings {
+export class SettingTable {
   readonly #table = find('setting-table');
   readonly #body = find('setting-rows');
   readonly #filter = find('filter') as HTMLInputElement;
@@ -26,11 +26,7 @@ export class Settings {
         'tr',
         { class: given ? 'given' : undefined },
         element('th', { scope: 'row' }, element('code', {}, name)),
-        element(
-          'td',
-          {},
-          value === null || value === '' ? element('span', { class: 'aside' }, 'none') : element('code', {}, value),
-        ),
+        element('td', {}, value ? element('code', {}, value) : element('span', { class: 'aside' }, 'none')),
         element('td', {}, source),
       );
       return { root, text: `${name} ${value ?? ''} ${source}`.toLowerCase(), given };

@@ -1,10 +1,10 @@
-/** The sizing decision with its inputs, in words. */
+/** The sizing decision with its inputs. */
 import type { Status } from '../status.ts';
 import { element, find } from './dom.ts';
 import { bytes, NONE, plural } from './format.ts';
 import { sizingInWords } from './words.ts';
 
-export class Sizing {
+export class SizingPanel {
   readonly #root = find('sizing');
   #shown = '';
 

@@ -1,8 +1,8 @@
-/** What the page says in sentences. Pure. */
-import type { ExitStatus, SizingStatus, Status } from '../status.ts';
+/** The page's sentences. Pure. */
+import type { SizingStatus, Status, WorkerExitStatus } from '../status.ts';
 import { bytes, number, plural } from './format.ts';
 
-/** Sentences that lead from the inputs to the decision. */
+/** From the inputs to the decision. */
 export function sizingInWords({ sizing, settings }: Pick<Status, 'sizing' | 'settings'>): string[] {
   const { workers, target, byCpus, byMemory, limits, heapBytes } = sizing;
   const given = settings.TSUNICORN_WORKERS?.origin !== 'cgroup';
@@ -28,19 +28,19 @@ function decidedBy({ cpus, limits }: SizingStatus): string {
   return 'all that are online';
 }
 
-function exitInWords({ slot, reason, how }: ExitStatus): string {
+function exitInWords({ slot, reason, how }: WorkerExitStatus): string {
   return `The worker of slot ${slot} ended: ${reason === null ? '' : `${reason.replace('_', ' ')}, `}${how}`;
 }
 
-/** What somebody who cannot see the page wants to be told without asking. */
+/** What screen readers announce. */
 export function changesInWords(before: Status, after: Status): string[] {
-  const news: string[] = [];
+  const changes: string[] = [];
   if (before.readiness.ready !== after.readiness.ready) {
-    news.push(`${after.readiness.ready ? 'Ready' : 'Not ready'}: ${after.readiness.reason}.`);
+    changes.push(`${after.readiness.ready ? 'Ready' : 'Not ready'}: ${after.readiness.reason}.`);
   }
   const known = new Set(before.exits.map(({ workerId }) => workerId));
   const ended = after.exits.filter(({ workerId }) => !known.has(workerId));
   const [first] = ended;
-  if (first) news.push(ended.length === 1 ? `${exitInWords(first)}.` : `${ended.length} workers ended.`);
-  return news;
+  if (first) changes.push(ended.length === 1 ? `${exitInWords(first)}.` : `${ended.length} workers ended.`);
+  return changes;
 }

@@ -1,12 +1,13 @@
-/** The table of workers: a row a worker, whose cells change in place. */
+/** The table of workers: one row each, updated in place. */
 import type { Status, WorkerStatus } from '../status.ts';
 import { element, find, keepTable, say } from './dom.ts';
 import { bytes, bytesOf, duration, NONE, number, percent, plural, span } from './format.ts';
 
 interface Column {
-  /** As in page.html; shown beside the value where the screen is too narrow for a table. */
+  /** As in page.html. Shown above the value where the screen is too narrow for a table. */
   readonly label: string;
-  readonly look: string;
+  /** A class in page.css; `number` by default. */
+  readonly look?: string;
   readonly text: (worker: WorkerStatus) => string;
   /** 0 to 1: a bar below the text. */
   readonly share?: (worker: WorkerStatus) => number | null;
@@ -14,20 +15,19 @@ interface Column {
 
 const COLUMNS: readonly Column[] = [
   { label: 'State', look: 'state', text: ({ state }) => state },
-  { label: 'Worker', look: 'number', text: ({ workerId }) => String(workerId) },
-  { label: 'Up', look: 'number', text: ({ seconds }) => span(seconds) },
-  { label: 'Pid', look: 'number', text: ({ pid }) => (pid === null ? NONE : String(pid)) },
-  { label: 'Restarts', look: 'number', text: ({ restarts }) => number(restarts) },
-  { label: 'In flight', look: 'number', text: ({ inFlight }) => number(inFlight) },
-  { label: 'Connections', look: 'number', text: ({ connections }) => number(connections) },
-  { label: 'Requests', look: 'number', text: ({ requests }) => number(requests) },
+  { label: 'Worker', text: ({ workerId }) => String(workerId) },
+  { label: 'Up', text: ({ seconds }) => span(seconds) },
+  { label: 'Pid', text: ({ pid }) => (pid === null ? NONE : String(pid)) },
+  { label: 'Restarts', text: ({ restarts }) => number(restarts) },
+  { label: 'In flight', text: ({ inFlight }) => number(inFlight) },
+  { label: 'Connections', text: ({ connections }) => number(connections) },
+  { label: 'Requests', text: ({ requests }) => number(requests) },
   {
     label: 'Loop busy',
-    look: 'number',
     text: ({ eventLoopUtilization }) => percent(eventLoopUtilization),
     share: ({ eventLoopUtilization }) => eventLoopUtilization,
   },
-  { label: 'Lag p99', look: 'number', text: ({ eventLoopLag }) => duration(eventLoopLag) },
+  { label: 'Lag p99', text: ({ eventLoopLag }) => duration(eventLoopLag) },
   {
     label: 'RSS of heap limit',
     look: 'number wide',
@@ -38,10 +38,10 @@ const COLUMNS: readonly Column[] = [
   },
 ];
 
-/** From here on a bar warns: little is left. */
+/** From this share on a bar warns. */
 const HIGH = 0.85;
 
-interface Row {
+interface WorkerRow {
   readonly root: HTMLElement;
   readonly cells: readonly { readonly text: HTMLElement; readonly bar: HTMLElement | undefined }[];
 }
@@ -50,7 +50,7 @@ export class WorkerTable {
   readonly #body = find('worker-rows');
   readonly #summary = find('workers-summary');
   /** By worker id. */
-  readonly #rows = new Map<number, Row>();
+  readonly #rows = new Map<number, WorkerRow>();
 
   constructor() {
     keepTable(find('worker-table'));
@@ -64,11 +64,8 @@ export class WorkerTable {
       this.#rows.delete(workerId);
     }
     for (const [i, worker] of workers.entries()) {
-      let row = this.#rows.get(worker.workerId);
-      if (row === undefined) {
-        row = makeRow(worker);
-        this.#rows.set(worker.workerId, row);
-      }
+      const row = this.#rows.get(worker.workerId) ?? makeRow(worker);
+      this.#rows.set(worker.workerId, row);
       if (this.#body.children[i] !== row.root) this.#body.insertBefore(row.root, this.#body.children[i] ?? null);
       fill(row, worker);
     }
@@ -77,48 +74,39 @@ export class WorkerTable {
 }
 
 function summary({ workers, sizing, cgroup }: Status): string {
-  const sum = (value: (worker: WorkerStatus) => number | null): number =>
-    workers.reduce((total, worker) => total + (value(worker) ?? 0), 0);
+  const sum = (key: 'inFlight' | 'connections' | 'residentBytes'): number =>
+    workers.reduce((total, worker) => total + (worker[key] ?? 0), 0);
   const ready = workers.filter(({ state }) => state === 'ready' || state === 'leaving').length;
   return [
     `${ready} of ${sizing.target} ready`,
-    `${plural(
-      sum(({ inFlight }) => inFlight),
-      'request',
-    )} in flight`,
-    plural(
-      sum(({ connections }) => connections),
-      'connection',
-    ),
-    ...(cgroup.memoryUsageBytes === null || sizing.limits.memoryBytes === null
-      ? [`${bytes(sum(({ residentBytes }) => residentBytes))} resident`]
-      : [`memory ${bytesOf(cgroup.memoryUsageBytes, sizing.limits.memoryBytes)}`]),
+    `${plural(sum('inFlight'), 'request')} in flight`,
+    plural(sum('connections'), 'connection'),
+    cgroup.memoryUsageBytes === null || sizing.limits.memoryBytes === null
+      ? `${bytes(sum('residentBytes'))} resident`
+      : `memory ${bytesOf(cgroup.memoryUsageBytes, sizing.limits.memoryBytes)}`,
   ].join(' · ');
 }
 
-function makeRow({ slot }: WorkerStatus): Row {
-  const cells = COLUMNS.map(({ share }) => ({
-    text: element('span', { class: 'text' }),
-    bar: share && element('span', { class: 'bar', 'aria-hidden': 'true' }, element('span')),
-  }));
+function makeRow({ slot }: WorkerStatus): WorkerRow {
   const root = element('tr', {}, element('th', { scope: 'row' }, `Slot ${slot}`));
-  for (const [i, { label, look }] of COLUMNS.entries()) {
-    const cell = cells[i];
-    if (!cell) continue;
-    root.append(element('td', { class: look, 'data-label': label }, cell.text, ...(cell.bar ? [cell.bar] : [])));
-  }
+  const cells = COLUMNS.map(({ label, look = 'number', share }) => {
+    const text = element('span', { class: 'text' });
+    const bar = share && element('span', { class: 'bar', 'aria-hidden': 'true' }, element('span'));
+    root.append(element('td', { class: look, 'data-label': label }, text, ...(bar ? [bar] : [])));
+    return { text, bar };
+  });
   keepTable(root);
   return { root, cells };
 }
 
-function fill({ root, cells }: Row, worker: WorkerStatus): void {
+function fill({ root, cells }: WorkerRow, worker: WorkerStatus): void {
   root.dataset.state = worker.state;
   for (const [i, { text, share }] of COLUMNS.entries()) {
     const cell = cells[i];
     if (!cell) continue;
     say(cell.text, text(worker));
-    const part = share?.(worker) ?? null;
     if (!cell.bar) continue;
+    const part = share?.(worker) ?? null;
     cell.bar.hidden = part === null;
     cell.bar.classList.toggle('high', (part ?? 0) >= HIGH);
     cell.bar.style.setProperty('--share', `${(100 * Math.min(1, part ?? 0)).toFixed(1)}%`);

@@ -1,31 +1,31 @@
 /**
- * How many connections wait in the kernel to be accepted, for each listening socket of this process. A SO_REUSEPORT
- * socket a slot has the same address as its neighbours, so sockets are told apart by their inode.
+ * How many connections wait in the kernel to be accepted, for each listening socket of this process. The SO_REUSEPORT
+ * sockets of all slots have the same address, so the inode tells them apart.
  */
 import { join } from 'node:path/posix';
 import type { Native } from '../native/native.ts';
 import { closeSync, openSync, readlinkSync, readSync } from '../node-fs.ts';
 
-/** Listening sockets come first in /proc/net/tcp: with 50,000 connections below them the rest is not worth reading. */
+/** Listening sockets come first in /proc/net/tcp. With 50,000 connections after them the rest is not worth reading. */
 const CHUNK = 16 * 1024;
 const LISTEN = '0A';
 
 export interface QueueOptions {
   /** Directory that stands for `/`. */
   readonly root?: string;
-  /** Asks the kernel about unix sockets, of which /proc says nothing. */
+  /** Asks the kernel about unix sockets, whose queues /proc does not show. */
   readonly native?: Pick<Native, 'unixAcceptQueue'> | undefined;
 }
 
-export interface ListeningSocket {
-  /** The label: the same after a restart. */
+export interface LabelledSocket {
+  /** The same after a restart. */
   readonly label: string;
   readonly fd: number;
 }
 
-/** Length by label; a socket of which nothing is known is left out. Never throws. */
+/** Length by label, without the sockets whose length is unknown. Never throws. */
 export function acceptQueues(
-  sockets: readonly ListeningSocket[],
+  sockets: readonly LabelledSocket[],
   { root = '/', native }: QueueOptions = {},
 ): Map<string, number> {
   const queues = new Map<string, number>();
@@ -49,7 +49,7 @@ function inodeOf(link: string): number | undefined {
   }
 }
 
-/** Inode → queue: of a listening socket `rx_queue` is its accept backlog (proc_pid_net(5), tcp_get_info in the kernel). */
+/** Inode → queue. `rx_queue` of a listening socket is its accept backlog (proc_pid_net(5), tcp_get_info in the kernel). */
 function listening(file: string): [inode: number, queue: number][] {
   const found: [number, number][] = [];
   for (const line of linesOf(file)) {
@@ -62,23 +62,23 @@ function listening(file: string): [inode: number, queue: number][] {
   return found;
 }
 
+/** Reads no further than the caller iterates. */
 function* linesOf(file: string): Generator<string> {
   let fd: number;
   try {
     fd = openSync(file, 'r');
   } catch {
-    return; // no such protocol, no /proc
+    return; // no such protocol, or no /proc
   }
   try {
     const buffer = Buffer.alloc(CHUNK);
     let rest = '';
-    for (;;) {
-      const length = readSync(fd, buffer);
+    for (let length = readSync(fd, buffer); length > 0; length = readSync(fd, buffer)) {
       const lines = (rest + buffer.toString('latin1', 0, length)).split('\n');
-      rest = length === 0 ? '' : (lines.pop() ?? '');
-      yield* lines.filter((line) => line !== '');
-      if (length === 0) return;
+      rest = lines.pop() ?? '';
+      yield* lines;
     }
+    if (rest !== '') yield rest;
   } finally {
     closeSync(fd);
   }

@@ -1,20 +1,19 @@
 /**
- * Where this process's cgroup is: which directories hold its limits and its counters, nearest first.
- * v1, v2 and hybrid, with and without a cgroup namespace. cgroups(7), cgroup_namespaces(7)
+ * The directories that hold the limits and counters of this process's cgroup, nearest first: v1, v2 and hybrid, with
+ * and without a cgroup namespace. cgroups(7), cgroup_namespaces(7)
  */
 import { join } from 'node:path/posix';
-import { type Mount, parseMountinfo } from './mountinfo.ts';
 import type { ReadFile } from './read-file.ts';
 
 export type Controller = 'cpu' | 'cpuset' | 'memory';
 
-/** `hybrid`: the controllers are on v1 mounts and an empty v2 tree is mounted beside them, as systemd did for years. */
+/** `hybrid`: the controllers are on v1 mounts, with an empty v2 tree beside them, as systemd long set it up. */
 export type CgroupKind = 'v1' | 'v2' | 'hybrid' | 'none';
 
 /** The process's group in one hierarchy. */
 export interface Group {
   readonly version: 1 | 2;
-  /** Directories as the process sees them: its own group first, then every ancestor that the mount shows. */
+  /** As the process sees them: its own group first, then every ancestor that the mount shows. */
   readonly directories: readonly [string, ...string[]];
 }
 
@@ -22,14 +21,25 @@ export interface Cgroup extends Readonly<Record<Controller, Group | undefined>> 
   readonly kind: CgroupKind;
 }
 
-/** Finds the group of the calling process. Nothing mounted, no /proc or another system: kind `none`, no groups. */
+/** One line of /proc/self/mountinfo. proc_pid_mountinfo(5) */
+interface Mount {
+  /** The directory of the file system that the mount point shows: not `/` for a bind mount of a subtree. */
+  readonly root: string;
+  readonly mountPoint: string;
+  /** `cgroup` is v1, `cgroup2` is v2. */
+  readonly type: string;
+  /** Options of the file system; on cgroup v1 they include the names of its controllers. */
+  readonly superOptions: readonly string[];
+}
+
+/** The groups of the calling process. Without a cgroup mount or /proc: kind `none`, no groups. */
 export function findCgroup(read: ReadFile): Cgroup {
   const mounts = parseMountinfo(read('/proc/self/mountinfo') ?? '');
   const paths = parseGroupPaths(read('/proc/self/cgroup') ?? '');
   const v2 = mounts.filter(({ type }) => type === 'cgroup2');
   const v1 = (controller: Controller): Mount[] =>
     mounts.filter(({ type, superOptions }) => type === 'cgroup' && superOptions.includes(controller));
-  // A controller is bound to one hierarchy at a time, and v1 takes it by mounting it.
+  // A controller belongs to one hierarchy at a time, and a v1 mount claims it.
   const find = (controller: Controller): Group | undefined =>
     locate(1, v1(controller), paths.get(controller)) ?? locate(2, v2, paths.get(''));
 
@@ -39,7 +49,23 @@ export function findCgroup(read: ReadFile): Cgroup {
   return { kind, ...groups };
 }
 
-/** Controller to path, from `4:cpu,cpuacct:/docker/ab` lines; v2 (`0::/path`) is under the empty name. A path may hold colons. */
+/** The kernel writes space, tab, newline, backslash and `#` as a backslash and three octal digits. */
+const unmangle = (field: string): string =>
+  field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+
+/** All mounts in the kernel's order; malformed lines are skipped. */
+export function parseMountinfo(text: string): Mount[] {
+  return text.split('\n').flatMap((line) => {
+    // 36 35 98:0 /root /mount/point rw,noatime master:1 - type source superoptions; any number of fields before the dash
+    const [before = '', after = ''] = line.split(' - ');
+    const [, , , root, mountPoint] = before.split(' ');
+    const [type, , superOptions] = after.split(' ');
+    if (root === undefined || mountPoint === undefined || type === undefined || superOptions === undefined) return [];
+    return [{ root: unmangle(root), mountPoint: unmangle(mountPoint), type, superOptions: superOptions.split(',') }];
+  });
+}
+
+/** Controller → path, from `4:cpu,cpuacct:/docker/ab` lines; v2 (`0::/path`) has the empty name. A path may have colons. */
 function parseGroupPaths(text: string): Map<string, string> {
   const paths = new Map<string, string>();
   for (const line of text.split('\n')) {
@@ -50,24 +76,22 @@ function parseGroupPaths(text: string): Map<string, string> {
   return paths;
 }
 
-/**
- * @param path the group's path in its hierarchy, relative to the cgroup namespace like the mounts' root field.
- */
+/** @param path the group's path in its hierarchy, relative to the cgroup namespace, as is a mount's root */
 function locate(version: 1 | 2, mounts: readonly Mount[], path = '/'): Group | undefined {
   for (const { root, mountPoint } of mounts) {
     const rest = below(root, path);
     if (rest !== undefined) return { version, directories: upwards(mountPoint, rest) };
   }
-  // No mount shows the own group (it lies outside the namespace, or a stranger's tree is mounted). What is mounted is
-  // still the best witness: a container's runtime mounts the container's group.
+  // No mount shows the own group: it is outside the namespace, or the mount is of another tree. The mount is still the
+  // best guess, since container runtimes mount the container's group.
   const [first] = mounts;
   return first && { version, directories: [first.mountPoint] };
 }
 
 /**
- * `path` as seen below a mount of `root`, or undefined if it is not there. Without a cgroup namespace a v1 container
- * reads its host path (`/docker/ab`) while the mount shows just that directory, so the root comes off. A path that
- * still climbs (`/../sibling`) would lead out of the mount into some other directory.
+ * `path` relative to a mount of `root`; undefined if it is outside. Without a cgroup namespace a v1 container reads its
+ * host path (`/docker/ab`) while the mount shows only that directory. A path that climbs (`/../sibling`) would leave
+ * the mount.
  */
 function below(root: string, path: string): string | undefined {
   const prefix = root === '/' ? '' : root;

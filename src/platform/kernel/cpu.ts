@@ -1,10 +1,11 @@
-/** Which CPUs there are and which of them this process may use. */
-import type { ReadFile } from './read-file.ts';
+/** The CPUs that this process may use, and the time that a process waits for one. */
+import { fileReader, type ReadFile } from './read-file.ts';
 
-/** Above any NR_CPUS the kernel can be built with (8192), so that nonsense cannot fill the memory. */
+/** Above any NR_CPUS (at most 8192), so that a nonsense range cannot fill the memory. */
 const MAX_CPU = 65_535;
+const NS_PER_MS = 1e6;
 
-/** CPU numbers of a list such as `0-3,7`; undefined when it is empty or none. cpuset(7), List format */
+/** CPU numbers of a list such as `0-3,7`; undefined if it is empty or malformed. cpuset(7), "List format" */
 export function parseCpuList(text: string): Set<number> | undefined {
   const cpus = new Set<number>();
   for (const part of text.trim().split(',')) {
@@ -15,14 +16,14 @@ export function parseCpuList(text: string): Set<number> | undefined {
   return cpus.size > 0 ? cpus : undefined;
 }
 
-/** CPUs of the machine that are switched on; undefined without sysfs. */
+/** CPUs of the machine that are online; undefined without sysfs. */
 export function onlineCpuSet(read: ReadFile): Set<number> | undefined {
   return parseCpuList(read('/sys/devices/system/cpu/online') ?? '');
 }
 
 /**
- * How many CPUs the list names, counting only those of `online`: masks may name CPUs that could be plugged in later
- * (a virtual machine with 4 CPUs often reads `0-127`). sched_getaffinity(2) leaves them out in the same way.
+ * How many CPUs of `online` the list names. A mask may name CPUs that can be plugged in later (a VM with 4 CPUs often
+ * reads `0-127`); sched_getaffinity(2) leaves those out too.
  */
 export function countCpus(list: string, online: ReadonlySet<number> | undefined): number | undefined {
   const cpus = parseCpuList(list);
@@ -34,4 +35,56 @@ export function countCpus(list: string, online: ReadonlySet<number> | undefined)
 export function affinityCpuCount(read: ReadFile, online: ReadonlySet<number> | undefined): number | undefined {
   const [, list] = /^Cpus_allowed_list:\s*(\S+)/m.exec(read('/proc/self/status') ?? '') ?? [];
   return list === undefined ? undefined : countCpus(list, online);
+}
+
+/** Milliseconds of the main thread since its start. */
+interface Schedule {
+  readonly ran: number;
+  /** Includes throttled time. The kernel adds a wait when it ends. */
+  readonly waited: number;
+}
+
+/** How long a process was runnable without a CPU: other processes ran, or its cgroup's quota was used up. */
+export class CpuWait {
+  readonly #pid: number;
+  readonly #read: ReadFile;
+  #before: Schedule = { ran: 0, waited: 0 };
+  #at: number;
+  /** Reported already, of a wait that the kernel has not counted yet. */
+  #reported = 0;
+
+  constructor(pid: number, now: number, root = '/') {
+    this.#pid = pid;
+    this.#read = fileReader(root);
+    this.#at = now;
+  }
+
+  /** Milliseconds since the last call; 0 where the kernel does not count. */
+  take(now: number): number {
+    const { ran, waited } = this.#schedule();
+    const counted = waited - this.#before.waited;
+    const elapsed = now - this.#at;
+    const stoodStill = ran === this.#before.ran;
+    this.#before = { ran, waited };
+    this.#at = now;
+    if (counted === 0 && stoodStill && ran > 0 && this.#isRunnable()) {
+      // It has waited all the time, and still does.
+      this.#reported += elapsed;
+      return elapsed;
+    }
+    const wait = Math.max(0, counted - this.#reported);
+    this.#reported = 0;
+    return wait;
+  }
+
+  /** proc_pid_schedstat(5), and "Scheduler Statistics" of the kernel documentation: nanoseconds. */
+  #schedule(): Schedule {
+    const [ran, waited] = (this.#read(`/proc/${this.#pid}/schedstat`) ?? '').split(' ').map(Number);
+    return { ran: (ran ?? 0) / NS_PER_MS || 0, waited: (waited ?? 0) / NS_PER_MS || 0 };
+  }
+
+  /** The state is R also while it waits for a CPU (proc_pid_stat(5)). */
+  #isRunnable(): boolean {
+    return /^.*\) R /s.test(this.#read(`/proc/${this.#pid}/stat`) ?? '');
+  }
 }

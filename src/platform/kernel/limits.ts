@@ -1,12 +1,12 @@
-/** What the kernel grants this process: CPUs and memory. Read at the start and again for every live resize. */
+/** The CPUs and memory that the kernel grants this process. Read at the start and for every live resize. */
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path/posix';
 import { type CgroupKind, findCgroup, type Group } from './cgroup.ts';
 import { affinityCpuCount, countCpus, onlineCpuSet } from './cpu.ts';
-import { fileReader, type ReadFile, steadyReader } from './read-file.ts';
+import { fieldOf, fileReader, type ReadFile, steadyReader } from './read-file.ts';
 
 export interface Limits {
-  /** CPUs of the machine that are online: what is left to go by where nothing below is known. */
+  /** CPUs of the machine that are online: the fallback where nothing below is known. */
   onlineCpus: number;
   /** CPUs that the affinity mask allows; undefined if unreadable. */
   affinityCpus: number | undefined;
@@ -17,84 +17,69 @@ export interface Limits {
   /** Tightest hard or throttling memory limit from the own group to the visible root, in bytes; undefined = none. */
   memoryBytes: number | undefined;
   cgroup: CgroupKind;
-  /** The files that decided, as the process sees them (without the injected root). */
+  /** The files that decided, without the injected root. */
   sources: { quota?: string; cpuset?: string; memory?: string };
 }
 
 export interface LimitsOptions {
   /** Directory that stands for `/`. */
   root?: string;
-  /** Memory of the machine in bytes; a limit above it is none. */
+  /** Memory of the machine; a limit above it is none. */
   totalMemoryBytes?: number;
   /** CPUs of the machine, instead of /sys/devices/system/cpu/online. */
   onlineCpus?: number;
 }
 
-interface Context {
-  readonly online: ReadonlySet<number> | undefined;
-  /** Another file of the same directory. */
-  sibling(file: string): string | undefined;
-}
-
-/** A file that may hold a limit, and how to read it. What is not a positive finite number is no limit. */
+/** A file that may hold a limit, and its value in that file. What is not a positive finite number is no limit. */
 interface Probe {
   readonly file: string;
-  value(text: string, context: Context): number | undefined;
+  /** @param sibling reads another file of the same directory */
+  value(text: string, online: CpuSet, sibling: ReadFile): number | undefined;
 }
 type Probes = Readonly<Record<Group['version'], readonly Probe[]>>;
+type CpuSet = ReturnType<typeof onlineCpuSet>;
 
-/** Decimal digits alone: `max`, `-1` and noise are NaN, which is no limit. */
+/** `max`, `-1` and noise are NaN, which is no limit. */
 const integer = (text = ''): number => (/^\s*\d+\s*$/.test(text) ? Number(text) : Number.NaN);
+
+const ratio = (quota?: string, period?: string): number => integer(quota) / integer(period);
 
 /** v1: sched-bwc; v2: cgroup-v2, "CPU Interface Files" (kernel documentation). Microseconds per period. */
 const QUOTA: Probes = {
-  1: [
-    { file: 'cpu.cfs_quota_us', value: (text, { sibling }) => integer(text) / integer(sibling('cpu.cfs_period_us')) },
-  ],
-  2: [
-    {
-      file: 'cpu.max',
-      value: (text) => {
-        const [quota, period] = text.trim().split(/\s+/);
-        return integer(quota) / integer(period);
-      },
-    },
-  ],
+  1: [{ file: 'cpu.cfs_quota_us', value: (text, _, sibling) => ratio(text, sibling('cpu.cfs_period_us')) }],
+  2: [{ file: 'cpu.max', value: (text) => ratio(...text.trim().split(/\s+/)) }],
 };
 
-const cpuList = (file: string): Probe => ({ file, value: (text, { online }) => countCpus(text, online) });
+const cpuList = (file: string): Probe => ({ file, value: (text, online) => countCpus(text, online) });
 
-/** An empty list inherits the parent's, which is on the way up. cpuset(7); cgroup-v2, "Cpuset Interface Files" */
+/** An empty list inherits the parent's, which is read too. cpuset(7); cgroup-v2, "Cpuset Interface Files" */
 const CPUSET: Probes = {
   1: [cpuList('cpuset.effective_cpus'), cpuList('cpuset.cpus')],
   2: [cpuList('cpuset.cpus.effective')],
 };
 
 /**
- * Bytes. Above `memory.high` the kernel throttles and reclaims until a worker crawls, so it counts like `memory.max`.
- * `hierarchical_memory_limit` (cgroup-v1/memory) knows ancestors which a container's mount does not show, as the pod's.
+ * Bytes. Above `memory.high` the kernel throttles a worker to a crawl, so it counts like `memory.max`.
+ * `hierarchical_memory_limit` (cgroup-v1/memory) includes ancestors that a container's mount hides, such as the pod.
  */
 const MEMORY: Probes = {
   1: [
-    { file: 'memory.limit_in_bytes', value: (text) => integer(text) },
-    { file: 'memory.stat', value: (text) => integer(/^hierarchical_memory_limit (\d+)$/m.exec(text)?.[1]) },
+    { file: 'memory.limit_in_bytes', value: integer },
+    { file: 'memory.stat', value: (text) => fieldOf(text, 'hierarchical_memory_limit') },
   ],
   2: [
-    { file: 'memory.max', value: (text) => integer(text) },
-    { file: 'memory.high', value: (text) => integer(text) },
+    { file: 'memory.max', value: integer },
+    { file: 'memory.high', value: integer },
   ],
 };
 
-/**
- * For one who looks again and again. A limit is what it was where it cannot be read just now: a server that has run out
- * of descriptors is not to think that it has no limits.
- */
+/** For repeated reads. After a transient error a limit keeps its value: running out of descriptors lifts no limit. */
 export function limitsReader(options: LimitsOptions = {}): () => Limits {
   const read = steadyReader(options.root);
   return () => readLimits(options, read);
 }
 
-/** Reads all limits. Never throws: what cannot be read or understood is no limit. */
+/** Never throws: what cannot be read or parsed is no limit. */
 export function readLimits(options: LimitsOptions = {}, read = fileReader(options.root)): Limits {
   const { totalMemoryBytes = totalmem() } = options;
   const cgroup = findCgroup(read);
@@ -102,7 +87,7 @@ export function readLimits(options: LimitsOptions = {}, read = fileReader(option
 
   const quota = tightest(QUOTA, cgroup.cpu, read, online);
   const cpuset = tightest(CPUSET, cgroup.cpuset, read, online);
-  // Without a limit v1 shows the largest page-aligned number, 9223372036854771712.
+  // v1 without a limit shows the largest page-aligned number, 9223372036854771712.
   const memory = tightest(MEMORY, cgroup.memory, read, online, totalMemoryBytes);
 
   return {
@@ -120,23 +105,24 @@ export function readLimits(options: LimitsOptions = {}, read = fileReader(option
   };
 }
 
-/** The smallest value of all probes in all directories; of equals the first probe's, nearest to the own group. */
+/** The smallest value of all probes in all directories; of equal ones the first probe's, nearest to the own group. */
 function tightest(
   probes: Probes,
   group: Group | undefined,
   read: ReadFile,
-  online: ReadonlySet<number> | undefined,
+  online: CpuSet,
   atMost = Number.MAX_VALUE,
 ): { value: number; source: string } | undefined {
   if (group === undefined) return undefined;
   let found: { value: number; source: string } | undefined;
-  for (const probe of probes[group.version]) {
+  for (const { file, value: valueIn } of probes[group.version]) {
     for (const directory of group.directories) {
-      const source = join(directory, probe.file);
+      const source = join(directory, file);
       const text = read(source);
-      if (text === undefined) continue;
-      const value = probe.value(text, { online, sibling: (name) => read(join(directory, name)) }) ?? Number.NaN;
-      if (value > 0 && value <= atMost && value < (found?.value ?? Number.POSITIVE_INFINITY)) found = { value, source };
+      const value = text === undefined ? undefined : valueIn(text, online, (name) => read(join(directory, name)));
+      if (value && value > 0 && value <= atMost && value < (found?.value ?? Number.POSITIVE_INFINITY)) {
+        found = { value, source };
+      }
     }
   }
   return found;

@@ -1,9 +1,9 @@
-/** How full the group is whose memory limit counts: what the arbiter tells workers to watch, and how it is read. */
+/** The cgroup whose memory limit counts, and how full it is. */
 import { dirname, join } from 'node:path/posix';
 import type { Limits } from './limits.ts';
-import type { ReadFile } from './read-file.ts';
+import { fieldOf, type ReadFile } from './read-file.ts';
 
-/** The group with the limit, as a worker needs it to look for itself; plain JSON. */
+/** What a worker needs to read the group's usage itself. Plain JSON: the arbiter sends it. */
 export interface MemoryGroup {
   readonly limitBytes: number;
   readonly usageFile: string;
@@ -11,13 +11,13 @@ export interface MemoryGroup {
   readonly version: 1 | 2;
 }
 
-/** v1 counts the groups below only under `total_` (cgroup-v1/memory, "Statistics"); v2 always does. */
+/** v1 counts child groups only in the `total_` fields (cgroup-v1/memory, "Statistics"); v2 always does. */
 const FIELDS = {
   1: { cache: ['total_inactive_file', 'total_active_file'], mapped: 'total_mapped_file' },
   2: { cache: ['inactive_file', 'active_file'], mapped: 'file_mapped' },
 } as const;
 
-/** Undefined where there is no memory limit. */
+/** Undefined without a memory limit. */
 export function memoryGroup({ memoryBytes, sources }: Limits): MemoryGroup | undefined {
   if (memoryBytes === undefined || sources.memory === undefined) return undefined;
   const directory = dirname(sources.memory);
@@ -30,21 +30,21 @@ export function memoryGroup({ memoryBytes, sources }: Limits): MemoryGroup | und
   };
 }
 
-/** All that the group is charged with: at least what it needs. Undefined where it cannot be read, as with no descriptor. */
+/** All that the group is charged with. Undefined where it cannot be read, as without a free descriptor. */
 export function chargedBytes({ usageFile }: MemoryGroup, read: ReadFile): number | undefined {
   const text = read(usageFile);
   return text === undefined ? undefined : Number(text);
 }
 
 /**
- * What of it cannot be had back: page cache is no load, since the kernel drops it before it kills anybody, except for
- * what is mapped, such as the program itself, without which everything would crawl.
+ * The charge without page cache, which the kernel drops before it kills. Mapped files stay in: they include the program
+ * itself, and without those pages everything would crawl.
  */
 export function neededBytes(group: MemoryGroup, charged: number, read: ReadFile): number | undefined {
   const text = read(group.statFile);
   if (text === undefined) return undefined;
   const { cache, mapped } = FIELDS[group.version];
-  const field = (key: string): number => Number(new RegExp(`^${key} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
-  const dropped = cache.reduce((sum, key) => sum + field(key), 0) - field(mapped);
-  return charged - Math.max(0, dropped);
+  const field = (key: string): number => fieldOf(text, key) ?? 0;
+  const droppable = cache.reduce((sum, key) => sum + field(key), 0) - field(mapped);
+  return charged - Math.max(0, droppable);
 }

@@ -1,32 +1,25 @@
+/** Reads the kernel's files. Synchronous, since the kernel makes up their few bytes in memory. */
 import { join } from 'node:path/posix';
 import { readFileSync } from '../node-fs.ts';
 
-/** Reads an absolute path below some root; undefined when it cannot be read, for whatever reason. Never throws. */
+/** Reads an absolute path; undefined where that fails, for whatever reason. Never throws. */
 export type ReadFile = (path: string) => string | undefined;
 
-/**
- * A reader of the kernel's files, synchronous because they are a few bytes made up in memory.
- *
- * @param root directory that stands for `/`: tests put a tree of their own there.
- */
+/** @param root directory that stands for `/` in tests */
 export function fileReader(root = '/'): ReadFile {
   return (path) => {
     try {
       return readFileSync(join(root, path), 'utf8');
     } catch {
-      // ENOENT, EACCES, EISDIR, ENODEV of a vanished group: no file, no limit, and sizing goes on with the rest.
-      return undefined;
+      return undefined; // ENOENT, EACCES, EISDIR, or ENODEV of a removed group: no file, no limit
     }
   };
 }
 
-/** What says nothing of the file: there is no descriptor or memory to open it with now, or the kernel cannot tell now. */
-const PASSING: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EIO', 'EAGAIN', 'EINTR']);
+/** Errors that say nothing about the file: no descriptor or memory to open it, or the kernel is busy. */
+const TRANSIENT: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EIO', 'EAGAIN', 'EINTR']);
 
-/**
- * For one who reads the same few files again and again: what cannot be read just now is as it was last. A file that is
- * not there, or may not be read, is undefined, as that is a fact.
- */
+/** For repeated reads of the same files: a transient error returns the last text. */
 export function steadyReader(
   root = '/',
   read: (file: string) => string = (file) => readFileSync(file, 'utf8'),
@@ -38,8 +31,14 @@ export function steadyReader(
       last.set(path, text);
       return text;
     } catch (error) {
-      if (!PASSING.has((error as NodeJS.ErrnoException).code)) last.delete(path);
+      if (!TRANSIENT.has((error as NodeJS.ErrnoException).code)) last.delete(path);
       return last.get(path);
     }
   };
+}
+
+/** The number of a `key number` line: "Flat keyed" in cgroup-v2 (kernel documentation). */
+export function fieldOf(text: string | undefined, key: string): number | undefined {
+  const digits = new RegExp(`^${key} (\\d+)$`, 'm').exec(text ?? '')?.[1];
+  return digits === undefined ? undefined : Number(digits);
 }

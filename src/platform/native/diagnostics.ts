@@ -1,43 +1,43 @@
-/** What a process tells of itself when its event loop cannot: the reading side of native/stack.c and out-of-memory.c. */
+/** Reads what stack.c and out-of-memory.c report about a worker whose event loop cannot. */
 import type { Readable } from 'node:stream';
 import { fileReader } from '../kernel/read-file.ts';
 
-/** V8 was out of memory: in its `heap`, or the `process` got none from the system. `where` is V8's word for it. */
+/** V8 ran out of memory: of its `heap`, or the `process` got none from the system. `where` is V8's location. */
 export interface OutOfMemory {
   readonly of: 'heap' | 'process';
   readonly where: string;
 }
 
-/** Above the longest that native/ sends: what has no end by then is none of ours. */
+/** Above the longest message of the C files. */
 const LONGEST_MESSAGE = 16_384;
 
-/** The arbiter's end of the socket that the native part of one worker writes to. */
+/** The arbiter's end of the socket that one worker's native part writes to. */
 export class DiagnosticSocket {
   outOfMemory: OutOfMemory | undefined;
-  readonly #asking = new Set<(stack: string | undefined) => void>();
+  readonly #waiting = new Set<(stack: string | undefined) => void>();
   #rest = '';
 
   constructor(socket: Readable) {
     socket.setEncoding('utf8').on('data', (text: string) => this.#read(text));
-    socket.on('error', () => {}); // the process is gone, and its exit is reported on its own
+    socket.on('error', () => {}); // the worker has died; its exit is reported elsewhere
   }
 
   /**
-   * The frames of the JavaScript that `pid` runs right now, one a line. Undefined where there is no answer within
-   * `waitMs`: it is idle, or in a call of native code. `signal` is the native part's `stackSignal`.
+   * The JavaScript stack of `pid`, one frame a line. Undefined if it does not answer within `waitMs`: it is idle, or in
+   * a native call. `signal` is `Native.stackSignal`.
    */
   async stack({ pid, signal, waitMs }: { pid: number; signal: number; waitMs: number }): Promise<string | undefined> {
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
     const timer = setTimeout(() => resolve(undefined), waitMs);
-    this.#asking.add(resolve);
+    this.#waiting.add(resolve);
     try {
       process.kill(pid, signal);
       return await promise;
     } catch {
-      return undefined; // ESRCH: it has just ended
+      return undefined; // ESRCH: it has just died
     } finally {
       clearTimeout(timer);
-      this.#asking.delete(resolve);
+      this.#waiting.delete(resolve);
     }
   }
 
@@ -48,12 +48,12 @@ export class DiagnosticSocket {
     for (const message of messages) {
       const [, of, where] = /^!(heap|process) (.*)$/s.exec(message) ?? [];
       if (where !== undefined) this.outOfMemory = { of: of as OutOfMemory['of'], where };
-      else for (const answered of this.#asking) answered(message || undefined);
+      else for (const answer of this.#waiting) answer(message || undefined);
     }
   }
 }
 
-/** What the kernel says of a process, by the letter of proc_pid_stat(5). */
+/** By the letter of proc_pid_stat(5). */
 const STATES: Readonly<Record<string, string>> = {
   R: 'running',
   S: 'sleeping',
@@ -63,7 +63,7 @@ const STATES: Readonly<Record<string, string>> = {
   Z: 'ended',
 };
 
-/** In words; undefined where there is no such process. @param root directory that stands for `/` */
+/** In words; undefined if there is no such process. @param root directory that stands for `/` */
 export function processState(pid: number, root = '/'): string | undefined {
   const stat = fileReader(root)(`/proc/${pid}/stat`);
   const letter = stat?.[stat.lastIndexOf(')') + 2];

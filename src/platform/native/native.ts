@@ -1,10 +1,10 @@
 /**
- * Loads the native part, `tsunicorn.node` beside this file, which `npm run build` makes from native/*.c where there is
- * a C compiler. tsunicorn runs without it; who needs it says what is lost then.
+ * Loads `tsunicorn.node`, which `npm run build` compiles from the C files here where there is a C compiler. tsunicorn
+ * runs without it; each caller says what is lost then.
  */
 import { fileURLToPath } from 'node:url';
 
-/** How an orphan ended: one of `code` and `signal` (a number) is null. */
+/** A reaped orphan's exit: either `code` or `signal` (a number) is null. */
 export interface Reaped {
   readonly pid: number;
   readonly code: number | null;
@@ -12,44 +12,43 @@ export interface Reaped {
 }
 
 export interface Native {
-  /** waitpid(2) with WNOHANG: undefined for a child that still runs and for what is no child of this process. */
+  /** waitpid(2) with WNOHANG. Undefined if the child still runs, or if `pid` is not a child of this process. */
   reapOrphan(pid: number): Reaped | undefined;
-  /** Orphans below this process become its children. Kept over execve(2), not inherited by children (prctl(2)). */
+  /** PR_SET_CHILD_SUBREAPER (prctl(2)): this process inherits orphaned descendants. Survives execve(2). */
   setChildSubreaper(): void;
   isChildSubreaper(): boolean;
   /**
-   * Once `parent` is gone this process has `graceSeconds` (a whole number, at least 1) to end by itself; then SIGALRM
-   * ends it, whatever its JavaScript does. A change of user or group afterwards clears it (PR_SET_PDEATHSIG, prctl(2)).
+   * When `parent` dies, this process has `graceSeconds` (an integer, at least 1) to exit; then SIGALRM ends it,
+   * whatever its JavaScript does. A later change of user or group clears it (PR_SET_PDEATHSIG, prctl(2)).
    */
   dieWithParent(parent: number, graceSeconds: number): void;
-  /** One datagram to a unix socket, a path or `@name` (sd_notify(3)). Returns 0 or the errno; waits 250 ms at most. */
+  /** Sends a datagram to a unix socket, a path or `@name` (sd_notify(3)). Returns 0 or the errno; blocks ≤ 250 ms. */
   notify(socketPath: string, message: string): number;
   /**
-   * From now on {@link stackSignal} makes this process send the frames of its JavaScript, one a line and a NUL behind
-   * them, to the socket `fd`, also while its event loop is stuck. There is no answer from an idle process, or from one
-   * in a native call. Answers why it cannot be done, undefined where it can.
+   * From now on {@link stackSignal} makes this process write its JavaScript stack to the socket `fd`, even while its
+   * event loop is stuck: one frame a line, then a NUL. An idle process, or one in a native call, does not answer.
+   * Returns why this Node.js cannot do it, or undefined.
    */
   reportStacks(fd: number): string | undefined;
   /**
-   * From now on this process says over the socket `fd` that V8 is out of memory, before Node.js aborts it for that:
-   * `!heap ` or `!process ` (the system has none to give), V8's words for where, and a NUL. Answers why it cannot be
-   * done, undefined where it can.
+   * From now on this process writes to the socket `fd` when V8 is out of memory, before Node.js aborts: `!heap ` or
+   * `!process ` (the system has no memory left), V8's location, and a NUL. Returns why it cannot be done, or undefined.
    */
   reportOutOfMemory(fd: number): string | undefined;
-  /** A real-time signal's number. It ends a process that has not called {@link reportStacks}. */
+  /** The number of a real-time signal. It kills a process that has not called {@link reportStacks}. */
   readonly stackSignal: number;
-  /** Connections that wait on the listening unix socket with this inode; undefined where the kernel does not tell. */
+  /** Connections waiting on the listening unix socket with this inode; undefined where the kernel does not tell. */
   unixAcceptQueue(inode: number): number | undefined;
   /**
-   * write(2) that does not wait, though others who have the descriptor may: the bytes that were taken, 0 where there is
-   * no room, undefined where the kernel cannot do it for such a descriptor. Throws where writing fails.
+   * write(2) that never blocks, without O_NONBLOCK on a shared descriptor. Returns the bytes written, 0 if there is no
+   * room, undefined if the kernel cannot do it for this descriptor. Throws if the write fails.
    */
   writeNow(fd: number, bytes: Uint8Array): number | undefined;
-  /** Gives memory that was freed back to the kernel, which malloc(3) of glibc would keep (malloc_trim(3)). */
+  /** malloc_trim(3): gives the kernel back the free memory that glibc keeps. */
   trimMemory(): void;
 }
 
-/** `problem` says for people why it is not there: not built, or built for another machine. */
+/** `problem` is why it cannot be loaded: not built, or built for another machine. */
 export type LoadedNative =
   | { readonly native: Native; readonly problem?: undefined }
   | { readonly native?: undefined; readonly problem: string };

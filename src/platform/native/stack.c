@@ -1,25 +1,21 @@
 /*
- * Where is JavaScript right now? Answers even while the event loop is stuck, in a loop or in a regular expression.
+ * Sends the JavaScript stack on a signal, even while the event loop is stuck in a loop or in a regular expression.
  *
- * A signal wakes a thread, the thread asks V8 for an interrupt, and V8 calls back in the main thread at its next stack
- * check, which every loop and every back-track has. There the frames are read and sent away; no JavaScript runs. What
- * is stuck in a native call (a synchronous hash, a read from a dead file system) answers only when it returns.
+ * The signal wakes a thread, the thread requests an interrupt from V8, and V8 calls back in the main thread at its next
+ * stack check, which every loop and every backtrack has. The callback sends the frames; no JavaScript runs. A native
+ * call (a synchronous hash, a read from a dead file system) delays the answer until it returns.
  *
- * Node-API has no such interrupt, so a few functions of V8 are looked up by their C++ names at run time: they are there
- * in Node.js 22, 24 and 26, and where one is missing this part is off and says so. A v8::Local<T> is one pointer and an
- * napi_value is the same one. docs/decisions/0009-stall-forensics.md compares other ways.
+ * Node-API has no such interrupt, so functions of V8 are looked up by their C++ names at run time. Node.js 22, 24 and 26
+ * have them; where one is missing, reportStacks() returns its name. A v8::Local<T> is one pointer, and so is a
+ * napi_value. docs/decisions/0009-stall-forensics.md compares alternatives.
  */
-#define _GNU_SOURCE
-#define NAPI_VERSION 8
-#include "stack.h"
+#include "native.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,17 +23,17 @@
 
 /* V8's own Error.stackTraceLimit is 10, which framework code alone fills. */
 #define MAX_FRAMES 30
-/* An answer has to fit the buffer of a socket whole: the reader's is 200 KB. */
+/* The answer must fit into the socket's buffer, which has 200 KB. */
 #define MAX_ANSWER 8192
 #define MAX_NAME 512
-/* An idle process meets its next stack check whenever it wakes up, which says nothing about the time of the asking. */
+/* An idle process reaches its next stack check when it wakes up; its stack then is not the one that was asked for. */
 #define MAX_AGE_MS 1000
-/* More than PTHREAD_STACK_MIN anywhere, and of it only what is touched becomes memory. */
+/* Above PTHREAD_STACK_MIN everywhere; only touched pages become memory. */
 #define THREAD_STACK 65536
 /* v8::StackTrace::kDetailed */
 #define ALL_DETAILS 0x7f
 
-/* v8::Location: both count from 0. */
+/* v8::Location: both start at 0. */
 struct location {
   int line, column;
 };
@@ -85,7 +81,7 @@ static void name_of(napi_value value, char *out, size_t size) {
   if (!value || napi_get_value_string_utf8(environment, value, out, size, &length) != napi_ok) out[0] = '\0';
 }
 
-/* One line a frame, in the form that V8 gives its own stacks. Ends with a NUL, which no name contains. */
+/* One line per frame, as in V8's own stacks, and a NUL, which no name contains. Returns the length with the NUL. */
 static size_t describe(char *out, size_t size) {
   char function[MAX_NAME], script[MAX_NAME];
   napi_value stack = v8.current_stack(isolate, MAX_FRAMES, ALL_DETAILS);
@@ -98,14 +94,14 @@ static size_t describe(char *out, size_t size) {
     name_of(v8.script_name(frame), script, sizeof script);
     const char *form = function[0] == '\0' ? "%sat %s%s:%d:%d" : "%sat %s (%s:%d:%d)";
     int wrote = snprintf(out + length, size - length, form, i == 0 ? "" : "\n", function, script, at.line + 1, at.column + 1);
-    if (wrote < 0 || (size_t)wrote >= size - length) break; /* what did not fit is left out */
+    if (wrote < 0 || (size_t)wrote >= size - length) break; /* does not fit */
     length += (size_t)wrote;
   }
   out[length] = '\0';
   return length + 1;
 }
 
-/* In the main thread, between two instructions of JavaScript. */
+/* Runs in the main thread, between two instructions of JavaScript. */
 static void interrupted(void *unused_isolate, void *data) {
   static char answer[MAX_ANSWER];
   napi_handle_scope scope;
@@ -114,12 +110,12 @@ static void interrupted(void *unused_isolate, void *data) {
   if (now_ms() - atomic_load(&asked_at) > MAX_AGE_MS || napi_open_handle_scope(environment, &scope) != napi_ok) return;
   size_t length = describe(answer, sizeof answer);
   napi_close_handle_scope(environment, scope);
-  /* Nobody reads any more, or too slowly: then there is no answer. */
+  /* No answer where the reader is gone or too slow. */
   (void)!send(answer_fd, answer, length, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* A signal handler may not take V8's locks; this thread may. */
-static void *wait_to_be_asked(void *unused) {
+/* RequestInterrupt() takes V8's locks, which a signal handler may not. */
+static void *wait_for_request(void *unused) {
   (void)unused;
   for (;;) {
     if (sem_wait(&asked) == 0 && !atomic_exchange(&pending, true)) v8.request_interrupt(isolate, interrupted, NULL);
@@ -135,15 +131,6 @@ static void on_signal(int signal) {
   errno = saved;
 }
 
-static const char *missing_symbol(void) {
-  for (size_t i = 0; i < sizeof SYMBOLS / sizeof *SYMBOLS; i++) {
-    void *symbol = dlsym(RTLD_DEFAULT, SYMBOLS[i].name);
-    if (!symbol) return SYMBOLS[i].name;
-    memcpy(SYMBOLS[i].target, &symbol, sizeof symbol); /* POSIX lets one be the other, ISO C has no cast for it */
-  }
-  return NULL;
-}
-
 static bool start_thread(void) {
   pthread_t thread;
   pthread_attr_t attributes;
@@ -151,22 +138,16 @@ static bool start_thread(void) {
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attributes, THREAD_STACK);
-  /* Signals of the process are not for this thread. */
+  /* The thread inherits the mask: the process's signals stay with the main thread. */
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  int failure = pthread_create(&thread, &attributes, wait_to_be_asked, NULL);
+  int failure = pthread_create(&thread, &attributes, wait_for_request, NULL);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   pthread_attr_destroy(&attributes);
   return failure == 0;
 }
 
-static napi_value problem(napi_env env, const char *text) {
-  napi_value result;
-  napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &result);
-  return result;
-}
-
-/* A real-time signal, one below the one that die_with_parent() takes: Node.js gives JavaScript no handle on it. */
+/* Real-time, one below the signal of die_with_parent(): Node.js gives JavaScript no handle on it. */
 #define STACK_SIGNAL (SIGRTMAX - 1)
 
 napi_value stack_signal(napi_env env) {
@@ -176,25 +157,16 @@ napi_value stack_signal(napi_env env) {
 }
 
 napi_value report_stacks(napi_env env, napi_callback_info info) {
-  napi_value argument;
-  size_t count = 1;
-  napi_get_cb_info(env, info, &count, &argument, NULL, NULL);
-  if (count < 1 || napi_get_value_int32(env, argument, &answer_fd) != napi_ok || answer_fd < 0) {
-    napi_throw_range_error(env, NULL, "a descriptor is wanted");
-    return NULL;
-  }
-  if (environment) return NULL; /* on already: only the descriptor is another */
-  const char *missing = missing_symbol();
-  if (missing) {
-    char text[256];
-    snprintf(text, sizeof text, "this Node.js has no %s", missing);
-    return problem(env, text);
+  if (!descriptor(env, info, &answer_fd)) return NULL;
+  if (environment) return NULL; /* on already, now with another descriptor */
+  for (size_t i = 0; i < sizeof SYMBOLS / sizeof *SYMBOLS; i++) {
+    if (!find_symbol(SYMBOLS[i].name, SYMBOLS[i].target)) return missing(env, SYMBOLS[i].name);
   }
   isolate = v8.current_isolate();
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
   sigemptyset(&action.sa_mask);
   if (sem_init(&asked, 0, 0) != 0 || !start_thread() || sigaction(STACK_SIGNAL, &action, NULL) != 0) {
-    return problem(env, strerror(errno));
+    return string(env, strerror(errno));
   }
   environment = env;
   return NULL;

@@ -1,40 +1,24 @@
 /*
- * tsunicorn.node: the few things that Linux offers a supervisor and Node.js does not.
+ * tsunicorn.node: what Linux offers a supervisor and Node.js does not. native.ts documents each function.
  *
- *   reapOrphan(pid)                   waitpid(2) on one process that libuv does not know
- *   setChildSubreaper()               PR_SET_CHILD_SUBREAPER (prctl(2))
- *   isChildSubreaper()                PR_GET_CHILD_SUBREAPER
- *   dieWithParent(parent, seconds)    PR_SET_PDEATHSIG, with time for a drain
- *   notify(path, message)             the datagram of sd_notify(3)
- *   reportStacks(fd)                  where JavaScript is, when asked by a signal: stack.c
- *   reportOutOfMemory(fd)             that V8 is out of memory, before Node.js aborts: out-of-memory.c
- *   unixAcceptQueue(inode)            sock_diag(7), of a listening unix socket
- *   trimMemory()                      malloc_trim(3), where libc has it
- *   writeNow(fd, bytes)               write(2) that does not wait, without O_NONBLOCK
- *
- * Plain Node-API, version 8, without libuv: one binary loads in Node.js 22, 24 and 26. Nothing but malloc_trim() is
- * beyond POSIX and Linux, so it builds on glibc and on musl; a binary serves the libc that it was built on. `npm run
- * build` compiles it:
+ * Plain Node-API, version 8, without libuv: one binary loads in Node.js 22, 24 and 26. It builds on glibc and on musl,
+ * and runs on the libc that it was built on. `npm run build` compiles it:
  *
  *   cc -O2 -shared -fPIC -I node_modules/node-api-headers/include *.c -o tsunicorn.node
  *
- * It runs in the main thread only, and holds no memory between two calls.
+ * It runs in the main thread only, and keeps no memory between two calls.
  */
-#define _GNU_SOURCE
-#define NAPI_VERSION 8
-#include <node_api.h>
+#include "native.h"
 
-#include "out-of-memory.h"
-#include "stack.h"
-
+#include <dlfcn.h>
 #include <errno.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 #include <signal.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -45,7 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* On musl systems the kernel's headers are a package of their own: without them the one function knows nothing. */
+/* Alpine has the kernel's headers in a package of their own. Without them unixAcceptQueue() answers undefined. */
 #if __has_include(<linux/unix_diag.h>) && __has_include(<linux/netlink.h>)
 #define HAS_UNIX_DIAG 1
 #include <linux/netlink.h>
@@ -60,11 +44,11 @@
 #define RWF_NOWAIT 8
 #endif
 
-/* A manager that does not read is waited for this long; the arbiter has other things to do. */
+/* The arbiter waits no longer for a manager that does not read. */
 #define NOTIFY_WAIT_USEC 250000
 #define NOTIFY_MAX 2048
 
-/* Two arguments at most; false where an exception is pending. */
+/* False: an exception is pending. */
 static bool arguments(napi_env env, napi_callback_info info, napi_value *out, size_t wanted) {
   size_t count = wanted;
   napi_get_cb_info(env, info, &count, out, NULL, NULL);
@@ -73,14 +57,14 @@ static bool arguments(napi_env env, napi_callback_info info, napi_value *out, si
   return false;
 }
 
-/* A positive integer: 0 and negative numbers mean "any child" to waitpid(2), and "no alarm" to alarm(2). */
+/* 0 and negative numbers mean "any child" to waitpid(2), and 0 "no alarm" to alarm(2). */
 static bool positive(napi_env env, napi_value value, int32_t *out) {
   if (napi_get_value_int32(env, value, out) == napi_ok && *out > 0) return true;
   napi_throw_range_error(env, NULL, "a positive integer is wanted");
   return false;
 }
 
-/* Copies a string where it fits, with its end; `length` is the whole in any case. False: an exception is pending. */
+/* Copies a string that fits with its NUL; `length` is its full length either way. False: an exception is pending. */
 static bool text(napi_env env, napi_value value, char *out, size_t size, size_t *length) {
   if (napi_get_value_string_utf8(env, value, NULL, 0, length) != napi_ok) {
     napi_throw_type_error(env, NULL, "a string is wanted");
@@ -90,15 +74,35 @@ static bool text(napi_env env, napi_value value, char *out, size_t size, size_t 
   return true;
 }
 
+bool descriptor(napi_env env, napi_callback_info info, int *fd) {
+  napi_value argument;
+  if (!arguments(env, info, &argument, 1)) return false;
+  if (napi_get_value_int32(env, argument, fd) == napi_ok && *fd >= 0) return true;
+  napi_throw_range_error(env, NULL, "a descriptor is wanted");
+  return false;
+}
+
+bool find_symbol(const char *name, void *target) {
+  void *symbol = dlsym(RTLD_DEFAULT, name);
+  memcpy(target, &symbol, sizeof symbol); /* ISO C has no cast from an object to a function; POSIX allows the copy */
+  return symbol != NULL;
+}
+
+napi_value string(napi_env env, const char *text) {
+  napi_value result;
+  napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &result);
+  return result;
+}
+
+napi_value missing(napi_env env, const char *name) {
+  char text[256];
+  snprintf(text, sizeof text, "this Node.js has no %s", name);
+  return string(env, text);
+}
+
 static napi_value throw_errno(napi_env env, const char *call) {
   napi_throw_error(env, call, strerror(errno));
   return NULL;
-}
-
-static napi_value boolean(napi_env env, bool value) {
-  napi_value result;
-  napi_get_boolean(env, value, &result);
-  return result;
 }
 
 static napi_value integer(napi_env env, int32_t value) {
@@ -113,7 +117,7 @@ static napi_value null(napi_env env) {
   return result;
 }
 
-/* { pid, code, signal } of a child that has ended; undefined while it runs and for what is no child of ours. */
+/* waitpid(2) of one pid that libuv does not know: waitpid(-1) would steal the exits of libuv's own children. */
 static napi_value reap_orphan(napi_env env, napi_callback_info info) {
   napi_value argument, result;
   int32_t pid;
@@ -134,22 +138,24 @@ static napi_value set_child_subreaper(napi_env env, napi_callback_info info) {
 
 static napi_value is_child_subreaper(napi_env env, napi_callback_info info) {
   int on = 0;
+  napi_value result;
   (void)info;
   prctl(PR_GET_CHILD_SUBREAPER, &on, 0, 0, 0);
-  return boolean(env, on != 0);
+  napi_get_boolean(env, on != 0, &result);
+  return result;
 }
 
 static volatile sig_atomic_t grace_seconds;
 
-/* alarm(2) is async-signal-safe (signal-safety(7)); nothing else may be done here. */
+/* alarm(2) is async-signal-safe (signal-safety(7)). */
 static void parent_died(int signal) {
   (void)signal;
   alarm((unsigned)grace_seconds);
 }
 
 /*
- * The kernel sends the signal when the parent THREAD ends that made this process, not when its process does:
- * Node.js spawns in its main thread, which lives as long as the process.
+ * The kernel sends the signal when the THREAD that spawned this process ends, not when its process does. Node.js spawns
+ * in its main thread, which lives as long as the process.
  */
 static napi_value die_with_parent(napi_env env, napi_callback_info info) {
   napi_value argument[2];
@@ -158,21 +164,21 @@ static napi_value die_with_parent(napi_env env, napi_callback_info info) {
   if (!positive(env, argument[0], &parent) || !positive(env, argument[1], &seconds)) return NULL;
   grace_seconds = seconds;
 
-  /* The end: what is well is gone by then, what is stuck in JavaScript ends here. */
+  /* A healthy worker has drained when the alarm comes; one stuck in JavaScript ends here. */
   struct sigaction action = {.sa_handler = SIG_DFL};
   sigemptyset(&action.sa_mask);
   if (sigaction(SIGALRM, &action, NULL) != 0) return throw_errno(env, "sigaction(SIGALRM)");
-  /* A real-time signal: Node.js gives JavaScript no handle on it, so no app can be using it. */
+  /* Real-time: Node.js gives JavaScript no handle on it, so no app uses it. */
   action.sa_handler = parent_died;
   action.sa_flags = SA_RESTART;
   if (sigaction(SIGRTMAX, &action, NULL) != 0) return throw_errno(env, "sigaction(SIGRTMAX)");
   if (prctl(PR_SET_PDEATHSIG, SIGRTMAX, 0, 0, 0) != 0) return throw_errno(env, "PR_SET_PDEATHSIG");
-  /* It may have died before the request was made: no signal comes for that. */
+  /* No signal comes for a parent that died before prctl(2). */
   if (getppid() != parent) alarm((unsigned)seconds);
   return NULL;
 }
 
-/* 0, or the errno. A path that begins with @ is in the abstract namespace (unix(7)). */
+/* Returns 0 or the errno. A path that begins with @ is in the abstract namespace (unix(7)). */
 static int send_datagram(const char *path, size_t path_length, const char *message, size_t length) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (path_length < 2 || (path[0] != '/' && path[0] != '@')) return EAFNOSUPPORT;
@@ -201,9 +207,9 @@ static napi_value notify(napi_env env, napi_callback_info info) {
   return integer(env, send_datagram(path, path_length, message, length));
 }
 
-#if HAS_UNIX_DIAG
-/* sock_diag(7): one question about one socket, one answer. False where there is no such socket, or no such kernel. */
+/* sock_diag(7): one question about one socket, one answer. False: no such socket, or the kernel lacks it. */
 static bool unix_accept_queue_of(uint32_t inode, uint32_t *length) {
+#if HAS_UNIX_DIAG
   struct {
     struct nlmsghdr head;
     struct unix_diag_req request;
@@ -221,13 +227,13 @@ static bool unix_accept_queue_of(uint32_t inode, uint32_t *length) {
   } answer;
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
   if (fd < 0) return false;
-  /* The kernel answers before send() returns, so there is nothing to wait for. */
+  /* The kernel answers before send() returns. */
   ssize_t size = send(fd, &question, sizeof question, 0) < 0 ? -1 : recv(fd, &answer, sizeof answer, MSG_DONTWAIT);
   close(fd);
   if (size < 0 || !NLMSG_OK(&answer.head, (size_t)size)) return false;
   if (answer.head.nlmsg_type != SOCK_DIAG_BY_FAMILY) return false;
 
-  /* Attributes follow the message, each with a head and padded to four bytes (netlink(7)). */
+  /* Attributes follow, each with a head and padded to four bytes (netlink(7)). */
   const char *at = (const char *)NLMSG_DATA(&answer.head) + sizeof(struct unix_diag_msg);
   const char *end = answer.bytes + answer.head.nlmsg_len;
   struct nlattr head;
@@ -242,15 +248,11 @@ static bool unix_accept_queue_of(uint32_t inode, uint32_t *length) {
     }
     at += (head.nla_len + 3u) & ~3u;
   }
-  return false;
-}
 #else
-static bool unix_accept_queue_of(uint32_t inode, uint32_t *length) {
-  (void)inode;
-  (void)length;
+  (void)inode, (void)length;
+#endif
   return false;
 }
-#endif
 
 static napi_value unix_accept_queue(napi_env env, napi_callback_info info) {
   napi_value argument, result;
@@ -265,7 +267,7 @@ static napi_value unix_accept_queue(napi_env env, napi_callback_info info) {
   return result;
 }
 
-/* musl gives large blocks back when they are freed, and has nothing to call for the small ones. */
+/* musl returns large blocks to the kernel when they are freed, and has no call for small ones. */
 static napi_value trim_memory(napi_env env, napi_callback_info info) {
   (void)env;
   (void)info;
@@ -276,14 +278,14 @@ static napi_value trim_memory(napi_env env, napi_callback_info info) {
 }
 
 /*
- * O_NONBLOCK would be for everybody who has the open file description. A socket can be told with each call, and so can a
- * pipe of pipe(2) since Linux 6.4; before that, and of a FIFO with a name or a terminal, the answer is EOPNOTSUPP.
+ * O_NONBLOCK would apply to every process that has the open file description; these flags apply to one call. RWF_NOWAIT
+ * works on pipes of pipe(2) since Linux 6.4. Older kernels, FIFOs with a name and terminals answer EOPNOTSUPP.
  */
 static ssize_t write_without_waiting(int fd, const void *bytes, size_t length) {
   ssize_t taken = send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
   if (taken >= 0 || errno != ENOTSOCK) return taken;
   struct iovec part = {.iov_base = (void *)bytes, .iov_len = length};
-  return syscall(SYS_pwritev2, fd, &part, 1L, -1L, -1L, RWF_NOWAIT); /* -1: where the file is */
+  return syscall(SYS_pwritev2, fd, &part, 1L, -1L, -1L, RWF_NOWAIT); /* -1: the file's own position */
 }
 
 static napi_value write_now(napi_env env, napi_callback_info info) {
