@@ -38,5 +38,5 @@ export const SERVER = `require('node:http').createServer(${says('no')})`;
 
 /** As a worker loads it. `waited` collects what the boot waits for. */
 export function load(reference: string | undefined, directory: string, waited: string[] = []): Promise<App> {
-  return loadApp(reference, directory, { forwardedAllowIps: ['loopback'], waitingFor: (what) => waited.push(what) });
+  return loadApp(reference, directory, { waitingFor: (what) => waited.push(what) });
 }

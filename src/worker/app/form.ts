@@ -5,8 +5,6 @@ import type { App } from './app.ts';
 export interface ServeContext {
   /** The app's name in logs and messages. */
   readonly label: string;
-  /** Whose forwarding headers are believed: `TSUNICORN_FORWARDED_ALLOW_IPS`. */
-  readonly forwardedAllowIps: readonly string[];
   /** Says what is waited for, in case that it never comes. */
   readonly waitingFor: (what: string) => void;
 }

@@ -6,15 +6,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FetchHandler, FetchInfo, NodeHandler } from '../app/app.ts';
 import { isThenable } from '../app/form.ts';
 import { answerInstead } from '../http/error-responses.ts';
-import { type ForwardedOrigin, forwardedOrigin } from '../http/forwarded.ts';
 import { abortReason, ServedRequest } from './request.ts';
 import { isResponse, sendResponse } from './response.ts';
 
 /** `label` is the app's name in messages. What the handler or its stream throws rejects, as with a node handler. */
-export function adaptFetch(fetch: FetchHandler, label: string, forwardedAllowIps: readonly string[]): NodeHandler {
-  const originOf = forwardedOrigin(forwardedAllowIps);
+export function adaptFetch(fetch: FetchHandler, label: string): NodeHandler {
   return async (incoming, outgoing) => {
-    const request = requestOf(incoming, outgoing, originOf);
+    const request = requestOf(incoming, outgoing);
     if (typeof request === 'number') return answerInstead(outgoing, request);
     try {
       const result: unknown = fetch(request, new Info(request, incoming, outgoing));
@@ -47,14 +45,10 @@ class Info implements FetchInfo {
 }
 
 /** The Request, or the status that `incoming` earns because it cannot be one. */
-function requestOf(
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  originOf: ForwardedOrigin,
-): ServedRequest | number {
+function requestOf(incoming: IncomingMessage, outgoing: ServerResponse): ServedRequest | number {
   // Requests of these methods cannot be made (Fetch, section 2.2.1); RFC 9110, section 9.1 has the status.
   if (incoming.method === 'TRACE' || incoming.method === 'CONNECT') return 501;
-  return ServedRequest.of(incoming, outgoing, originOf) ?? 400;
+  return ServedRequest.of(incoming, outgoing) ?? 400;
 }
 
 function isAbort(error: unknown): boolean {

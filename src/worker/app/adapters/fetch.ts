@@ -8,9 +8,9 @@ export const fetch: Form = (value) => {
 };
 
 export function serveFetch(handle: FetchHandler): Serve {
-  return async ({ label, forwardedAllowIps }) => {
+  return async ({ label }) => {
     // Only where it is needed: Request and Response load a whole HTTP client.
     const { adaptFetch } = await import('../../fetch/adapter.ts');
-    return { kind: 'handler', name: label, handle: adaptFetch(handle, label, forwardedAllowIps) };
+    return { kind: 'handler', name: label, handle: adaptFetch(handle, label) };
   };
 }

@@ -5,10 +5,11 @@ import http, { type IncomingMessage } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { Duplex } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import { Brake } from '../../src/worker/admission/memory.ts';
+import { MemoryAdmission } from '../../src/worker/admission/memory.ts';
 import { Overload } from '../../src/worker/admission/overload.ts';
 import { type Refusal, refuseHandshake } from '../../src/worker/http/error-responses.ts';
-import { createServer, type ServerExtras } from '../../src/worker/http/server.ts';
+import type { GateExtras } from '../../src/worker/http/gate.ts';
+import { createServer } from '../../src/worker/http/server.ts';
 import { HANDSHAKE } from '../support/raw.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -35,7 +36,7 @@ interface Client {
 }
 
 /** An app that upgrades, and echoes; what tsunicorn makes of it; and who comes. */
-async function scene(t: TestContext, extras: ServerExtras) {
+async function scene(t: TestContext, extras: GateExtras) {
   const refused: Refusal[] = [];
   const upgraded: net.Socket[] = [];
   const served: string[] = [];
@@ -58,7 +59,6 @@ async function scene(t: TestContext, extras: ServerExtras) {
     {
       refused: (why) => void refused.push(why),
       upgraded: (socket) => void upgraded.push(socket),
-      handshakeRefused: () => assert.fail(),
       handlerFailed: () => assert.fail(),
       malformed: () => assert.fail(),
     },
@@ -94,16 +94,21 @@ async function scene(t: TestContext, extras: ServerExtras) {
   return { app, come, refused, upgraded, served, accepted };
 }
 
-/** A brake that holds, until it is let go. */
-function braked(): { brake: Brake; letGo: () => void } {
+/** Memory admission that holds requests until it is let go. */
+function holding(): { memory: MemoryAdmission; letGo: () => void } {
   let used = 950;
-  const brake = new Brake({ now: () => 0, connections: () => 0, full: () => undefined, hold: () => undefined });
+  const memory = new MemoryAdmission({
+    now: () => 0,
+    connections: () => 0,
+    full: () => undefined,
+    hold: () => undefined,
+  });
   const quick = (): number => used;
-  brake.watch([{ limitBytes: 1000, reserveBytes: 100, quick, exact: quick }]);
+  memory.watch([{ limitBytes: 1000, reserveBytes: 100, quick, exact: quick }]);
   const letGo = (): void => {
     used = 0;
   };
-  return { brake, letGo };
+  return { memory, letGo };
 }
 
 function late(): { overload: Overload; fallBehind: () => void; catchUp: () => void } {
@@ -175,9 +180,9 @@ test('a client that is gone does not hear that it is refused, and nothing else c
   await waitFor('it is closed', () => stream.closed);
 });
 
-test('while the brake holds handshakes wait with the requests, in order, and keep what their clients have sent', async (t) => {
-  const { brake, letGo } = braked();
-  const { come, served, accepted, upgraded } = await scene(t, { brake });
+test('while memory admission holds requests, handshakes wait with the requests, in order, and keep what their clients have sent', async (t) => {
+  const { memory, letGo } = holding();
+  const { come, served, accepted, upgraded } = await scene(t, { memory });
   const clients: Client[] = [];
   for (const text of [
     `${handshake('/one')}head`,
@@ -205,8 +210,8 @@ test('while the brake holds handshakes wait with the requests, in order, and kee
 });
 
 test('a handshake whose client leaves while it waits is forgotten, however it leaves', async (t) => {
-  const { brake, letGo } = braked();
-  const { come, served, accepted } = await scene(t, { brake });
+  const { memory, letGo } = holding();
+  const { come, served, accepted } = await scene(t, { memory });
   const body = 'Content-Length: 5\r\n';
   const ending = [handshake('/ends'), handshake('/ends', body)].map(come);
   const resetting = [handshake('/resets'), handshake('/resets', body)].map(come);
@@ -222,8 +227,8 @@ test('a handshake whose client leaves while it waits is forgotten, however it le
 });
 
 test('a handshake that has waited longer than the app listens is closed', async (t) => {
-  const { brake, letGo } = braked();
-  const { app, come, accepted } = await scene(t, { brake });
+  const { memory, letGo } = holding();
+  const { app, come, accepted } = await scene(t, { memory });
   const client = come(handshake('/'));
   await waitFor('it waits', () => (accepted[0]?.bytesRead ?? 0) > 0);
   app.removeAllListeners('upgrade');
