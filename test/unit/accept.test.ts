@@ -152,3 +152,27 @@ async function accepts(port = 0): Promise<boolean> {
   const client = net.connect(port, '127.0.0.1');
   return await new Promise((resolve) => client.once('close', (failed) => resolve(!failed)).once('error', () => {}));
 }
+
+test('a spare descriptor that comes after its listener was handed back is closed', async (t) => {
+  const [own, taken, late] = [
+    bindTcp('127.0.0.1', 0, 4, 0),
+    bindTcp('127.0.0.1', 0, 4, 0),
+    bindTcp('127.0.0.1', 0, 4, 0),
+  ];
+  const asked: string[] = [];
+  const acceptor = new Acceptor({
+    backlog: 10,
+    cap: 0,
+    spares: true,
+    trusts: () => false,
+    onConnection: (socket) => socket.destroy(),
+    needDescriptor: (key) => asked.push(key),
+  });
+  t.after(() => acceptor.end(false));
+  acceptor.start([{ key: '0', fd: own.fd }]);
+  acceptor.takeOver('1', taken);
+  assert.deepEqual(asked, ['0', '1']);
+  acceptor.handBack('1');
+  acceptor.lend('1', late);
+  assert.equal(late.fd, -1, 'it is closed');
+});

@@ -1,16 +1,16 @@
-/** Handshakes before an app's upgrade listener: refused early, held back for want of memory, or the app's. */
+/** Requests and handshakes before an app's listeners: refused early, held for want of memory, or the app's. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { captureRejectionSymbol, once } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { Duplex } from 'node:stream';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { MemoryAdmission } from '../../src/worker/admission/memory.ts';
 import { Overload } from '../../src/worker/admission/overload.ts';
 import { type Refusal, refuseHandshake } from '../../src/worker/http/error-responses.ts';
 import type { GateExtras } from '../../src/worker/http/gate.ts';
 import { createServer } from '../../src/worker/http/server.ts';
-import { HANDSHAKE } from '../support/raw.ts';
+import { HANDSHAKE, raw } from '../support/raw.ts';
 import { waitFor } from '../support/wait.ts';
 
 const SETTINGS = {
@@ -235,4 +235,203 @@ test('a handshake that has waited longer than the app listens is closed', async 
   letGo();
   await waitFor('it is closed', () => client.ended());
   assert.equal(client.text(), '');
+});
+
+type Handle = (request: IncomingMessage, response: http.ServerResponse) => unknown;
+
+/** An app's own server behind the gate, and what became of requests. `ask` sends `text` and reads to the end. */
+async function gated(t: TestContext, { limits = {}, extras = {}, handler = undefined as Handle | undefined } = {}) {
+  const refused: Refusal[] = [];
+  const failed: string[] = [];
+  const app = http.createServer();
+  const server = createServer(
+    handler ? { kind: 'handler', name: 'app', handle: handler } : { kind: 'server', name: 'app', server: app },
+    { ...SETTINGS, ...limits },
+    {
+      refused: (why) => void refused.push(why),
+      upgraded: () => undefined,
+      handlerFailed: (error, _request, event) => void failed.push(`${event}: ${(error as Error).message}`),
+      malformed: (_socket, status, code) => assert.fail(`${status} ${code}`),
+    },
+    extras,
+  );
+  const listener = net.createServer({ allowHalfOpen: true }, (socket) => server.emit('connection', socket));
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  t.after(() => {
+    listener.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  const ask = (text: string): Promise<string> => raw((listener.address() as AddressInfo).port, text);
+  return { server, refused, failed, ask };
+}
+
+const START = 'Host: test\r\nConnection: close\r\n';
+const PLAIN = `GET / HTTP/1.1\r\n${START}\r\n`;
+const CONTINUE = `POST / HTTP/1.1\r\n${START}Expect: 100-continue\r\nContent-Length: 4\r\n\r\n`;
+const EXPECT = `GET / HTTP/1.1\r\n${START}Expect: tea\r\n\r\n`;
+const CONNECT = 'CONNECT test:1 HTTP/1.1\r\nHost: test\r\n\r\n';
+
+/** Each way in which node:http hands over a request. */
+const WAYS: readonly (readonly [event: string, text: string, extra: (fields: string) => string])[] = [
+  ['request', PLAIN, (fields) => PLAIN.replace(START, START + fields)],
+  ['checkContinue', CONTINUE, (fields) => CONTINUE.replace(START, START + fields)],
+  ['checkExpectation', EXPECT, (fields) => EXPECT.replace(START, START + fields)],
+  ['upgrade', handshake('/'), (fields) => handshake('/', fields)],
+  ['connect', CONNECT, (fields) => CONNECT.replace('Host', `${fields}Host`)],
+];
+
+for (const [event, text, withFields] of WAYS) {
+  test(`${event} passes the limits, load shedding and memory admission`, async (t) => {
+    const { overload, fallBehind, catchUp } = late();
+    const { memory, letGo } = holding();
+    const { server, refused, ask } = await gated(t, { extras: { overload, memory } });
+    const served: unknown[] = [];
+    server.on(event, (request: IncomingMessage, target: http.ServerResponse | net.Socket) => {
+      served.push(request.url);
+      if (target instanceof http.ServerResponse) target.end('served');
+      else target.end('HTTP/1.1 200 OK\r\n\r\nserved');
+    });
+    const waiting = ask(text);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.deepEqual(served, [], 'it waits for memory');
+    letGo();
+    assert.match(await waiting, /served$/);
+    const target = / (\S+) HTTP/.exec(text)?.[1] ?? '';
+    assert.match(await ask(text.replace(target, target + 'a'.repeat(100))), /^HTTP\/1\.1 414 /);
+    // One too many: at more the parser refuses them.
+    const more = SETTINGS.limitRequestFields + 1 - (text.match(/: /g)?.length ?? 0);
+    assert.match(await ask(withFields('A: b\r\n'.repeat(more))), /^HTTP\/1\.1 431 /);
+    fallBehind();
+    assert.match(await ask(text), /^HTTP\/1\.1 503 /);
+    catchUp();
+    assert.match(await ask(text), /served$/);
+    assert.deepEqual(refused, ['uri_too_long', 'too_many_fields', 'overload']);
+    assert.equal(served.length, 2);
+  });
+
+  for (const [how, fail] of [
+    ['throws', () => assert.fail('on purpose')],
+    ['rejects', () => Promise.reject(new Error('on purpose'))],
+  ] as const) {
+    test(`a ${event} listener that ${how} is a 500 and a line in the log`, async (t) => {
+      const { server, failed, ask } = await gated(t);
+      server.on(event, fail);
+      assert.match(await ask(text), /^HTTP\/1\.1 500 Internal Server Error\r\n/);
+      assert.deepEqual(failed, [`${event}: on purpose`]);
+    });
+  }
+}
+
+test('a handshake whose listener fails after it has answered is closed', async (t) => {
+  const { server, failed, ask } = await gated(t);
+  server.on('upgrade', async (_request, socket) => {
+    await new Promise((written) => socket.write(UPGRADED, written));
+    throw new Error('on purpose');
+  });
+  assert.equal(await ask(handshake('/')), UPGRADED);
+  assert.deepEqual(failed, ['upgrade: on purpose']);
+});
+
+test('a dropRequest listener that throws is a line in the log, and Node.js answers', async (t) => {
+  const { server, failed, ask } = await gated(t);
+  server.maxRequestsPerSocket = 1;
+  server.on('request', (_request, response) => void response.end('served'));
+  server.on('dropRequest', () => assert.fail('on purpose'));
+  const answers = await ask(PLAIN.replace('Connection: close\r\n', '') + PLAIN);
+  assert.match(answers, /^HTTP\/1\.1 200 [\s\S]*HTTP\/1\.1 503 /);
+  assert.deepEqual(failed, ['dropRequest: on purpose']);
+});
+
+for (const [what, listens] of [
+  ['with a checkContinue listener', true],
+  ['without', false],
+] as const) {
+  test(`a body that is too large is refused before 100 (Continue), ${what}`, async (t) => {
+    const { server, refused, ask } = await gated(t, { limits: { limitBodySize: 3 } });
+    if (listens) server.on('checkContinue', (_request, response) => response.writeContinue());
+    server.on('request', () => assert.fail());
+    assert.match(await ask(CONTINUE), /^HTTP\/1\.1 413 /);
+    assert.deepEqual(refused, ['body_too_large']);
+  });
+}
+
+test('a chunked body behind a checkContinue listener has its limit', async (t) => {
+  const { server, refused, ask } = await gated(t, { limits: { limitBodySize: 3 } });
+  server.on('checkContinue', (request, response) => {
+    response.writeContinue();
+    request.resume();
+  });
+  const chunked = CONTINUE.replace('Content-Length: 4', 'Transfer-Encoding: chunked');
+  assert.match(await ask(`${chunked}4\r\nbody\r\n0\r\n\r\n`), /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 413 /);
+  assert.deepEqual(refused, ['body_too_large']);
+});
+
+for (const handler of [undefined, ((_, response) => response.end('served')) as Handle]) {
+  test(`without a checkContinue listener 100 (Continue) is said, once it is let in: ${handler ? 'handler' : 'server'}`, async (t) => {
+    const { memory, letGo } = holding();
+    const { server, ask } = await gated(t, { extras: { memory }, handler });
+    if (!handler) server.on('request', (_request, response) => response.end('served'));
+    const answer = ask(`${CONTINUE}body`);
+    setTimeout(letGo, 50);
+    assert.match(await answer, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 [\s\S]*served$/);
+  });
+}
+
+test('an expectation that nobody knows is 417', async (t) => {
+  const { server, ask } = await gated(t);
+  server.on('request', () => assert.fail());
+  assert.match(await ask(EXPECT), /^HTTP\/1\.1 417 /);
+});
+
+describe('listeners run as EventEmitter runs them', () => {
+  test('once() is once, in order, with the server as this; one that is removed meanwhile still runs', async (t) => {
+    const { server, ask } = await gated(t);
+    const calls: string[] = [];
+    const removed = (): void => void calls.push('removed');
+    server.once('request', function (this: http.Server) {
+      assert.equal(this, server);
+      server.off('request', removed);
+      calls.push('once');
+    });
+    server.on('request', removed);
+    server.on('request', (_request, response) => {
+      calls.push('last');
+      response.end('served');
+    });
+    server.prependListener('request', () => void calls.push('first'));
+    for (let i = 0; i < 2; i++) assert.match(await ask(PLAIN), /served$/);
+    assert.deepEqual(calls, ['first', 'once', 'removed', 'last', 'first', 'last']);
+  });
+
+  test('events.once() resolves with the first request', async (t) => {
+    const { server, ask } = await gated(t);
+    const first = once(server, 'request');
+    const answer = ask(PLAIN);
+    const [, response] = await first;
+    assert.equal(server.listenerCount('request'), 0);
+    response.end('served');
+    assert.match(await answer, /served$/);
+  });
+
+  test('a rejection goes to the app’s own handler for rejections', async (t) => {
+    const { server, failed, ask } = await gated(t);
+    Object.assign(server, {
+      [captureRejectionSymbol](error: Error, event: string, _request: unknown, response: http.ServerResponse) {
+        response.writeHead(502).end(`${event}: ${error.message}`);
+      },
+    });
+    server.on('request', () => Promise.reject(new Error('on purpose')));
+    assert.match(await ask(PLAIN), /^HTTP\/1\.1 502 [\s\S]*request: on purpose/);
+    assert.deepEqual(failed, []);
+  });
+
+  test('each listener that rejects has its line, also beside one that throws', async (t) => {
+    const { server, failed, ask } = await gated(t);
+    server.on('request', () => Promise.reject(new Error('one')));
+    server.on('request', () => assert.fail('two'));
+    assert.match(await ask(PLAIN), /^HTTP\/1\.1 500 /);
+    assert.deepEqual(failed, ['request: two', 'request: one']);
+  });
 });
