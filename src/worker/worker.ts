@@ -2,12 +2,10 @@
 import { EXIT_CODES } from '../errors.ts';
 import type { ToWorker, WorkerPlan } from '../messages.ts';
 import type { ServerLog } from '../observe/log/server-log.ts';
-import type { Native } from '../platform/native/native.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
 import type { Booted } from './boot.ts';
 import type { Channel } from './channel.ts';
-import type { RequestContexts } from './http/request-context.ts';
-import { HttpService } from './http/server.ts';
+import { HttpService, type HttpServiceOptions } from './http/server.ts';
 import { AppMetrics, loadedModules } from './report/app-metrics.ts';
 import { Vitals } from './report/process-stats.ts';
 import { Reporter } from './report/reporter.ts';
@@ -15,10 +13,8 @@ import { AppShutdown, Drain } from './shutdown.ts';
 import type { AppActions, Standalone } from './standalone/standalone.ts';
 
 /** What is laid around the app before it loads. */
-export interface Surroundings {
+export interface Surroundings extends Pick<HttpServiceOptions, 'contexts' | 'native'> {
   readonly standalone: Standalone;
-  readonly contexts: RequestContexts;
-  readonly native: Native | undefined;
 }
 
 export class Worker implements AppActions {
@@ -35,7 +31,7 @@ export class Worker implements AppActions {
 
   constructor(plan: WorkerPlan, { app, hooks }: Booted, channel: Channel, log: ServerLog, around: Surroundings) {
     const { settings } = plan;
-    const { standalone, contexts, native } = around;
+    const { standalone } = around;
     const stats = new Vitals();
     this.#plan = plan;
     this.#appName = app.name;
@@ -43,9 +39,8 @@ export class Worker implements AppActions {
     this.#log = log;
     this.#app = new AppShutdown(hooks, standalone, channel, log);
     const http = new HttpService(plan, app, {
+      ...around,
       log,
-      contexts,
-      native,
       needDescriptor: (key) => channel.send({ type: 'need-descriptor', key }),
       memoryFull: (heap) => channel.send({ type: 'full', rssBytes: stats.rssBytes, heap }),
     });

@@ -5,8 +5,9 @@ import { answerInstead } from '../http/error-responses.ts';
 /** A late response is noticed within this time, or a quarter of the limit where that is less. */
 const LONGEST_INTERVAL_MS = 1_000;
 
-/** Returns what stops it. `refused` is called for each such answer. */
+/** Returns what stops it. `limitMs` 0 is off. `refused` is called for each such answer. */
 export function enforceRequestTimeout(connections: Connections, limitMs: number, refused: () => void): () => void {
+  if (limitMs === 0) return () => {};
   const timer = setInterval(
     () => {
       const now = performance.now();

@@ -10,7 +10,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Peer } from './peer.ts';
 
-/** One request and its response. `method` and `url` as they arrived: routers rewrite them. */
+/** One request and its response. `method` and `url` are as they arrived: routers rewrite them. */
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -54,13 +54,8 @@ export const CLIENT_CLOSED_REQUEST = 499;
 const CONNECTION = Symbol('tsunicorn.connection');
 const SERIAL = Symbol('tsunicorn.serial');
 
-interface TrackedSocket extends Socket {
-  [CONNECTION]?: Connection;
-}
-
-interface TrackedRequest extends IncomingMessage {
-  [SERIAL]?: number;
-}
+type TrackedSocket = Socket & { [CONNECTION]?: Connection };
+type TrackedRequest = IncomingMessage & { [SERIAL]?: number };
 
 interface StartMessage {
   readonly request: TrackedRequest;
@@ -177,7 +172,6 @@ export class Connections {
     for (const { socket } of this.#open) if (socket.writableFinished) socket.destroy();
   }
 
-  /** Stops counting. */
   dispose(): void {
     unsubscribe('http.server.request.start', this.#onStart as (message: unknown) => void);
     unsubscribe('http.server.response.finish', this.#onFinish as (message: unknown) => void);

@@ -15,8 +15,15 @@ export type Refusal =
 
 type Headers = Readonly<Record<string, string>>;
 
-/** In seconds: a worker that has shed load catches up within the second or has not yet. */
-const RETRY_AFTER: Headers = { 'Retry-After': '1' };
+/** A request that its head alone turns away. */
+export interface HeadRefusal {
+  readonly status: number;
+  readonly why: Refusal;
+  readonly headers?: Headers;
+}
+
+/** Load shedding. A worker that has shed load catches up within the second or has not yet. */
+export const OVERLOADED: HeadRefusal = { status: 503, why: 'overload', headers: { 'Retry-After': '1' } };
 
 const bodyFor = (status: number): string => `${status} ${http.STATUS_CODES[status]}\n`;
 const fieldsFor = (body: string) => ({
@@ -24,26 +31,18 @@ const fieldsFor = (body: string) => ({
   'Content-Length': body.length,
 });
 
-/**
- * Load shedding: 503. The connection stays, since a new one would be more work for both sides, unless a body that
- * tsunicorn will not read is on its way.
- */
+/** The connection stays, since a new one is more work for both sides, unless an unread body is on its way. */
 export function shed({ rawHeaders }: IncomingMessage, response: ServerResponse): void {
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]?.toLowerCase();
     if (name === 'content-length' || name === 'transfer-encoding') response.shouldKeepAlive = false;
   }
-  const body = bodyFor(503);
-  response.writeHead(503, { ...fieldsFor(body), ...RETRY_AFTER });
+  const body = bodyFor(OVERLOADED.status);
+  response.writeHead(OVERLOADED.status, { ...fieldsFor(body), ...OVERLOADED.headers });
   response.end(body);
 }
 
-/** The same for a handshake, for which Node.js makes no response. */
-export function shedHandshake(request: IncomingMessage, stream: Duplex): void {
-  refuseHandshake(request, stream, 503, RETRY_AFTER);
-}
-
-/** Answers `status` and ends the connection, which is no longer one for HTTP. */
+/** Node.js makes no response for a handshake. Answers `status` and ends the connection, which has left HTTP. */
 export function refuseHandshake(request: IncomingMessage, stream: Duplex, status: number, headers: Headers = {}): void {
   stream.on('error', () => undefined); // its client may be gone
   const { socket } = request as { socket: { readonly _httpMessage?: ServerResponse | null } };

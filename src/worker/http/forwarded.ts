@@ -4,6 +4,7 @@
  * a trusted proxy is the client.
  */
 import { BlockList, isIP } from 'node:net';
+import type { Peer } from './peer.ts';
 
 /** Whether a proxy with this address is believed. */
 export type Trust = (address: string) => boolean;
@@ -16,14 +17,6 @@ export interface ForwardingHeaders {
 export interface OriginHeaders extends ForwardingHeaders {
   readonly forwardedProto: string;
   readonly forwardedHost: string;
-}
-
-/** The peer of the connection. */
-interface Sender {
-  readonly address: string;
-  /** Its own forwarding headers are believed. */
-  readonly trusted: boolean;
-  readonly trusts: Trust;
 }
 
 /** What a request's URL is made of beside its target, and who sent it. */
@@ -54,13 +47,13 @@ export function trustIn(allowed: readonly string[]): Trust {
 }
 
 /** The client's address; empty for a unix socket that forwards none. */
-export function forwardedClient(peer: Sender, headers: ForwardingHeaders): string {
+export function forwardedClient(peer: Peer, headers: ForwardingHeaders): string {
   const isForwarded = headers.forwardedFor !== '' || headers.forwarded !== '';
   return isForwarded && peer.trusted ? walk(peer, headers).client : peer.address;
 }
 
 /** Scheme and host as the client used them: what the outermost trusted proxy said. */
-export function forwardedOrigin(peer: Sender, headers: OriginHeaders): ForwardedOrigin {
+export function forwardedOrigin(peer: Peer, headers: OriginHeaders): ForwardedOrigin {
   const { forwardedFor, forwarded, forwardedProto, forwardedHost } = headers;
   const isForwarded = forwardedFor !== '' || forwarded !== '' || forwardedProto !== '' || forwardedHost !== '';
   if (!isForwarded || !peer.trusted) return { client: peer.address, scheme: undefined, host: undefined };
@@ -76,7 +69,7 @@ export function forwardedOrigin(peer: Sender, headers: OriginHeaders): Forwarded
 
 /** From the right to the first address that is no trusted proxy. `passed`: trusted proxies behind the peer on the way. */
 function walk(
-  { address, trusts }: Sender,
+  { address, trusts }: Peer,
   { forwardedFor, forwarded }: ForwardingHeaders,
 ): { client: string; passed: number } {
   // A proxy that knows only the older header passes on what the client wrote into the newer one.

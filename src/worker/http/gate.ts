@@ -10,7 +10,7 @@ import type { MemoryAdmission } from '../admission/memory.ts';
 import type { Overload } from '../admission/overload.ts';
 import type { App, NodeHandler } from '../app/app.ts';
 import { isThenable } from '../app/form.ts';
-import { answerInstead, type Refusal, refuseHandshake, shed, shedHandshake } from './error-responses.ts';
+import { answerInstead, type HeadRefusal, OVERLOADED, type Refusal, refuseHandshake, shed } from './error-responses.ts';
 
 export interface RequestLimits {
   readonly limitRequestLine: number;
@@ -36,11 +36,17 @@ export interface GateEvents {
 /** Calls the app with what Node.js handed over. */
 export type CallApp = (request: IncomingMessage, event: Handover, args: Args) => void;
 
+/** What may refuse or hold requests, where it is wanted. */
 export interface GateExtras {
   readonly overload?: Overload | undefined;
   readonly memory?: MemoryAdmission | undefined;
   /** Wraps each call of the app. */
   readonly around?: (call: CallApp) => CallApp;
+}
+
+export interface GateOptions extends GateExtras {
+  readonly limits: RequestLimits;
+  readonly events: GateEvents;
 }
 
 /** The arguments of the event; a handshake has the head of the new protocol as well. */
@@ -52,22 +58,15 @@ export class Gate {
   readonly #server: Server;
   /** Undefined where the server is the app's own, with listeners. */
   readonly #handle: NodeHandler | undefined;
-  readonly #limits: RequestLimits;
-  readonly #events: GateEvents;
-  readonly #overload: Overload | undefined;
-  readonly #memory: MemoryAdmission | undefined;
+  readonly #options: GateOptions;
   readonly #call: CallApp;
 
   /** Puts itself before the listeners of `server`, those that come later too. */
-  constructor(server: Server, app: App, limits: RequestLimits, events: GateEvents, extras: GateExtras) {
-    const { overload, memory, around = (call) => call } = extras;
+  constructor(server: Server, app: App, options: GateOptions) {
     this.#server = server;
     this.#handle = app.kind === 'handler' ? app.handle : undefined;
-    this.#limits = limits;
-    this.#events = events;
-    this.#overload = overload;
-    this.#memory = memory;
-    this.#call = around(this.#callApp);
+    this.#options = options;
+    this.#call = options.around?.(this.#callApp) ?? this.#callApp;
     // Without a listener Node.js says 100 before anybody could refuse (RFC 9110, section 10.1.1).
     server.on('checkContinue', continueByDefault);
     const { emit } = server;
@@ -91,39 +90,43 @@ export class Gate {
   }
 
   #pass(event: Handover, args: Args): void {
-    if (!this.#memory?.holds) this.#decide(event, args);
-    else if (isHandshake(event)) this.#holdHandshake(this.#memory, event, args);
+    const { memory } = this.#options;
+    if (!memory?.holds) this.#decide(event, args);
+    else if (isHandshake(event)) this.#holdHandshake(memory, event, args);
     else {
-      this.#memory.wait(() => {
+      memory.wait(() => {
         if (!args[1].destroyed) this.#decide(event, args);
       });
     }
   }
 
   #decide(event: Handover, args: Args): void {
+    const { events, limits, overload } = this.#options;
     const [request, target] = args;
-    const handshake = isHandshake(event);
-    if (this.#overload?.exceeded) {
-      this.#events.refused('overload');
-      return handshake ? shedHandshake(request, target as Duplex) : shed(request, target as ServerResponse);
-    }
-    const refusal =
-      refusalOf(request, this.#limits) ?? (handshake ? undefined : refusalOfWebSocket(request, this.#server));
+    const refusal = overload?.exceeded ? OVERLOADED : this.#refusalOf(event, request);
     if (refusal) {
-      this.#events.refused(refusal.why);
-      if (handshake) refuseHandshake(request, target as Duplex, refusal.status);
+      events.refused(refusal.why);
+      if (isHandshake(event)) refuseHandshake(request, target as Duplex, refusal.status, refusal.headers);
+      else if (refusal === OVERLOADED) shed(request, target as ServerResponse);
       else answerInstead(target as ServerResponse, refusal.status, refusal.headers);
       return;
     }
-    if (handshake)
-      this.#events.upgraded(request.socket); // before any byte of the new protocol
-    else if (this.#limits.limitBodySize > 0) {
-      watchBody(request, this.#limits.limitBodySize, () => {
-        this.#events.refused('body_too_large');
+    if (isHandshake(event))
+      events.upgraded(request.socket); // before any byte of the new protocol
+    else if (limits.limitBodySize > 0) {
+      watchBody(request, limits.limitBodySize, () => {
+        events.refused('body_too_large');
         answerInstead(target as ServerResponse, 413);
       });
     }
     this.#serve(event, args);
+  }
+
+  #refusalOf(event: Handover, request: IncomingMessage): HeadRefusal | undefined {
+    return (
+      refusalOf(request, this.#options.limits) ??
+      (isHandshake(event) ? undefined : refusalOfWebSocket(request, this.#server))
+    );
   }
 
   #serve(event: Handover, args: Args): void {
@@ -165,7 +168,7 @@ export class Gate {
   }
 
   #failed(error: unknown, event: Handover, [request, target]: Args): void {
-    this.#events.handlerFailed(error, request, event);
+    this.#options.events.handlerFailed(error, request, event);
     if (event === 'dropRequest') return;
     if (!isHandshake(event)) answerInstead(target as ServerResponse, 500);
     else if (request.socket.bytesWritten === 0) refuseHandshake(request, target as Duplex, 500);
@@ -201,16 +204,9 @@ function isHandshake(event: Handover): boolean {
   return event === 'upgrade' || event === 'connect';
 }
 
-interface HeadRefusal {
-  readonly status: number;
-  readonly why: Refusal;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
 /** What a method and `HTTP/1.1` with two spaces and a line end add to the target in the request line. */
 const LINE_OVERHEAD = ' '.length + ' HTTP/1.1\r\n'.length;
 
-/** Why the head alone earns a refusal; undefined where it does not. */
 export function refusalOf(request: IncomingMessage, limits: RequestLimits): HeadRefusal | undefined {
   const { url = '', method = '', rawHeaders } = request;
   if (url.length + method.length + LINE_OVERHEAD > limits.limitRequestLine) return { status: 414, why: 'uri_too_long' };

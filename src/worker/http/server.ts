@@ -91,16 +91,14 @@ export class HttpService {
   /** Accepts from now on. Returns what ends the watching of overload and timeouts; the acceptor ends with the drain. */
   start(): () => void {
     const { settings, listeners, memory } = this.#plan;
-    const undo: (() => void)[] = [];
-    if (settings.requestTimeout > 0) {
-      const refused = (): void => this.counters.rejected('timeout');
-      undo.push(enforceRequestTimeout(this.connections, settings.requestTimeout * 1000, refused));
-    }
-    if (this.#overload) undo.push(this.#overload.start());
+    const refused = (): void => this.counters.rejected('timeout');
+    const unlimit = enforceRequestTimeout(this.connections, settings.requestTimeout * 1000, refused);
+    const unwatch = this.#overload?.start();
     this.acceptor.start(listeners);
     this.watchMemory(memory);
     return () => {
-      for (const stop of undo) stop();
+      unwatch?.();
+      unlimit();
     };
   }
 
@@ -180,7 +178,7 @@ export function createServer(
   extras: GateExtras = {},
 ): Server {
   const server = app.kind === 'server' ? app.server : http.createServer();
-  new Gate(server, app, settings, events, extras);
+  new Gate(server, app, { ...extras, limits: settings, events });
   server.keepAliveTimeout = settings.keepalive * 1000;
   server.headersTimeout = settings.headerTimeout * 1000;
   server.requestTimeout = settings.bodyTimeout * 1000;
