@@ -9,9 +9,10 @@ export class Channel {
   /** As it was before the app came. */
   readonly #send: NonNullable<NodeJS.Process['send']> | undefined;
   #listener: MessageListener = () => {};
+  /** Called when the arbiter has disappeared. */
+  gone = (): void => {};
 
-  /** `gone` is called when the arbiter has disappeared. */
-  constructor(process: NodeJS.Process, gone: () => void) {
+  constructor(process: NodeJS.Process) {
     this.#process = process;
     this.#send = process.send?.bind(process);
     keepHooks(process);
@@ -19,7 +20,7 @@ export class Channel {
       const message = unseal<ToWorker>(raw);
       if (message) this.#listener(message, handle as SocketHandle | undefined);
     });
-    keepListener(process, 'disconnect', gone);
+    keepListener(process, 'disconnect', () => this.gone());
     process.disconnect = () => void process.nextTick(() => this.#disconnected());
   }
 

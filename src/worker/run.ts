@@ -15,12 +15,9 @@ const ORPHAN_MARGIN_S = 5;
 
 /** Runs one worker until it has drained. Resolves with its exit status. */
 export async function runWorker(process: NodeJS.Process): Promise<number> {
-  let orphaned = (): void => {};
-  const channel = new Channel(process, () => orphaned());
+  const channel = new Channel(process);
   try {
-    return await serve(process, channel, (worker) => {
-      orphaned = () => worker.drain(false);
-    });
+    return await serve(process, channel);
   } catch (error) {
     await channel.sendLast({ type: 'boot-failed', ...wordsOf(error) }); // people read the arbiter's log, not stderr
     throw error;
@@ -34,7 +31,7 @@ function wordsOf(error: unknown): LastWords {
   return { reason, stack, fatal: isConfig, ...(isConfig && { exit: 'config' }) };
 }
 
-async function serve(process: NodeJS.Process, channel: Channel, made: (worker: Worker) => void): Promise<number> {
+async function serve(process: NodeJS.Process, channel: Channel): Promise<number> {
   const arbiter = process.ppid; // read before the plan, which only a live arbiter sends: it is no successor's pid
   const { native } = loadNative();
   const plan = await channel.plan({
@@ -62,7 +59,7 @@ async function serve(process: NodeJS.Process, channel: Channel, made: (worker: W
       return EXIT_CODES.ok.status;
     }
     const worker = new Worker(plan, booted, channel, log, { standalone, contexts, native });
-    made(worker);
+    channel.gone = () => worker.drain(false);
     standalone.tell(worker);
     return await worker.run();
   } finally {

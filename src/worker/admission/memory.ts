@@ -123,7 +123,11 @@ export class MemoryAdmission {
     }
     if (relieved) this.#gaveUp = false;
     if (this.#heldSince !== undefined) this.#goOn(relieved, full);
-    else if (full && !this.#gaveUp) this.#begin();
+    else if (full && !this.#gaveUp) {
+      this.#heldSince = this.#events.now();
+      this.#callsAt = this.#heldSince + FIRST_CALL_MS;
+      this.#events.hold(true);
+    }
     if (this.#gaveUp) ahead = MOST_BETWEEN;
     // While requests are held none passes, and the past says little about what comes after.
     this.#between = this.#heldSince === undefined ? Math.max(1, Math.floor(ahead)) : FIRST_AFTER;
@@ -152,12 +156,6 @@ export class MemoryAdmission {
     const last = gauge.quick() ?? quick;
     if (quick - last > MUCH * gauge.limitBytes) Object.assign(reading, { last, grown: 0, requests: 0 });
     return exact === undefined ? undefined : most - exact;
-  }
-
-  #begin(): void {
-    this.#heldSince = this.#events.now();
-    this.#callsAt = this.#heldSince + FIRST_CALL_MS;
-    this.#events.hold(true);
   }
 
   #goOn(relieved: boolean, full: Gauge | undefined): void {

@@ -5,6 +5,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { WorkerSettings } from '../../messages.ts';
 import { http } from '../../platform/node-http.ts';
 import type { MemoryAdmission } from '../admission/memory.ts';
 import type { Overload } from '../admission/overload.ts';
@@ -12,11 +13,7 @@ import type { App, NodeHandler } from '../app/app.ts';
 import { isThenable } from '../app/form.ts';
 import { answerInstead, type HeadRefusal, OVERLOADED, type Refusal, refuseHandshake, shed } from './error-responses.ts';
 
-export interface RequestLimits {
-  readonly limitRequestLine: number;
-  readonly limitRequestFields: number;
-  readonly limitBodySize: number;
-}
+export type RequestLimits = Pick<WorkerSettings, 'limitRequestLine' | 'limitRequestFields' | 'limitBodySize'>;
 
 /**
  * Node.js makes a response for the first three; `upgrade` and `connect` hand over the connection itself. A

@@ -155,12 +155,8 @@ function openAccessLog(plan: WorkerPlan, ids: RequestIds, log: ServerLog): Acces
 }
 
 /** Times in seconds, 0 is off. */
-export interface ServerSettings extends RequestLimits {
-  readonly keepalive: number;
-  readonly headerTimeout: number;
-  readonly bodyTimeout: number;
-  readonly limitHeaderSize: number;
-}
+type ServerSettings = RequestLimits &
+  Pick<WorkerPlan['settings'], 'keepalive' | 'headerTimeout' | 'bodyTimeout' | 'limitHeaderSize'>;
 
 export interface ServerEvents extends GateEvents {
   /** What came was not HTTP, or too slow, or too large; `status` was answered where that was possible. */
