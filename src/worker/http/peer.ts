@@ -37,7 +37,7 @@ export class Peer {
 
   /**
    * Names the peer of a socket that was just accepted. `kind` is the listener's. Undefined for a TCP client that has
-   * reset the connection already: close the socket, since nobody knows whose request this would be.
+   * reset the connection already: close the socket, since its requests would have no sender.
    */
   static of(socket: PeerSocket, kind: 'tcp' | 'unix', trusts: Trust): Peer | undefined {
     const address = kind === 'unix' ? '' : socket.remoteAddress;
