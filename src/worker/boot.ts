@@ -1,4 +1,4 @@
-/** From the plan to an app that can be served, or to the words with which this worker fails to boot. */
+/** From the plan to an app that can be served, or to the reason why this worker fails to boot. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppLoadError, EXIT_CODES } from '../errors.ts';
 import type { WorkerPlan } from '../messages.ts';
@@ -14,24 +14,24 @@ export interface Booted {
   readonly hooks: Hooks;
 }
 
-/** A program that listens is served, also when its import goes on for ever (`await once(process, 'SIGTERM')`). */
+/** A program that listens is served even if its import never ends (`await once(process, 'SIGTERM')`). */
 const LONGEST_IMPORT_AFTER_LISTEN_MS = 1_000;
-/** A module that does not seem to become an app is worth a line before the boot timeout. */
+/** A module that does not become an app gets a line in the log well before the boot timeout. */
 const HINT_AFTER_MS = 2_000;
 
-/** What a shell says of a process that SIGTERM has ended: 128 + 15. */
+/** As a shell reports a process that SIGTERM ended: 128 + 15. */
 const TERMINATED = 143;
 
-/** The app with its hooks, `onStartup` done, or the status to end with where there is none to serve. */
+/** The app with its hooks, after `onStartup`; or the exit status where there is none to serve. */
 export async function boot(
   plan: WorkerPlan,
   channel: Channel,
   log: ServerLog,
-  unmodified: Standalone,
+  standalone: Standalone,
 ): Promise<Booted | number> {
   const { settings } = plan;
   const failure = Promise.withResolvers<never>();
-  unmodified.setActions({
+  standalone.setActions({
     exits: (status, stack) => {
       const reason = `exit code ${status}: the app called process.exit(${status}) while it booted`;
       log.logger.error({ stack }, reason);
@@ -40,7 +40,7 @@ export async function boot(
       return 'now';
     },
     closesServer: () => {},
-    terminated: () => unmodified.exit.now(TERMINATED),
+    terminated: () => standalone.exit.now(TERMINATED),
     threw: (error) => failure.reject(error),
   });
   let hooks = NO_HOOKS;
@@ -48,25 +48,25 @@ export async function boot(
   const program: Program = {
     imported: async (module) => {
       hooks = hooksOf(module);
-      // `check` runs where an image is built: what the app connects to is not there.
+      // `check` runs where an image is built, without what the app connects to.
       if (plan.checkOnly || !hooks.onStartup) return;
       waitingFor('onStartup()');
       await hooks.onStartup();
     },
-    ownServer: (exported, isNamed) => unmodified.capture.choose(exported, isNamed),
+    ownServer: (exported, isNamed) => standalone.capture.choose(exported, isNamed),
     listensMeanwhile: async () => {
       try {
-        await unmodified.capture.listening();
+        await standalone.capture.listening();
       } finally {
         await sleep(LONGEST_IMPORT_AFTER_LISTEN_MS, undefined, { ref: false });
       }
     },
-    listensInstead: (problem) => untilItListens(problem, channel, log, unmodified),
+    listensInstead: (problem) => untilItListens(problem, channel, log, standalone),
   };
-  const options = { forwardedAllowIps: settings.forwardedAllowIps, waitingFor, program };
+  const options = { waitingFor, program };
   try {
     const app = await Promise.race([loadApp(settings.app, settings.chdir, options), failure.promise]);
-    unmodified.capture.settled(app.kind === 'server' ? app.server : undefined);
+    standalone.capture.settled(app.kind === 'server' ? app.server : undefined);
     return { app, hooks };
   } catch (error) {
     const fatal = error instanceof AppLoadError;
@@ -79,7 +79,7 @@ export async function boot(
   }
 }
 
-/** Waits for the program to listen, as long as anything in it can still do so. */
+/** Waits for the program to listen, as long as anything in it still can. */
 async function untilItListens(
   problem: AppLoadError,
   channel: Channel,
@@ -90,12 +90,12 @@ async function untilItListens(
     log.logger.warn(`waiting for the app to call listen(), until TSUNICORN_BOOT_TIMEOUT: ${problem.message}`);
   }, HINT_AFTER_MS).unref();
   const alone = channel.alone();
-  const nobodyCan = alone.promise.then(() => {
+  const nothingCan = alone.promise.then(() => {
     const sentence = problem.message.replace(/\.$/, '');
     throw new AppLoadError(`${sentence}. Nor does it call listen()`, { cause: problem.cause });
   });
   try {
-    await Promise.race([capture.listening(), nobodyCan]);
+    await Promise.race([capture.listening(), nothingCan]);
   } finally {
     alone.done();
     clearTimeout(hint);

@@ -1,18 +1,18 @@
-/** The worker's end of the IPC channel. */
+/** The worker's end of the IPC channel, which the app shares. */
 import { type FromWorker, seal, type ToWorker, unseal, type WorkerPlan } from '../messages.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
-import { keepHooks, keepListener } from './kept-listeners.ts';
 
-export type Listener = (message: ToWorker, handle: SocketHandle | undefined) => void;
+type MessageListener = (message: ToWorker, handle: SocketHandle | undefined) => void;
 
 export class Channel {
   readonly #process: NodeJS.Process;
   /** As it was before the app came. */
   readonly #send: NonNullable<NodeJS.Process['send']> | undefined;
-  #listener: Listener = () => {};
+  #listener: MessageListener = () => {};
+  /** Called when the arbiter has disappeared. */
+  gone = (): void => {};
 
-  /** `gone` is called when the arbiter has disappeared. */
-  constructor(process: NodeJS.Process, gone: () => void) {
+  constructor(process: NodeJS.Process) {
     this.#process = process;
     this.#send = process.send?.bind(process);
     keepHooks(process);
@@ -20,13 +20,13 @@ export class Channel {
       const message = unseal<ToWorker>(raw);
       if (message) this.#listener(message, handle as SocketHandle | undefined);
     });
-    keepListener(process, 'disconnect', gone);
+    keepListener(process, 'disconnect', () => this.gone());
     process.disconnect = () => void process.nextTick(() => this.#disconnected());
   }
 
   /**
-   * The app shares the channel: for it to leave would look as if the arbiter were gone, so it stays. Node.js calls the
-   * same function when the arbiter really is gone, and lets go of the channel right after.
+   * An app that disconnected would look to us as if the arbiter were gone, so the channel stays. Node.js calls the same
+   * function when the arbiter really is gone, and drops the channel right after.
    */
   #disconnected(): void {
     if (this.#process.channel) return;
@@ -43,7 +43,7 @@ export class Channel {
       channel?.ref();
     };
     const left = (): void => {
-      done(); // the process stays, for what is to be said at the end
+      done(); // the process stays for its last messages
       resolve();
     };
     this.#process.once('beforeExit', left);
@@ -51,7 +51,7 @@ export class Channel {
     return { promise, done };
   }
 
-  /** Says that this process reads, and what of itself it can tell, and waits for its plan. */
+  /** Says hello, with what this process can report about itself, and waits for its plan. */
   async plan(able: Omit<FromWorker & { type: 'hello' }, 'type'>): Promise<WorkerPlan> {
     const { promise, resolve } = Promise.withResolvers<WorkerPlan>();
     this.#listener = (message) => {
@@ -61,20 +61,42 @@ export class Channel {
     return await promise;
   }
 
-  listen(listener: Listener): void {
+  listen(listener: MessageListener): void {
     this.#listener = listener;
   }
 
+  /** Where the arbiter is gone, 'disconnect' tells. */
   send(message: FromWorker): void {
-    if (this.#process.connected) this.#send?.(seal(message), undefined, undefined, ignoreGone);
+    if (this.#process.connected) this.#send?.(seal(message), undefined, undefined, () => {});
   }
 
-  /** Sends and waits until the message is with the kernel, so that it outlives this process. */
+  /** Resolves when the kernel has the message, so that it outlives this process. */
   async sendLast(message: FromWorker): Promise<void> {
     if (!this.#process.connected) return;
     await new Promise<void>((resolve) => this.#send?.(seal(message), undefined, undefined, () => resolve()));
   }
 }
 
-/** The arbiter is gone: 'disconnect' tells. */
-function ignoreGone(): void {}
+/** A listener that survives the app's removeAllListeners(name). */
+function keepListener(process: NodeJS.Process, event: 'message' | 'disconnect', listener: (...args: never[]) => void) {
+  const add = (): void => void process.on(event as 'message', listener as NodeJS.MessageListener);
+  add();
+  process.on('removeListener', (name, removed) => {
+    if (name === event && removed === listener) add();
+  });
+}
+
+/** With these Node.js starts and stops listening to signals, and we put back our listeners. */
+const HOOKS: readonly (string | symbol)[] = ['newListener', 'removeListener'];
+
+/** removeAllListeners() without a name would remove the hooks too. */
+function keepHooks(process: NodeJS.Process): void {
+  const { removeAllListeners } = process;
+  process.removeAllListeners = function removeAll(...names: []) {
+    if (names.length > 0) return Reflect.apply(removeAllListeners, process, names);
+    for (const name of process.eventNames()) {
+      if (!HOOKS.includes(name)) Reflect.apply(removeAllListeners, process, [name]);
+    }
+    return process;
+  } as typeof removeAllListeners;
+}

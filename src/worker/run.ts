@@ -1,4 +1,4 @@
-/** The process of a worker: gets its plan, prepares for whatever the app does, boots it, and has it served. */
+/** The process of a worker: gets its plan, prepares the process for the app, boots the app and serves it. */
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { type LastWords, STACK_FD } from '../messages.ts';
 import { openServerLog } from '../observe/log/server-log.ts';
@@ -10,19 +10,16 @@ import { RequestContexts } from './http/request-context.ts';
 import { prepareStandalone } from './standalone/standalone.ts';
 import { heapLimit, Worker } from './worker.ts';
 
-/** When the arbiter has vanished: what a drain may take beyond the graceful timeout before the kernel ends it. */
+/** When the arbiter has vanished, the kernel ends a drain this long after the graceful timeout. */
 const ORPHAN_MARGIN_S = 5;
 
 /** Runs one worker until it has drained. Resolves with its exit status. */
 export async function runWorker(process: NodeJS.Process): Promise<number> {
-  let orphaned = (): void => {};
-  const channel = new Channel(process, () => orphaned());
+  const channel = new Channel(process);
   try {
-    return await serve(process, channel, (worker) => {
-      orphaned = () => worker.drain(false);
-    });
+    return await serve(process, channel);
   } catch (error) {
-    await channel.sendLast({ type: 'boot-failed', ...wordsOf(error) }); // stderr alone is not where people look
+    await channel.sendLast({ type: 'boot-failed', ...wordsOf(error) }); // people read the arbiter's log, not stderr
     throw error;
   }
 }
@@ -34,8 +31,8 @@ function wordsOf(error: unknown): LastWords {
   return { reason, stack, fatal: isConfig, ...(isConfig && { exit: 'config' }) };
 }
 
-async function serve(process: NodeJS.Process, channel: Channel, made: (worker: Worker) => void): Promise<number> {
-  const arbiter = process.ppid; // before the plan, which only a live arbiter sends: it cannot be its successor's
+async function serve(process: NodeJS.Process, channel: Channel): Promise<number> {
+  const arbiter = process.ppid; // read before the plan, which only a live arbiter sends: it is no successor's pid
   const { native } = loadNative();
   const plan = await channel.plan({
     stacks: native !== undefined && native.reportStacks(STACK_FD) === undefined,
@@ -44,28 +41,28 @@ async function serve(process: NodeJS.Process, channel: Channel, made: (worker: W
   const { settings, slot, workerId, started } = plan;
   native?.dieWithParent(arbiter, Math.ceil(settings.gracefulTimeout) + ORPHAN_MARGIN_S);
   const log = openServerLog(settings, { pid: process.pid, worker: slot, workerId }, started);
-  // Held signals come first: the others have no effect, unless the app gives them one.
-  const unmodified = prepareStandalone(process, {
+  // Its deferred signals come first; the others have no effect, unless the app gives them one.
+  const standalone = prepareStandalone(process, {
     ports: plan.ports,
     checkOnly: plan.checkOnly,
-    warn: (message) => slot === 0 && log.logger.warn(message), // once is enough
+    warn: (message) => slot === 0 && log.logger.warn(message), // once per server
   });
   for (const signal of SIGNALS) if (process.listenerCount(signal) === 0) process.on(signal, () => {});
   try {
     const contexts = new RequestContexts();
     contexts.offer();
-    const booted = await boot(plan, channel, log, unmodified);
+    const booted = await boot(plan, channel, log, standalone);
     if (typeof booted === 'number') return booted;
-    if (!process.connected) return EXIT_CODES.failure.status; // the arbiter went while the app was loading
+    if (!process.connected) return EXIT_CODES.failure.status; // the arbiter vanished while the app was loading
     if (plan.checkOnly) {
       await channel.sendLast({ type: 'ready', app: booted.app.name, heapSizeLimitBytes: heapLimit() });
       return EXIT_CODES.ok.status;
     }
-    const worker = new Worker(plan, booted, channel, log, { unmodified, contexts, native });
-    made(worker);
-    unmodified.setActions(worker);
+    const worker = new Worker(plan, booted, channel, log, { standalone, contexts, native });
+    channel.gone = () => worker.drain(false);
+    standalone.setActions(worker);
     return await worker.run();
   } finally {
-    unmodified.exit.restore();
+    standalone.exit.restore();
   }
 }

@@ -104,7 +104,7 @@ for (const app of ['basic.js', 'server.js', 'forms/fetch.js', 'forms/koa.js']) {
     const malformed = await rawRequest(server.port, 'GET /ws', { ...HANDSHAKE, 'Sec-WebSocket-Key': 'short' });
     assert.equal(malformed.status, 400);
     const line = await server.untilLogged('has no upgrade listener');
-    assert.match(line.msg, /Export the http\.Server that the listener is on/);
+    assert.match(line.msg, /Export the http\.Server that has the listener/);
     assert.equal(server.logged('has no upgrade listener').length, 1, 'once a worker');
     // Any other protocol is only an offer (RFC 9110, section 7.8), as curl makes one of h2c.
     const offer = { Connection: 'Upgrade, HTTP2-Settings, close', Upgrade: 'h2c', 'HTTP2-Settings': 'AAMAAABk' };

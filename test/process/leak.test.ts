@@ -86,7 +86,7 @@ test('an app that leaks 1 MB of bytes a request at full load loses nothing', (t)
 test('an app that leaks 1 MB of objects a request at full load loses nothing', (t) => losesNothing(t, 'objects', 1024));
 
 test('an app that leaves garbage behind is not taken for one that leaks', async (t) => {
-  // More than a worker ever has, so that only the brake could have it replaced.
+  // More than a worker ever has, so that only memory admission could have it replaced.
   const env = { TSUNICORN_WORKERS: '1', TSUNICORN_MAX_WORKER_RSS: '1GiB' };
   const { server, books } = await startLimited(t, 'garbage.js', 320, env);
   const loads = fullLoad(t, server.port);

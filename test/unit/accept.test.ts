@@ -12,8 +12,9 @@ test('a worker with a cap asks again for a spare descriptor that has not come', 
     backlog: 10,
     cap: 1,
     spares: true,
+    trusts: () => false,
     onConnection: (socket) => socket.destroy(),
-    wantDescriptor: (key) => asked.push(key),
+    needDescriptor: (key) => asked.push(key),
   });
   t.after(() => acceptor.end(true));
   acceptor.start([{ key: '0/shared', fd: bound.fd }]);
@@ -22,7 +23,7 @@ test('a worker with a cap asks again for a spare descriptor that has not come', 
 });
 
 test('what waits in the accept queue is left to a successor, or served where there is none', async (t) => {
-  for (const [sweep, expected] of [
+  for (const [drainQueues, expected] of [
     [false, 0],
     [true, 1],
   ] as const) {
@@ -34,11 +35,12 @@ test('what waits in the accept queue is left to a successor, or served where the
       backlog: 10,
       cap: 0,
       spares: true,
+      trusts: () => false,
       onConnection: (socket) => {
         accepted++;
         socket.destroy();
       },
-      wantDescriptor: () => {},
+      needDescriptor: () => {},
     });
     acceptor.start([{ key: '0', fd: bound.fd }]);
     // The kernel completes the connection without this process, which has not polled since.
@@ -46,22 +48,23 @@ test('what waits in the accept queue is left to a successor, or served where the
     t.after(() => client.destroy());
     const handle = (client as unknown as { _handle: unknown })._handle;
     assert.ok(handle, 'connect(2) was called');
-    await acceptor.end(sweep);
+    await acceptor.end(drainQueues);
     assert.equal(accepted, expected);
   }
 });
 
-test('a worker that pauses, at its cap or for want of memory, covers for a neighbour once it goes on', async (t) => {
+test('a worker that pauses, at its cap or for want of memory, takes over for a neighbour once it goes on', async (t) => {
   let accepted = 0;
   const acceptor = new Acceptor({
     backlog: 10,
     cap: 1,
     spares: true,
+    trusts: () => false,
     onConnection: (socket) => {
       accepted++;
       socket.destroy();
     },
-    wantDescriptor: () => {},
+    needDescriptor: () => {},
   });
   t.after(() => acceptor.end(false));
   acceptor.start([{ key: '0', fd: bindTcp('127.0.0.1', 0, 4, 0).fd }]);
@@ -73,19 +76,19 @@ test('a worker that pauses, at its cap or for want of memory, covers for a neigh
     const [first, second] = [bindTcp('127.0.0.1', 0, 4, 0), bindTcp('127.0.0.1', 0, 4, 0)];
     const ports = [portOf(first), portOf(second)];
     pause();
-    acceptor.cover('1', first);
+    acceptor.takeOver('1', first);
     assert.equal(await accepts(ports[0]), false);
-    acceptor.cover('1', second); // it has one already
+    acceptor.takeOver('1', second); // it has one already
     goOn();
     assert.equal(await accepts(ports[0]), true);
     assert.equal(await accepts(ports[1]), false);
     assert.equal(accepted, 1);
-    acceptor.stop('1');
+    acceptor.handBack('1');
     assert.equal(await accepts(ports[0]), false);
   }
 });
 
-test('a brake leaves new connections to the kernel, where a spare descriptor is there to come back with', async (t) => {
+test('a pause for want of memory leaves new connections to the kernel, where a spare descriptor is there to come back with', async (t) => {
   const [first, second] = [bindTcp('127.0.0.1', 0, 4, 0), bindTcp('127.0.0.1', 0, 4, 0)];
   const ports = [portOf(first), portOf(second)];
   const asked: string[] = [];
@@ -93,8 +96,9 @@ test('a brake leaves new connections to the kernel, where a spare descriptor is 
     backlog: 10,
     cap: 0,
     spares: true,
+    trusts: () => false,
     onConnection: (socket) => socket.destroy(),
-    wantDescriptor: (key) => asked.push(key),
+    needDescriptor: (key) => asked.push(key),
   });
   t.after(() => acceptor.end(false));
   acceptor.start([{ key: '0', fd: first.fd }]);
@@ -119,8 +123,9 @@ test('a cap leaves new connections to the kernel, also where the spare descripto
     backlog: 10,
     cap: 2,
     spares: true,
+    trusts: () => false,
     onConnection: (socket) => socket.destroy(),
-    wantDescriptor: (key) => asked.push(key),
+    needDescriptor: (key) => asked.push(key),
   });
   t.after(() => acceptor.end(false));
   acceptor.start([{ key: '0', fd: first.fd }]);
@@ -147,3 +152,27 @@ async function accepts(port = 0): Promise<boolean> {
   const client = net.connect(port, '127.0.0.1');
   return await new Promise((resolve) => client.once('close', (failed) => resolve(!failed)).once('error', () => {}));
 }
+
+test('a spare descriptor that comes after its listener was handed back is closed', async (t) => {
+  const [own, taken, late] = [
+    bindTcp('127.0.0.1', 0, 4, 0),
+    bindTcp('127.0.0.1', 0, 4, 0),
+    bindTcp('127.0.0.1', 0, 4, 0),
+  ];
+  const asked: string[] = [];
+  const acceptor = new Acceptor({
+    backlog: 10,
+    cap: 0,
+    spares: true,
+    trusts: () => false,
+    onConnection: (socket) => socket.destroy(),
+    needDescriptor: (key) => asked.push(key),
+  });
+  t.after(() => acceptor.end(false));
+  acceptor.start([{ key: '0', fd: own.fd }]);
+  acceptor.takeOver('1', taken);
+  assert.deepEqual(asked, ['0', '1']);
+  acceptor.handBack('1');
+  acceptor.lend('1', late);
+  assert.equal(late.fd, -1, 'it is closed');
+});

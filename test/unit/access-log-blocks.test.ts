@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AccessLog } from '../../src/observe/log/access-log.ts';
-import { Blocks, exchange, json, nobody } from './access-log-kit.ts';
+import { Blocks, exchange, json } from './access-log-kit.ts';
 
 describe('blocks', () => {
   it('hold whole lines, no more than the destination takes in one piece', async () => {
     const out = new Blocks(1000);
-    const log = new AccessLog(out, json(), nobody);
+    const log = new AccessLog(out, json());
     for (let i = 0; i < 50; i++) log.request(exchange({ url: `/${i}${'x'.repeat(i * 5)}` }), 200, 0);
     await log.close();
     assert.ok(out.blocks.every((b) => b.length <= 1000 && b.endsWith('}\n')));
@@ -25,7 +25,7 @@ describe('blocks', () => {
 
   it('are one line alone where that is longer', async () => {
     const out = new Blocks(1000);
-    const log = new AccessLog(out, json(), nobody);
+    const log = new AccessLog(out, json());
     log.request(exchange({ url: '/a' }), 200, 0);
     log.request(exchange({ url: `/${'é'.repeat(1000)}` }), 200, 0);
     log.request(exchange({ url: '/b' }), 200, 0);
@@ -38,7 +38,7 @@ describe('blocks', () => {
 
   it('are measured in bytes', async () => {
     const out = new Blocks(2000);
-    const log = new AccessLog(out, json(), nobody);
+    const log = new AccessLog(out, json());
     for (let i = 0; i < 40; i++) log.request(exchange({ url: `/${'ü€\u{1f984}'.repeat(10)}` }), 200, 0);
     await log.close();
     assert.ok(out.blocks.every((b) => Buffer.byteLength(b) <= 2000));
@@ -46,7 +46,7 @@ describe('blocks', () => {
 
   it('are written within a moment, and once', async () => {
     const out = new Blocks();
-    const log = new AccessLog(out, json(), nobody);
+    const log = new AccessLog(out, json());
     log.request(exchange(), 200, 0);
     log.request(exchange(), 200, 0);
     assert.equal(out.blocks.length, 0);
@@ -64,7 +64,7 @@ describe('blocks', () => {
 
   it('are written to the old file before the new one is opened', () => {
     const out = new Blocks();
-    const log = new AccessLog(out, json(), nobody);
+    const log = new AccessLog(out, json());
     log.request(exchange(), 200, 0);
     log.reopen();
     log.reopen();
@@ -72,6 +72,6 @@ describe('blocks', () => {
   });
 
   it('tell what the destination dropped', () => {
-    assert.equal(new AccessLog(new Blocks(), json(), nobody).takeDropped(), 3);
+    assert.equal(new AccessLog(new Blocks(), json()).takeDropped(), 3);
   });
 });

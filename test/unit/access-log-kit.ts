@@ -1,6 +1,6 @@
 /** An access log whose lines are kept, and what they are made of. */
 import assert from 'node:assert/strict';
-import { AccessLog, type ClientOf } from '../../src/observe/log/access-log.ts';
+import { AccessLog } from '../../src/observe/log/access-log.ts';
 import type { LogDestination } from '../../src/observe/log/destination.ts';
 import { jsonLines } from '../../src/observe/log/json.ts';
 import type { LineFormat, LoggedExchange } from '../../src/observe/log/log-entry.ts';
@@ -50,6 +50,7 @@ export interface Given {
   readonly url?: string;
   readonly rawHeaders?: string[];
   readonly remote?: string;
+  readonly clientOf?: LoggedExchange['connection']['peer']['clientOf'];
   readonly sentBefore?: number;
   readonly bytesWritten?: number;
   readonly header?: string | null;
@@ -58,10 +59,11 @@ export interface Given {
 
 export function exchange(given: Given = {}): LoggedExchange {
   const { method = 'GET', url = '/', rawHeaders = [], remote = '127.0.0.1', startedAt = 0, sentBefore = 0 } = given;
+  const peer = { address: remote, clientOf: given.clientOf ?? (() => remote) };
   return {
     request: { rawHeaders, httpVersion: '1.1' } as LoggedExchange['request'],
     response: { _header: given.header ?? null } as unknown as LoggedExchange['response'],
-    connection: { remote, socket: { bytesWritten: given.bytesWritten ?? 0 }, sent: sentBefore },
+    connection: { peer, socket: { bytesWritten: given.bytesWritten ?? 0 }, sent: sentBefore },
     method,
     url,
     serial: 0x2a,
@@ -69,17 +71,11 @@ export function exchange(given: Given = {}): LoggedExchange {
   };
 }
 
-export const nobody: ClientOf = (remote) => remote;
-
 export const json = (slot = 0): LineFormat => jsonLines(slot, new RequestIds());
 
-export async function linesOf(
-  use: (log: AccessLog) => void,
-  clientOf = nobody,
-  format: LineFormat = json(2),
-): Promise<string[]> {
+export async function linesOf(use: (log: AccessLog) => void, format: LineFormat = json(2)): Promise<string[]> {
   const out = new Blocks();
-  const log = new AccessLog(out, format, clientOf);
+  const log = new AccessLog(out, format);
   use(log);
   await log.close();
   const text = out.blocks.join('');

@@ -5,7 +5,7 @@ import type { Context } from '../../src/config/table.ts';
 import { CommonLogClock } from '../../src/observe/log/clock.ts';
 import type { LineFormat } from '../../src/observe/log/log-entry.ts';
 import { textLines } from '../../src/observe/log/text.ts';
-import { exchange, type Given, linesOf, nobody } from './access-log-kit.ts';
+import { exchange, type Given, linesOf } from './access-log-kit.ts';
 
 const TIME = String.raw`\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]`;
 
@@ -16,7 +16,7 @@ function compiled(format: string): LineFormat {
 }
 
 async function lineOf(format: string, given: Given, { status = 200, now = 0 } = {}): Promise<string> {
-  const lines = await linesOf((log) => log.request(exchange(given), status, now), nobody, compiled(format));
+  const lines = await linesOf((log) => log.request(exchange(given), status, now), compiled(format));
   assert.equal(lines.length, 1);
   return lines[0] ?? '';
 }
@@ -94,7 +94,6 @@ describe('a line by a format', () => {
   it('of a request that could not be parsed has what is known of it', async () => {
     const [line] = await linesOf(
       (log) => log.malformed('203.0.113.9', 400, 'HPE'),
-      nobody,
       compiled('%(h)s "%(r)s" %(s)s %(B)s %({x}i)s %(p)s'),
     );
     assert.equal(line, '203.0.113.9 "-" 400 0 - <4711>');

@@ -10,7 +10,7 @@ const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 describe('a line of the access log', () => {
   it('has the fields of the contract and no others', async () => {
     const seen: SeenHeaders[] = [];
-    const clientOf = (_: string, headers: SeenHeaders): string => {
+    const clientOf = (headers: SeenHeaders): string => {
       seen.push(headers);
       return '198.51.100.7';
     };
@@ -32,8 +32,9 @@ describe('a line of the access log', () => {
       bytesWritten: 150,
       header: 'x'.repeat(100),
       startedAt: 1.5,
+      clientOf,
     };
-    const [line = ''] = await linesOf((log) => log.request(exchange(given), 201, 4.0006), clientOf);
+    const [line = ''] = await linesOf((log) => log.request(exchange(given), 201, 4.0006));
     const { time, ...rest } = JSON.parse(line);
     assert.match(time, TIME);
     assert.deepEqual(rest, {

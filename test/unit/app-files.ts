@@ -47,5 +47,5 @@ const program: Program = {
 /** As a worker loads it. `waited` collects what the boot waits for. */
 export function load(reference: string | undefined, directory: string, waited: string[] = []): Promise<App> {
   const waitingFor = (what: string): void => void waited.push(what);
-  return loadApp(reference, directory, { forwardedAllowIps: ['loopback'], waitingFor, program });
+  return loadApp(reference, directory, { waitingFor, program });
 }

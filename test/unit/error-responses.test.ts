@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import http, { IncomingMessage, type ServerResponse } from 'node:http';
 import net, { type AddressInfo, Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { answerInstead, refusalOf, watchBody } from '../../src/worker/http/error-responses.ts';
+import { answerInstead } from '../../src/worker/http/error-responses.ts';
+import { refusalOf, watchBody } from '../../src/worker/http/gate.ts';
 
 const LIMITS = { limitRequestLine: 100, limitRequestFields: 3, limitBodySize: 0 };
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { forwardedOrigin, type OriginHeaders } from '../../src/worker/http/forwarded.ts';
+import { type OriginHeaders, trustIn } from '../../src/worker/http/forwarded.ts';
+import { Peer } from '../../src/worker/http/peer.ts';
 
 /** The peer, what it forwards, and scheme, host and client that come of it. */
 type Row = [what: string, remote: string, headers: Partial<OriginHeaders>, ...origin: (string | undefined)[]];
@@ -89,11 +90,12 @@ const rows: Row[] = [
 ];
 
 describe('what a request’s URL is made of', () => {
-  const originOf = forwardedOrigin(['10.0.0.0/8']);
+  const trusts = trustIn(['10.0.0.0/8']);
   for (const [what, remote, headers, scheme, host, client] of rows) {
     it(what, () => {
       const nothing = { forwardedFor: '', forwarded: '', forwardedProto: '', forwardedHost: '' };
-      assert.deepEqual(originOf(remote, { ...nothing, ...headers }), { client, scheme, host });
+      const peer = new Peer(remote === '' ? 'unix' : 'tcp', remote, trusts);
+      assert.deepEqual(peer.originOf({ ...nothing, ...headers }), { client, scheme, host });
     });
   }
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { Brake } from '../../src/worker/admission/memory.ts';
+import { MemoryAdmission } from '../../src/worker/admission/memory.ts';
 import { type Gauge, groupGauge, heapGauge } from '../../src/worker/admission/memory-gauges.ts';
 
 /** Of 1000 with a reserve of 100: `used` of it, of which `spare` could be had back. */
@@ -31,43 +31,43 @@ function scene(t: TestContext, connections = 0) {
   const tank = new Tank();
   const said: string[] = [];
   let time = 0;
-  const brake = new Brake({
+  const memory = new MemoryAdmission({
     now: () => time,
     connections: () => connections,
     full: () => said.push('full'),
     hold: (on) => said.push(on ? 'hold' : 'go on'),
   });
-  brake.watch([tank]);
+  memory.watch([tank]);
   const pass = (ms: number): void => {
     for (let i = 0; i < ms; i += 50) {
       time += 50;
       t.mock.timers.tick(50);
     }
   };
-  return { tank, said, brake, pass };
+  return { tank, said, memory, pass };
 }
 
-describe('the brake', () => {
+describe('memory admission', () => {
   it('holds when no more than the reserve is left, and goes on when there is half of it to spare', (t) => {
-    const { tank, said, brake, pass } = scene(t);
+    const { tank, said, memory, pass } = scene(t);
     tank.used = 899;
-    assert.equal(brake.holds, false);
+    assert.equal(memory.holds, false);
     tank.used = 900;
-    assert.equal(brake.holds, true);
+    assert.equal(memory.holds, true);
     assert.deepEqual(said, ['hold']);
     tank.used = 851;
     pass(100);
-    assert.equal(brake.holds, true);
+    assert.equal(memory.holds, true);
     tank.used = 850;
     pass(50);
-    assert.equal(brake.holds, false);
+    assert.equal(memory.holds, false);
     assert.deepEqual(said, ['hold', 'full', 'go on']);
   });
 
   it('calls for nobody where there is room soon, as what was collected is given back a little later', (t) => {
-    const { tank, said, brake, pass } = scene(t);
+    const { tank, said, memory, pass } = scene(t);
     tank.used = 950;
-    assert.equal(brake.holds, true);
+    assert.equal(memory.holds, true);
     pass(50);
     tank.used = 700;
     pass(50);
@@ -75,33 +75,33 @@ describe('the brake', () => {
   });
 
   it('looks again at the next request where much was given back, whatever requests cost before', (t) => {
-    const { tank, brake } = scene(t);
+    const { tank, memory } = scene(t);
     tank.used = 890;
-    for (let i = 0; i < 2000; i++) assert.equal(brake.holds, false);
+    for (let i = 0; i < 2000; i++) assert.equal(memory.holds, false);
     tank.frees = 300;
     tank.used = 910;
     let looks = tank.exactLooks;
-    while (tank.exactLooks === looks) assert.equal(brake.holds, false);
+    while (tank.exactLooks === looks) assert.equal(memory.holds, false);
     // From here each request takes 30 of the 300 that are left.
     let served = 0;
-    for (looks = 0; !brake.holds; served++) tank.used = (tank.used ?? 0) + 30;
+    for (looks = 0; !memory.holds; served++) tank.used = (tank.used ?? 0) + 30;
     assert.ok(served >= 5 && served <= 10, `${served} were served`);
   });
 
   it('does not hold for what could be had back', (t) => {
-    const { tank, brake } = scene(t);
+    const { tank, memory } = scene(t);
     Object.assign(tank, { used: 990, spare: 300 });
-    for (let i = 0; i < 1000; i++) assert.equal(brake.holds, false);
+    for (let i = 0; i < 1000; i++) assert.equal(memory.holds, false);
   });
 
   it('serves what waited in order, one in a turn of the loop, and holds again where that fills it', (t) => {
-    const { tank, brake, pass } = scene(t);
+    const { tank, memory, pass } = scene(t);
     tank.used = 950;
     pass(250);
     const served: number[] = [];
     for (let i = 0; i < 4; i++) {
-      assert.equal(brake.holds, true);
-      brake.wait(() => {
+      assert.equal(memory.holds, true);
+      memory.wait(() => {
         served.push(i);
         tank.used = i === 1 ? 950 : 500;
       });
@@ -124,28 +124,28 @@ describe('the brake', () => {
   });
 
   it('says so again while it holds, and after ten seconds serves on until there was room again', (t) => {
-    const { tank, said, brake, pass } = scene(t);
+    const { tank, said, memory, pass } = scene(t);
     tank.used = 950;
     pass(250);
-    assert.equal(brake.holds, true);
+    assert.equal(memory.holds, true);
     pass(1150);
     assert.deepEqual(said, ['hold', 'full', 'full', 'full']);
     pass(9000);
     assert.equal(said.at(-1), 'go on');
-    for (let i = 0; i < 1000; i++) assert.equal(brake.holds, false);
+    for (let i = 0; i < 1000; i++) assert.equal(memory.holds, false);
     tank.used = 100;
     pass(250);
     tank.used = 950;
     pass(250);
-    assert.equal(brake.holds, true);
+    assert.equal(memory.holds, true);
   });
 
   it('looks once in 256 requests where memory does not grow, and before half of the room is gone where it does', (t) => {
-    const { tank, brake } = scene(t);
-    for (let i = 0; i < 10_000; i++) brake.holds;
+    const { tank, memory } = scene(t);
+    for (let i = 0; i < 10_000; i++) memory.holds;
     assert.ok(tank.looks <= 9 + 10_000 / 256 + 1, `${tank.looks} looks`);
     let most = 0;
-    for (let i = 0; i < 2000 && !brake.holds; i++) {
+    for (let i = 0; i < 2000 && !memory.holds; i++) {
       tank.used = (tank.used ?? 0) + 2;
       most = tank.used;
     }
@@ -154,72 +154,72 @@ describe('the brake', () => {
   });
 
   it('leaves room for a request on each connection', (t) => {
-    const { tank, brake } = scene(t, 20);
+    const { tank, memory } = scene(t, 20);
     let used = 0;
-    for (; !brake.holds; used += 4) tank.used = used;
+    for (; !memory.holds; used += 4) tank.used = used;
     // 20 × 4 beside the reserve of 100.
     assert.ok(used > 800 && used < 840, `held at ${used}`);
   });
 
   it('goes by what it knows where nothing can be read', (t) => {
-    const { tank, brake, pass } = scene(t);
+    const { tank, memory, pass } = scene(t);
     tank.used = undefined;
-    for (let i = 0; i < 600; i++) assert.equal(brake.holds, false);
+    for (let i = 0; i < 600; i++) assert.equal(memory.holds, false);
     tank.used = 950;
     pass(250);
-    assert.equal(brake.holds, true);
+    assert.equal(memory.holds, true);
     tank.used = undefined;
     pass(500);
-    assert.equal(brake.holds, true);
+    assert.equal(memory.holds, true);
   });
 
   it('serves what waits, and all that comes, where it is told that nobody can make room, until there is', (t) => {
-    const { tank, said, brake, pass } = scene(t);
-    brake.giveUp();
+    const { tank, said, memory, pass } = scene(t);
+    memory.releaseHold();
     tank.used = 950;
     pass(350);
-    assert.equal(brake.holds, true);
+    assert.equal(memory.holds, true);
     let served = false;
-    brake.wait(() => {
+    memory.wait(() => {
       served = true;
     });
-    brake.giveUp();
+    memory.releaseHold();
     pass(50);
     assert.equal(served, true);
     const { looks } = tank;
-    for (let i = 0; i < 1000; i++) assert.equal(brake.holds, false);
+    for (let i = 0; i < 1000; i++) assert.equal(memory.holds, false);
     assert.ok(tank.looks <= looks + 10, `${tank.looks - looks} looks, for requests that are served in any case`);
     tank.used = 100;
     pass(250);
     tank.used = 950;
     pass(250);
-    assert.equal(brake.holds, true);
+    assert.equal(memory.holds, true);
     assert.deepEqual(said, ['hold', 'full', 'go on', 'hold']);
   });
 
   it('has nothing collected for requests that are served in any case', (t) => {
-    const { tank, brake, pass } = scene(t);
+    const { tank, memory, pass } = scene(t);
     tank.used = 950;
     pass(300);
-    brake.giveUp();
+    memory.releaseHold();
     tank.frees = 300;
-    for (let i = 0; i < 1000; i++) assert.equal(brake.holds, false);
+    for (let i = 0; i < 1000; i++) assert.equal(memory.holds, false);
     assert.equal(tank.frees, 300);
   });
 
   it('serves what waits at once where there is nothing to watch any more', (t) => {
-    const { tank, brake, said, pass } = scene(t);
+    const { tank, memory, said, pass } = scene(t);
     tank.used = 950;
     pass(250);
-    assert.equal(brake.holds, true);
+    assert.equal(memory.holds, true);
     let served = false;
-    brake.wait(() => {
+    memory.wait(() => {
       served = true;
     });
-    brake.watch([]);
+    memory.watch([]);
     pass(50);
     assert.equal(served, true);
-    assert.equal(brake.holds, false);
+    assert.equal(memory.holds, false);
     assert.deepEqual(said, ['hold', 'go on']);
   });
 });

@@ -5,10 +5,12 @@ import net from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import type { Ending } from '../../src/worker/app-shutdown.ts';
 import type { Acceptor } from '../../src/worker/http/accept.ts';
 import { Connections } from '../../src/worker/http/connections.ts';
+import { Peer } from '../../src/worker/http/peer.ts';
 import { Drain } from '../../src/worker/shutdown.ts';
+
+const PEER = new Peer('tcp', '127.0.0.1', () => false);
 
 const spin = (ms: number): void => {
   for (const until = performance.now() + ms; performance.now() < until; );
@@ -29,13 +31,13 @@ test('a connection is not taken for idle before its request could be read, howev
   const connections = new Connections(server, true, { count: () => {}, finished: () => {} });
   t.after(() => connections.dispose());
   const acceptor = { end: async () => {}, held: 0 } as unknown as Acceptor;
-  const ending = { begin: () => {}, runHandlers: () => {} } as unknown as Ending;
+  const app = { begin: () => {}, runHandlers: () => {} };
   const drained = Promise.withResolvers<void>();
   // All in one turn: accepted, a second of other requests, told to drain, and again other requests.
   const listener = net.createServer({ allowHalfOpen: true }, (socket) => {
-    connections.add(socket);
+    connections.add(socket, PEER);
     spin(1_100);
-    const options = { connections, acceptor, ending, reload: false, sweep: false };
+    const options = { connections, acceptor, app, reload: false, drainQueues: false };
     void new Drain(options, { quick: false, leftMs: 25_000 }).run().then(drained.resolve);
     process.nextTick(() => spin(100));
     void (async () => {
@@ -57,7 +59,7 @@ test('a stream that was ended is not closed before all of it is sent, and then i
   const connections = new Connections(server, true, { count: () => {}, finished: () => {} });
   t.after(() => connections.dispose());
   const listener = net.createServer({ allowHalfOpen: true }, (socket) => {
-    connections.add(socket);
+    connections.add(socket, PEER);
     connections.markUpgraded(socket);
   });
   listener.listen(0, '127.0.0.1');

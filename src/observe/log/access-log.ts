@@ -5,10 +5,7 @@
 import type { LogDestination } from './destination.ts';
 import { LineWriter } from './line-writer.ts';
 import { ascii, type LineFormat, type LogEntry, type LoggedExchange } from './log-entry.ts';
-import { type SeenHeaders, scan } from './seen-headers.ts';
-
-/** The client's address for a peer and what it forwarded. */
-export type ClientOf = (remote: string, seen: SeenHeaders) => string;
+import { scan } from './seen-headers.ts';
 
 /** A line waits at most this long in memory. */
 const FLUSH_AFTER_MS = 100;
@@ -18,14 +15,12 @@ const LINE_END = ascii('\n');
 export class AccessLog {
   readonly #destination: LogDestination;
   readonly #format: LineFormat;
-  readonly #clientOf: ClientOf;
   readonly #line: LineWriter;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(destination: LogDestination, format: LineFormat, clientOf: ClientOf) {
+  constructor(destination: LogDestination, format: LineFormat) {
     this.#destination = destination;
     this.#format = format;
-    this.#clientOf = clientOf;
     this.#line = new LineWriter(destination);
   }
 
@@ -35,7 +30,7 @@ export class AccessLog {
     const entry: LogEntry = {
       exchange,
       seen,
-      client: this.#clientOf(exchange.connection.remote, seen),
+      client: exchange.connection.peer.clientOf(seen),
       status,
       bytes: bodyBytes(exchange),
       microseconds: Math.max(0, Math.round((now - exchange.startedAt) * 1000)),

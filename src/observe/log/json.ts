@@ -27,7 +27,7 @@ export function jsonLines(slot: number, ids: RequestIds): LineFormat {
   return {
     request(line, { exchange, seen, client, status, bytes, microseconds }) {
       const { request, url, connection } = exchange;
-      const { remote } = connection;
+      const remote = connection.peer.address;
       line.constant(BEFORE.time);
       line.constant(clock.now());
       line.constant(client === remote ? peerPartOf(connection) : peerPart(remote, client));
@@ -85,7 +85,7 @@ function peerPart(remote: string, client: string): Uint8Array {
 }
 
 function peerPartOf(connection: LoggedConnection): Uint8Array {
-  connection.peerPart ??= peerPart(connection.remote, connection.remote);
+  connection.peerPart ??= peerPart(connection.peer.address, connection.peer.address);
   return connection.peerPart;
 }
 

@@ -16,7 +16,12 @@ export interface LoggedExchange {
 }
 
 export interface LoggedConnection {
-  readonly remote: string;
+  readonly peer: {
+    /** Empty for a unix socket. */
+    readonly address: string;
+    /** The client's address behind trusted proxies. */
+    clientOf(seen: SeenHeaders): string;
+  };
   readonly socket: { readonly bytesWritten: number; readonly _bytesDispatched?: number };
   /** Bytes sent up to the end of the last response that was logged. */
   sent: number;

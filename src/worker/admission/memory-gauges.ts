@@ -1,35 +1,35 @@
-/** What the brake looks at: how full the group is, and how full the JavaScript heap of this worker. */
+/** What memory admission looks at: how full the memory group is, and how full the JavaScript heap of this worker. */
 import { collectAllGarbage, collectGarbage } from '../../platform/gc.ts';
 import { chargedBytes, type MemoryGroup, neededBytes } from '../../platform/kernel/memory.ts';
-import type { ReadFile } from '../../platform/kernel/read-file.ts';
+import { fileReader, type ReadFile } from '../../platform/kernel/read-file.ts';
 import type { Native } from '../../platform/native/native.ts';
 
 const MIB = 2 ** 20;
 
 export interface Gauge {
   readonly limitBytes: number;
-  /** Bytes to be left for those who finish, and for a replacement. */
+  /** Bytes kept for the requests in flight, and for a replacement. */
   readonly reserveBytes: number;
-  /** Bytes in use, what could be had back among them. Cheap. Undefined: it cannot be told now. */
+  /** Bytes in use, reclaimable ones included. Cheap. Undefined: unknown at the moment. */
   quick(): number | undefined;
-  /** The same without what could be had back. Asked where `quick` gives cause; with `most` or more, garbage is collected. */
+  /** The same without what can be reclaimed. Asked where `quick` gives cause; with `most` or more it collects garbage. */
   exact(quick: number, most: number): number | undefined;
 }
 
-/** Of the group's limit, within bounds: what a new worker takes to boot, and the old one to finish. */
+/** Of the group's limit, within bounds: what a new worker needs to boot, and the old one to finish. */
 const GROUP_RESERVE = 0.125;
 const LEAST_GROUP_RESERVE = 32 * MIB;
 const MOST_GROUP_RESERVE = 64 * MIB;
-/** Of the limit, within bounds: what a worker has to have taken since it collected, so that there can be garbage. */
+/** Of the limit, within bounds: a heap that has grown by less since its last collection has no garbage worth a collection. */
 const GROUP_WORTH_COLLECTING = 1 / 64;
 const LEAST_WORTH_COLLECTING = 4 * MIB;
 const MOST_WORTH_COLLECTING = 16 * MIB;
-/** Buffers may be freed by another thread, which may be late: so many looks give back what has come. */
+/** Another thread may free buffers late: so many looks after a collection give memory back. */
 const LOOKS_TO_GIVE_BACK = 4;
 
 /**
- * Collects when the group seems full: V8 knows nothing of the group and leaves garbage where it is, and malloc(3) keeps
- * what was freed. So a worker that only has not cleared up is told from one that leaks.
+ * Collects when the group seems full: V8 knows nothing of the group and keeps its garbage, and malloc(3) keeps freed
+ * memory. This tells a worker that has not collected yet from one that leaks.
  */
 export function groupGauge(
   group: MemoryGroup,
@@ -61,28 +61,28 @@ export function groupGauge(
 
 const within = (least: number, value: number, most: number): number => Math.min(most, Math.max(least, value));
 
-/** For the requests in hand alone: a successor has a heap of its own. */
+/** For the requests in flight alone: a replacement has a heap of its own. */
 const HEAP_RESERVE = 0.15;
 /** Of the limit. A heap in which less than this is garbage when it is full fills for good. */
 const WORTH_COLLECTING = 0.1;
-/** Of the limit. Before it has grown by this since the last collection another would find nothing. */
+/** Of the limit. Until the heap has grown by this, another collection would find nothing. */
 const WORTH_ANOTHER = 0.05;
 
-/** What the gauges need of V8. */
+/** What the gauges need from V8. */
 export interface Heap {
   usedBytes(): number;
-  /** With what objects hold outside of it, such as buffers. */
+  /** With memory outside of it that objects hold, such as buffers. */
   allBytes(): number;
   collect(): void;
-  /** Takes longer, and leaves less to the process. */
+  /** Slower, and frees more. */
   collectAll(): void;
-  /** What was freed, to the kernel. */
+  /** Returns freed memory to the kernel. */
   giveBack(): void;
 }
 
 /**
- * Collects when the heap seems full, which V8 would do a little later. What is left counts with a supplement: it holds
- * before another collection becomes useless.
+ * Collects when the heap seems full, which V8 would do a little later. Live bytes count with a supplement, so that
+ * requests are held before another collection becomes useless.
  *
  * @param limitBytes of the old space, at which V8 ends the process
  */
@@ -102,12 +102,37 @@ export function heapGauge(limitBytes: number, heap: Pick<Heap, 'usedBytes' | 'co
   };
 }
 
+/** The gauges of this process. */
+export class MemoryGauges {
+  /** Undefined where the limit is not known. What it found by collecting counts on when another group is watched. */
+  readonly heap: Gauge | undefined;
+  readonly #heap: Heap;
+
+  /** @param heapLimitBytes of the old space */
+  constructor(heapLimitBytes: number | undefined, native: Pick<Native, 'trimMemory'> | undefined) {
+    this.#heap = ownHeap(native);
+    if (heapLimitBytes !== undefined) this.heap = heapGauge(heapLimitBytes, this.#heap);
+  }
+
+  /** None without a limit: then V8 alone guards the heap. */
+  of(memory: MemoryGroup | undefined): Gauge[] {
+    if (memory === undefined) return [];
+    const group = groupGauge(memory, fileReader(), this.#heap);
+    return this.heap ? [group, this.heap] : [group];
+  }
+
+  collectGarbage(): void {
+    this.#heap.collectAll();
+    this.#heap.giveBack();
+  }
+}
+
 /**
- * Of this process. V8 says of itself how full it is, garbage included, so that to know it has to collect.
+ * V8's count of used bytes includes garbage, so to know what is live means to collect.
  *
- * @param native without it freed memory stays with the process, and is taken for needed
+ * @param native without it freed memory stays with the process, and counts as needed
  */
-export function ownHeap(native: Pick<Native, 'trimMemory'> | undefined): Heap {
+function ownHeap(native: Pick<Native, 'trimMemory'> | undefined): Heap {
   const v8 = process.getBuiltinModule('node:v8');
   return {
     usedBytes: () => v8.getHeapStatistics().used_heap_size,

@@ -1,13 +1,13 @@
-/** Tells whether the event loop is so late that new requests had better be refused (`TSUNICORN_MAX_EVENT_LOOP_LAG`). */
+/** Load shedding: whether the event loop is later than `TSUNICORN_MAX_EVENT_LOOP_LAG`, so that new requests get 503. */
 
-/** Short against any limit that makes sense, and no load: it runs only where there is a limit. */
+/** Short against any sensible limit. It runs only where there is one. */
 const INTERVAL_MS = 100;
 
 export class Overload {
   readonly #limitMs: number;
   readonly #now: () => number;
   #due: number;
-  /** How late the timer was the last time. */
+  /** How late the timer was last time, in milliseconds. */
   #lag = 0;
 
   /** @param now a monotonic clock in milliseconds */
@@ -17,7 +17,7 @@ export class Overload {
     this.#due = now() + INTERVAL_MS;
   }
 
-  /** Starts to watch. Returns what ends it. */
+  /** Returns what stops it. */
   start(): () => void {
     const timer = setInterval(() => this.tick(), INTERVAL_MS).unref();
     return () => clearInterval(timer);
@@ -31,8 +31,8 @@ export class Overload {
   }
 
   /**
-   * By what is known at this very moment: within one long turn of the loop the timer cannot fire, but it is overdue, so
-   * of the requests that wait in that turn only as many are taken on as fit the limit.
+   * Within one long turn of the loop the timer cannot fire, but it is overdue: of the requests that wait in that turn
+   * only as many are served as fit the limit.
    */
   get exceeded(): boolean {
     return this.#lag > this.#limitMs || this.#now() - this.#due > this.#limitMs;

@@ -1,12 +1,13 @@
-/** `TSUNICORN_REQUEST_TIMEOUT`: requests whose response does not start in time are answered with 503. */
+/** `TSUNICORN_REQUEST_TIMEOUT`: a request whose response does not start in time gets 503. */
 import type { Connections } from '../http/connections.ts';
 import { answerInstead } from '../http/error-responses.ts';
 
-/** A response may be late by this much, or by a quarter of the limit where that is less, before it is noticed. */
+/** A late response is noticed within this time, or a quarter of the limit where that is less. */
 const LONGEST_INTERVAL_MS = 1_000;
 
-/** Looks after all connections until the returned function is called. `refused` is called for each such answer. */
+/** Returns what stops it. `limitMs` 0 is off. `refused` is called for each such answer. */
 export function enforceRequestTimeout(connections: Connections, limitMs: number, refused: () => void): () => void {
+  if (limitMs === 0) return () => {};
   const timer = setInterval(
     () => {
       const now = performance.now();

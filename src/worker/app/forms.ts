@@ -8,8 +8,6 @@ import { can, describe, isClass, isHttpServer, isResponse, isThenable } from './
 export interface ServeContext {
   /** The app's name in logs and messages. */
   readonly label: string;
-  /** Peers whose forwarding headers count: `TSUNICORN_FORWARDED_ALLOW_IPS`. */
-  readonly forwardedAllowIps: readonly string[];
   /** Names what loading waits for now, for the message of the boot timeout. */
   readonly waitingFor: (what: string) => void;
 }
@@ -110,10 +108,10 @@ function fetchObject(value: unknown): Serve | undefined {
 }
 
 function serveFetch(handle: FetchHandler): Serve {
-  return async ({ label, forwardedAllowIps }) => {
+  return async ({ label }) => {
     // Imported on demand: Request and Response load a whole HTTP client.
     const { adaptFetch } = await import('../fetch/adapter.ts');
-    return { kind: 'handler', name: label, handle: adaptFetch(handle, label, forwardedAllowIps) };
+    return { kind: 'handler', name: label, handle: adaptFetch(handle, label) };
   };
 }
 

@@ -5,17 +5,15 @@
 import type { FetchHandler, NodeHandler } from '../app/app.ts';
 import { describe, isResponse, isThenable } from '../app/duck-typing.ts';
 import { answerInstead } from '../http/error-responses.ts';
-import { forwardedOrigin } from '../http/forwarded.ts';
 import { abortReason, ServedRequest } from './request.ts';
 import { sendResponse } from './response.ts';
 
 /** `label` is the app's name in messages. Rejects with what the handler or its stream throws, as a node handler would. */
-export function adaptFetch(fetch: FetchHandler, label: string, forwardedAllowIps: readonly string[]): NodeHandler {
-  const originOf = forwardedOrigin(forwardedAllowIps);
+export function adaptFetch(fetch: FetchHandler, label: string): NodeHandler {
   return async (incoming, outgoing) => {
     // There are no Requests with these methods (Fetch, section 2.2.1); RFC 9110, section 9.1 has the status.
     if (incoming.method === 'TRACE' || incoming.method === 'CONNECT') return answerInstead(outgoing, 501);
-    const request = ServedRequest.of(incoming, outgoing, originOf);
+    const request = ServedRequest.of(incoming, outgoing);
     if (request === undefined) return answerInstead(outgoing, 400);
     try {
       const result: unknown = fetch(request, { remoteAddress: request.ip, incoming, outgoing });

@@ -1,7 +1,8 @@
 /** The Request of a fetch handler, made from what node:http parsed. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FetchRequest } from '../app/app.ts';
-import type { ForwardedOrigin, OriginHeaders } from '../http/forwarded.ts';
+import type { OriginHeaders } from '../http/forwarded.ts';
+import { peerOf } from '../http/peer.ts';
 import { bodyOf } from './body.ts';
 
 /** Aborts `request.signal`, and fails a body that did not come whole. */
@@ -31,9 +32,9 @@ export class ServedRequest extends NativeRequest implements FetchRequest {
   #signal: AbortSignal | undefined;
 
   /** Undefined if no URL can be made from the target and host: 400. */
-  static of(incoming: IncomingMessage, outgoing: ServerResponse, originOf: ForwardedOrigin): ServedRequest | undefined {
+  static of(incoming: IncomingMessage, outgoing: ServerResponse): ServedRequest | undefined {
     const head = headOf(incoming.rawHeaders);
-    const { client, scheme, host } = originOf(incoming.socket.remoteAddress ?? '', head);
+    const { client, scheme, host } = peerOf(incoming.socket).originOf(head);
     const ownScheme = 'encrypted' in incoming.socket ? 'https' : 'http';
     const url = urlOf(incoming.url ?? '', scheme ?? ownScheme, host ?? (head.host || NO_HOST));
     if (url === undefined) return undefined;

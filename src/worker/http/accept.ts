@@ -1,95 +1,92 @@
 /**
  * The accepting side of a worker: starts, pauses and ends `accept(2)` on each of its listening sockets.
  *
- * Node.js cannot stop to poll a listening socket without closing its descriptor, and cannot duplicate one. So a worker
- * that may have to pause, at its connection cap or for want of memory, keeps a spare descriptor of each socket, lent by
- * the arbiter over the IPC channel: to pause is to close the one in use, to resume is to listen on the spare and ask for
+ * Node.js cannot stop polling a listening socket without closing its descriptor, and cannot duplicate one. So a worker
+ * that may have to pause, at its connection cap or for want of memory, keeps a spare descriptor of each socket, sent by
+ * the arbiter over the IPC channel: to pause it closes the one in use, to resume it listens on the spare and asks for
  * the next.
  */
 import net from 'node:net';
 import type { InheritedListener } from '../../messages.ts';
 import { listenOnHandle, openDescriptor, type SocketHandle } from '../../platform/socket-handle.ts';
+import type { Trust } from './forwarded.ts';
+import { Peer } from './peer.ts';
 
 export interface AcceptOptions {
   readonly backlog: number;
-  /** Open connections at which this worker stops to accept; 0 is no cap. */
+  /** Open connections at which this worker stops accepting; 0 is no cap. */
   readonly cap: number;
-  /** It is going to be paused, by the cap or by {@link Acceptor.pause}: have a second descriptor at hand. */
+  /** The cap or {@link Acceptor.pause} will pause it: keep a spare descriptor of each listener. */
   readonly spares: boolean;
-  readonly onConnection: (socket: net.Socket) => void;
+  /** Whose forwarding headers are believed. */
+  readonly trusts: Trust;
+  readonly onConnection: (socket: net.Socket, peer: Peer) => void;
   /** Asks the arbiter for a duplicate descriptor of a listener; it comes back through {@link Acceptor.lend}. */
-  readonly wantDescriptor: (key: string) => void;
+  readonly needDescriptor: (key: string) => void;
 }
 
 /**
- * Consecutive turns of the event loop without a new connection after which an accept queue counts as served: a
- * listening socket is polled level-triggered in each turn, so one turn would do, and the second is for certainty.
+ * Turns of the event loop without a new connection after which an accept queue counts as empty: libuv polls listening
+ * sockets level-triggered in each turn, so one turn would do, and the second is for certainty.
  */
 const QUIET_TURNS = 2;
-/** An answer takes a millisecond or two. One that came while there was no free descriptor was lost, and nobody tells. */
+/** An answer takes a millisecond or two. The kernel drops one for which there is no free descriptor, silently. */
 const ASK_AGAIN_MS = 1_000;
-/** New connections may keep coming for ever; the sweep of the accept queue does not. */
-const LONGEST_SWEEP_MS = 1_000;
+/** New connections may keep coming for ever; the draining of the accept queue must end. */
+const LONGEST_QUEUE_DRAIN_MS = 1_000;
 
 export class Acceptor {
   readonly #options: AcceptOptions;
   readonly #accepting = new Map<string, net.Server>();
   readonly #paused = new Set<string>();
   readonly #spares = new Map<string, SocketHandle>();
-  /** Accepted above the cap while the accept queue is swept at the end; served as soon as there is room. */
-  readonly #held: net.Socket[] = [];
-  /** Listeners whose spare was missing when that was last looked at. */
+  /** Accepted above the cap while the accept queue drains at the end; served as soon as there is room. */
+  readonly #held: (() => void)[] = [];
+  /** Listeners whose spare was missing at the last look. */
   #missing = new Set<string>();
   #watch: NodeJS.Timeout | undefined;
   #open = 0;
-  #braked = false;
+  #wantsPause = false;
   #accepted = 0;
-  #state: 'accepting' | 'sweeping' | 'ended' = 'accepting';
+  #state: 'accepting' | 'draining' | 'ended' = 'accepting';
 
   constructor(options: AcceptOptions) {
     this.#options = options;
   }
 
-  /** Starts to accept on the inherited sockets. */
+  /** Starts accepting on the inherited sockets. */
   start(listeners: readonly InheritedListener[]): void {
-    for (const { key, fd } of listeners) {
-      this.#listen(key, openDescriptor(fd));
-      if (this.#options.spares) this.#options.wantDescriptor(key);
-    }
+    for (const { key, fd } of listeners) this.#listenAndSpare(key, openDescriptor(fd));
     if (this.#options.spares) this.#watch = setInterval(() => this.#askAgain(), ASK_AGAIN_MS);
   }
 
-  /** A descriptor from the arbiter, for the next pause. */
+  /** A spare descriptor from the arbiter. One that comes after {@link handBack} has no listener any more. */
   lend(key: string, handle: SocketHandle): void {
-    if (this.#state === 'ended') return handle.close();
+    if (this.#state === 'ended' || !this.#has(key)) return handle.close();
     this.#spares.get(key)?.close();
     this.#spares.set(key, handle);
     this.#resume();
   }
 
-  /** Accepts on a descriptor of another slot's socket until {@link stop}; as long as it pauses, once it goes on. */
-  cover(key: string, handle: SocketHandle): void {
-    if (this.#state === 'ended' || this.#accepting.has(key) || this.#paused.has(key)) return handle.close();
-    if (this.#mayNot()) {
-      this.#paused.add(key);
-      this.#spares.set(key, handle);
-      return;
-    }
-    this.#listen(key, handle);
-    if (this.#options.spares) this.#options.wantDescriptor(key);
+  /** Accepts for another slot, until {@link handBack}; while paused, as soon as it goes on. */
+  takeOver(key: string, handle: SocketHandle): void {
+    if (this.#state === 'ended' || this.#has(key)) return handle.close();
+    if (!this.#mustPause()) return this.#listenAndSpare(key, handle);
+    this.#paused.add(key);
+    this.#spares.set(key, handle);
   }
 
-  /** Stops to accept on one socket: its slot has a worker of its own again. */
-  stop(key: string): void {
+  /** Stops accepting for another slot: it has a worker again. */
+  handBack(key: string): void {
     this.#close(key);
     this.#paused.delete(key);
     this.#spares.get(key)?.close();
     this.#spares.delete(key);
   }
 
-  /** New connections wait in the kernel's queue, where a spare descriptor is there to come back with; or no longer. */
+  /** Leaves new connections in the kernel's queue, on listeners that have a spare descriptor to resume on; or goes on. */
   pause(on: boolean): void {
-    this.#braked = on;
+    this.#wantsPause = on;
     if (this.#state !== 'accepting') return;
     if (!on) return this.#resume();
     for (const key of [...this.#accepting.keys()]) if (this.#spares.has(key)) this.#pause(key);
@@ -100,8 +97,8 @@ export class Acceptor {
     this.#open = open;
     if (this.#options.cap === 0) return;
     if (open < this.#options.cap) {
-      const next = this.#held.shift();
-      if (next) this.#options.onConnection(next);
+      const serveNext = this.#held.shift();
+      if (serveNext) serveNext();
       else if (this.#state !== 'ended') this.#resume();
     } else if (this.#state === 'accepting') {
       for (const key of [...this.#accepting.keys()]) this.#pause(key);
@@ -113,19 +110,19 @@ export class Acceptor {
     return this.#held.length;
   }
 
-  /** Serves what waits in the accept queues, where nobody else would (`sweep`), then closes every descriptor. */
-  async end(sweep: boolean): Promise<void> {
-    this.#state = 'sweeping';
-    if (sweep) await this.#sweep();
+  /** Serves what waits in the accept queues where no other worker will (`drainQueues`), then closes every descriptor. */
+  async end(drainQueues: boolean): Promise<void> {
+    this.#state = 'draining';
+    if (drainQueues) await this.#drainQueues();
     this.#state = 'ended';
     clearInterval(this.#watch);
-    for (const key of [...this.#accepting.keys(), ...this.#spares.keys()]) this.stop(key);
+    for (const key of [...this.#accepting.keys(), ...this.#spares.keys()]) this.handBack(key);
     this.#paused.clear();
   }
 
-  async #sweep(): Promise<void> {
+  async #drainQueues(): Promise<void> {
     this.#resume();
-    const deadline = performance.now() + LONGEST_SWEEP_MS;
+    const deadline = performance.now() + LONGEST_QUEUE_DRAIN_MS;
     for (let quiet = 0; quiet < QUIET_TURNS && performance.now() < deadline; quiet++) {
       const before = this.#accepted;
       await new Promise(setImmediate);
@@ -134,41 +131,50 @@ export class Acceptor {
   }
 
   #resume(): void {
-    if (this.#mayNot()) return;
+    if (this.#mustPause()) return;
     for (const key of [...this.#paused]) {
       const spare = this.#spares.get(key);
       if (!spare) continue; // it is on its way
       this.#spares.delete(key);
       this.#paused.delete(key);
-      this.#listen(key, spare);
-      this.#options.wantDescriptor(key);
+      this.#listenAndSpare(key, spare);
     }
   }
 
-  /** It is at its cap or short of memory, and not at its end. */
-  #mayNot(): boolean {
+  #has(key: string): boolean {
+    return this.#accepting.has(key) || this.#paused.has(key);
+  }
+
+  /** At its cap or short of memory, and not draining. */
+  #mustPause(): boolean {
     const { cap } = this.#options;
-    return this.#state === 'accepting' && (this.#braked || (cap > 0 && this.#open >= cap));
+    return this.#state === 'accepting' && (this.#wantsPause || (cap > 0 && this.#open >= cap));
   }
 
   #askAgain(): void {
     const keys = [...this.#accepting.keys(), ...this.#paused];
     const missing = new Set(keys.filter((key) => !this.#spares.has(key)));
-    for (const key of missing) if (this.#missing.has(key)) this.#options.wantDescriptor(key);
+    for (const key of missing) if (this.#missing.has(key)) this.#options.needDescriptor(key);
     this.#missing = missing;
   }
 
-  #listen(key: string, handle: SocketHandle): void {
-    const { backlog, cap, onConnection } = this.#options;
+  #listenAndSpare(key: string, handle: SocketHandle): void {
+    const kind = handle.getsockname ? 'tcp' : 'unix';
     // As node:http does for a server that listens by itself.
     const server = net.createServer({ allowHalfOpen: true, noDelay: true });
-    server.on('connection', (socket) => {
-      this.#accepted++;
-      if (cap > 0 && this.#open >= cap) this.#held.push(socket);
-      else onConnection(socket);
-    });
+    server.on('connection', (socket) => this.#accept(socket, kind));
     this.#accepting.set(key, server);
-    listenOnHandle(server, handle, backlog);
+    listenOnHandle(server, handle, this.#options.backlog);
+    if (this.#options.spares) this.#options.needDescriptor(key);
+  }
+
+  #accept(socket: net.Socket, kind: Peer['kind']): void {
+    const { cap, trusts, onConnection } = this.#options;
+    this.#accepted++;
+    const peer = Peer.of(socket, kind, trusts);
+    if (peer === undefined) socket.destroy();
+    else if (cap > 0 && this.#open >= cap) this.#held.push(() => onConnection(socket, peer));
+    else onConnection(socket, peer);
   }
 
   #pause(key: string): void {

@@ -1,12 +1,16 @@
 /**
- * What this worker has in hand: its open connections and the requests on them. Counts and times come from
- * diagnostics_channel, which costs about 2 % of a "hello world" where a listener on each response costs 10 %.
+ * The open connections of this worker and the requests in flight on them.
+ *
+ * Where a request begins and ends is the one thing that does not pass the gate: Node.js says so on diagnostics_channel,
+ * `http.server.request.start` and `http.server.response.finish`. That costs 2 % of a "hello world", a 'finish' listener
+ * on each response 10 %, and it tells of requests that Node.js answers by itself, too.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Peer } from './peer.ts';
 
-/** One request and its response. `method` and `url` as they arrived: routers rewrite them on the way. */
+/** One request and its response. `method` and `url` are as they arrived: routers rewrite them. */
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -21,18 +25,17 @@ export interface Exchange {
 
 export interface Connection {
   readonly socket: Socket;
-  /** Peer address, empty on a unix socket. */
-  readonly remote: string;
-  /** Requests not answered yet, oldest first; more than one when the client pipelines. */
+  readonly peer: Peer;
+  /** In flight, oldest first; more than one when the client pipelines. */
   readonly exchanges: Exchange[];
   /** Bytes sent up to the end of the last response that was logged. */
   sent: number;
   /** The access log's. */
   peerPart?: Uint8Array;
   idleSince: number;
-  /** Bytes received when it became idle: more than that means that a request is on its way. */
+  /** Bytes received when it became idle: more means that a request is on its way. */
   receivedWhenIdle: number;
-  /** The `idleSince` with which it was last found to have been idle long enough. */
+  /** The `idleSince` at which a look last found it idle for long enough. */
   foundIdle: number | undefined;
   /** WebSocket and the like: no longer HTTP, and never idle. */
   upgraded: boolean;
@@ -45,19 +48,14 @@ export interface ConnectionEvents {
   finished(exchange: Exchange, now: number, aborted: boolean): void;
 }
 
-/** A response that was cut short by its client counts under nginx' code for that. */
+/** nginx's code for a response that its client cut short. */
 export const CLIENT_CLOSED_REQUEST = 499;
 
 const CONNECTION = Symbol('tsunicorn.connection');
 const SERIAL = Symbol('tsunicorn.serial');
 
-interface TrackedSocket extends Socket {
-  [CONNECTION]?: Connection;
-}
-
-interface TrackedRequest extends IncomingMessage {
-  [SERIAL]?: number;
-}
+type TrackedSocket = Socket & { [CONNECTION]?: Connection };
+type TrackedRequest = IncomingMessage & { [SERIAL]?: number };
 
 interface StartMessage {
   readonly request: TrackedRequest;
@@ -70,7 +68,7 @@ export class Connections {
   readonly #server: Server;
   readonly #events: ConnectionEvents;
   readonly #open = new Set<Connection>();
-  /** True once responses are to end their connection. */
+  /** Every response ends its connection. */
   #closing: boolean;
   #inFlight = 0;
   #serial = 0;
@@ -86,7 +84,6 @@ export class Connections {
     subscribe('http.server.response.finish', this.#onFinish as (message: unknown) => void);
   }
 
-  /** Requests not answered yet. */
   get inFlight(): number {
     return this.#inFlight;
   }
@@ -106,11 +103,11 @@ export class Connections {
     return this.#open.values();
   }
 
-  /** Takes over a freshly accepted socket. */
-  add(socket: TrackedSocket): void {
+  /** Hands a freshly accepted socket to node:http. */
+  add(socket: TrackedSocket, peer: Peer): void {
     const connection: Connection = {
       socket,
-      remote: socket.remoteAddress ?? '',
+      peer,
       exchanges: [],
       sent: 0,
       idleSince: performance.now(),
@@ -132,20 +129,21 @@ export class Connections {
     this.#sentBytes += sentOn(socket);
   }
 
-  /** The number of a request in this worker, also when its client is gone already. */
+  /** The number of a request in this worker. Node.js announces no handshakes: they get theirs here. */
   serialOf(request: TrackedRequest): number {
-    return request[SERIAL] ?? 0;
+    request[SERIAL] ??= ++this.#serial;
+    return request[SERIAL];
   }
 
-  /** From now on every response says `Connection: close`, also those whose head is not sent yet. */
+  /** From now on every response whose head is not sent yet says `Connection: close`. */
   closeAfterResponse(): void {
     this.#closing = true;
     for (const { exchanges } of this.#open) for (const e of exchanges) e.response.shouldKeepAlive = false;
   }
 
   /**
-   * Closes the connections that have been idle for `quietMs`, and no others. The second call that finds them so does: in
-   * between the loop has read what had come. After a long turn it has not yet for those that it accepted in it.
+   * Closes the connections that have been idle for `quietMs`, at the second call that finds them so: in between the loop
+   * has read what had arrived. After a long turn it has not yet, on connections accepted in that turn.
    */
   closeIdle(quietMs: number, now: number): void {
     for (const c of this.#open) {
@@ -157,24 +155,23 @@ export class Connections {
   }
 
   /**
-   * Ends what has no end of its own, in order: WebSockets, and responses that have begun, such as server-sent events.
-   * Their clients see the end of the connection, after all that was sent; at a kill they may see a reset.
+   * Ends what has no end of its own: WebSockets, and responses that have begun, such as server-sent events. Their
+   * clients get all that was sent, and then the end of the connection; a kill might reset it.
    */
   endStreams(): void {
     for (const { socket, upgraded, exchanges } of this.#open) {
       if (!socket.writable || !(upgraded || exchanges[0]?.response.headersSent)) continue;
       socket.end();
-      // What a closed socket has not read makes a reset of its end (RFC 1122, section 4.2.2.13).
+      // Closing a socket with unread data resets the connection (RFC 1122, section 4.2.2.13).
       socket.resume();
     }
   }
 
-  /** Closes what has been ended; its client has had the time to do so itself. */
+  /** Closes what {@link endStreams} has ended: the client had its time to close. */
   closeEnded(): void {
     for (const { socket } of this.#open) if (socket.writableFinished) socket.destroy();
   }
 
-  /** Stops counting. */
   dispose(): void {
     unsubscribe('http.server.request.start', this.#onStart as (message: unknown) => void);
     unsubscribe('http.server.response.finish', this.#onFinish as (message: unknown) => void);
@@ -222,7 +219,7 @@ export class Connections {
   }
 }
 
-/** Bytes that went to the kernel. `bytesWritten` adds what waits, which may never be sent. */
+/** Bytes that the kernel took. `bytesWritten` adds what waits, which may never be sent. */
 function sentOn(socket: Socket & { readonly _bytesDispatched?: number }): number {
   return socket._bytesDispatched ?? socket.bytesWritten;
 }

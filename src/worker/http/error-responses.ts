@@ -13,118 +13,63 @@ export type Refusal =
   | 'overload'
   | 'no_websocket';
 
-export interface RequestLimits {
-  readonly limitRequestLine: number;
-  readonly limitRequestFields: number;
-  readonly limitBodySize: number;
+type Headers = Readonly<Record<string, string>>;
+
+/** A request that its head alone turns away. */
+export interface HeadRefusal {
+  readonly status: number;
+  readonly why: Refusal;
+  readonly headers?: Headers;
 }
 
-/** What a method and `HTTP/1.1` with two spaces and a line end add to the target in the request line. */
-const LINE_OVERHEAD = ' '.length + ' HTTP/1.1\r\n'.length;
+/** Load shedding. A worker that has shed load catches up within the second or has not yet. */
+export const OVERLOADED: HeadRefusal = { status: 503, why: 'overload', headers: { 'Retry-After': '1' } };
 
-/** The status that a request earns by its head alone; undefined where it is fine. */
-export function refusalOf(
-  request: IncomingMessage,
-  limits: RequestLimits,
-): { status: number; why: Refusal } | undefined {
-  const { url = '', method = '', rawHeaders } = request;
-  if (url.length + method.length + LINE_OVERHEAD > limits.limitRequestLine) return { status: 414, why: 'uri_too_long' };
-  if (rawHeaders.length > 2 * limits.limitRequestFields) return { status: 431, why: 'too_many_fields' };
-  if (limits.limitBodySize > 0 && Number(request.headers['content-length'] ?? 0) > limits.limitBodySize) {
-    return { status: 413, why: 'body_too_large' };
-  }
-  return undefined;
-}
+const bodyFor = (status: number): string => `${status} ${http.STATUS_CODES[status]}\n`;
+const fieldsFor = (body: string) => ({
+  'Content-Type': 'text/plain; charset=utf-8',
+  'Content-Length': body.length,
+});
 
-/** Watches a body of unknown length (chunked); calls `exceeded` once when it is longer than `limit` bytes. */
-export function watchBody(request: IncomingMessage, limit: number, exceeded: () => void): void {
-  if (request.headers['transfer-encoding'] === undefined) return;
-  const push = request.push;
-  let received = 0;
-  request.push = (chunk: Buffer | string | null, encoding?: BufferEncoding): boolean => {
-    received += chunk === null ? 0 : chunk.length;
-    if (received <= limit) return push.call(request, chunk, encoding);
-    request.push = () => false;
-    exceeded();
-    return false;
-  };
-}
-
-/** When to come back, in seconds: a worker that has shed load catches up within the second or has not yet. */
-const RETRY_AFTER = '1';
-
-/**
- * Turns a request away that there is no time for. The connection stays: a new one would be more work for both sides.
- * Only where a body is on its way, which nobody will read, it has to end.
- */
-export function shed(request: IncomingMessage, response: ServerResponse): void {
-  const { rawHeaders } = request;
+/** The connection stays, since a new one is more work for both sides, unless an unread body is on its way. */
+export function shed({ rawHeaders }: IncomingMessage, response: ServerResponse): void {
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]?.toLowerCase();
     if (name === 'content-length' || name === 'transfer-encoding') response.shouldKeepAlive = false;
   }
-  const body = `503 ${http.STATUS_CODES[503]}\n`;
-  response.writeHead(503, {
-    'Content-Type': 'text/plain; charset=utf-8',
-    'Content-Length': body.length,
-    'Retry-After': RETRY_AFTER,
-  });
+  const body = bodyFor(OVERLOADED.status);
+  response.writeHead(OVERLOADED.status, { ...fieldsFor(body), ...OVERLOADED.headers });
   response.end(body);
 }
 
-/** The same for a handshake, for which Node.js makes no response. */
-export function shedHandshake(request: IncomingMessage, stream: Duplex): void {
-  refuseHandshake(request, stream, 503, { 'Retry-After': RETRY_AFTER });
-}
-
-/** Its connection is no longer one for HTTP, so it ends. */
-export function refuseHandshake(
-  request: IncomingMessage,
-  stream: Duplex,
-  status: number,
-  headers: Readonly<Record<string, string>> = {},
-): void {
+/** Node.js makes no response for a handshake. Answers `status` and ends the connection, which has left HTTP. */
+export function refuseHandshake(request: IncomingMessage, stream: Duplex, status: number, headers: Headers = {}): void {
   stream.on('error', () => undefined); // its client may be gone
   const { socket } = request as { socket: { readonly _httpMessage?: ServerResponse | null } };
-  // It came before the answer to the request before it, whose client would take this for that.
+  // A request before it is unanswered, and its client would take this for the answer.
   if (socket._httpMessage) {
     stream.destroy();
     return;
   }
-  const body = `${status} ${http.STATUS_CODES[status]}\n`;
-  const fields = Object.entries({
-    'Content-Type': 'text/plain; charset=utf-8',
-    'Content-Length': body.length,
-    Connection: 'close',
-    ...headers,
-  }).map(([name, value]) => `${name}: ${value}\r\n`);
-  stream.end(`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n${fields.join('')}\r\n${body}`, () =>
-    stream.destroy(),
-  );
+  const body = bodyFor(status);
+  const fields = Object.entries({ ...fieldsFor(body), Connection: 'close', ...headers });
+  const head = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  stream.end(`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n${head}\r\n${body}`, () => stream.destroy());
 }
 
 /**
- * Answers `status` and ends the connection. Where the response has begun it can only be cut off. What the app does with
- * the response afterwards is ignored: it must not throw ERR_HTTP_HEADERS_SENT in a handler that merely was too slow.
+ * Answers `status` and ends the connection. A response that has begun can only be cut off. What the app does with the
+ * response afterwards is ignored: a handler that was merely too slow must not get ERR_HTTP_HEADERS_SENT.
  */
-export function answerInstead(
-  response: ServerResponse,
-  status: number,
-  headers: Readonly<Record<string, string>> = {},
-): void {
+export function answerInstead(response: ServerResponse, status: number, headers: Headers = {}): void {
   if (response.writableEnded) return; // complete, and on its way
   if (response.headersSent) {
     response.destroy();
     return;
   }
   for (const name of response.getHeaderNames()) response.removeHeader(name);
-  const body = `${status} ${http.STATUS_CODES[status]}\n`;
-  response.writeHead(status, {
-    'Content-Type': 'text/plain; charset=utf-8',
-    'Content-Length': body.length,
-    Connection: 'close',
-    ...headers,
-  });
+  const body = bodyFor(status);
+  response.writeHead(status, { ...fieldsFor(body), Connection: 'close', ...headers });
   response.end(body);
   mute(response);
 }

@@ -1,24 +1,17 @@
 /**
- * Who the client is and what it asked for, behind proxies: RFC 7239 `Forwarded` and the older `X-Forwarded-For`, believed only from trusted
- * peers. Read from the right: each proxy appends the address it saw, so the first address that is not a trusted proxy
- * is the client.
+ * Who the client is and what it asked for, behind proxies: RFC 7239 `Forwarded` and the older `X-Forwarded-*`, believed
+ * only from trusted peers. Read from the right: each proxy appends the address it saw, so the first address that is not
+ * a trusted proxy is the client.
  */
 import { BlockList, isIP } from 'node:net';
+import type { Peer } from './peer.ts';
 
-interface ForwardingHeaders {
+/** Whether a proxy with this address is believed. */
+export type Trust = (address: string) => boolean;
+
+export interface ForwardingHeaders {
   readonly forwardedFor: string;
   readonly forwarded: string;
-}
-
-/** The client's address for a connection from `remote` ('' is a unix socket) with these headers. */
-export type ForwardedClient = (remote: string, headers: ForwardingHeaders) => string;
-
-/** What a request's URL is made of beside its target, and who sent it. */
-interface Origin {
-  readonly client: string;
-  /** `http` or `https`, and a host with its port, where a trusted proxy told them. */
-  readonly scheme: string | undefined;
-  readonly host: string | undefined;
 }
 
 export interface OriginHeaders extends ForwardingHeaders {
@@ -26,7 +19,13 @@ export interface OriginHeaders extends ForwardingHeaders {
   readonly forwardedHost: string;
 }
 
-export type ForwardedOrigin = (remote: string, headers: OriginHeaders) => Origin;
+/** What a request's URL is made of beside its target, and who sent it. */
+export interface ForwardedOrigin {
+  readonly client: string;
+  /** `http` or `https`, and a host with its port, where a trusted proxy told them. */
+  readonly scheme: string | undefined;
+  readonly host: string | undefined;
+}
 
 const NAMED: Readonly<Record<string, readonly string[]>> = {
   loopback: ['127.0.0.0/8', '::1/128'],
@@ -35,69 +34,61 @@ const NAMED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** `allowed` as in `TSUNICORN_FORWARDED_ALLOW_IPS`, already validated. */
-export function forwardedClient(allowed: readonly string[]): ForwardedClient {
-  const trusted = trustIn(allowed);
-  return (remote, headers) => {
-    if ((headers.forwardedFor === '' && headers.forwarded === '') || !trusted(remote)) return remote;
-    return walk(remote, headers, trusted).client;
-  };
-}
-
-/** Scheme and host as the client used them: what the outermost trusted proxy said. */
-export function forwardedOrigin(allowed: readonly string[]): ForwardedOrigin {
-  const trusted = trustIn(allowed);
-  return (remote, headers) => {
-    const { forwardedFor, forwarded, forwardedProto, forwardedHost } = headers;
-    const isForwarded = forwardedFor !== '' || forwarded !== '' || forwardedProto !== '' || forwardedHost !== '';
-    if (!isForwarded || !trusted(remote)) return { client: remote, scheme: undefined, host: undefined };
-    const { client, passed } = walk(remote, headers, trusted);
-    // As with the address: the newer header counts only where nobody uses the older ones.
-    const older = forwardedProto !== '' || forwardedHost !== '' || forwardedFor !== '';
-    const elements = older ? [] : forwardedElements(forwarded);
-    const element = elements[Math.max(0, elements.length - 1 - passed)] ?? '';
-    const scheme = older ? outermost(forwardedProto, passed) : parameterOf(element, 'proto');
-    const host = older ? outermost(forwardedHost, passed) : parameterOf(element, 'host');
-    return { client, scheme: /^https?$/i.test(scheme) ? scheme.toLowerCase() : undefined, host: host || undefined };
-  };
-}
-
-/** Whether what a peer with this address forwards is believed; '' is a unix socket. */
-function trustIn(allowed: readonly string[]): (address: string) => boolean {
-  const everybody = allowed.includes('*');
+export function trustIn(allowed: readonly string[]): Trust {
+  if (allowed.includes('*')) return () => true;
   const list = new BlockList();
   for (const range of allowed.flatMap((entry) => NAMED[entry] ?? [entry])) {
-    if (range === '*') continue;
     const [address = '', prefix] = range.split('/');
     const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
     if (prefix === undefined) list.addAddress(address, family);
     else list.addSubnet(address, Number(prefix), family);
   }
-  return (address) => everybody || address === '' || list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  return (address) => list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+}
+
+/** The client's address; empty for a unix socket that forwards none. */
+export function forwardedClient(peer: Peer, headers: ForwardingHeaders): string {
+  const isForwarded = headers.forwardedFor !== '' || headers.forwarded !== '';
+  return isForwarded && peer.trusted ? walk(peer, headers).client : peer.address;
+}
+
+/** Scheme and host as the client used them: what the outermost trusted proxy said. */
+export function forwardedOrigin(peer: Peer, headers: OriginHeaders): ForwardedOrigin {
+  const { forwardedFor, forwarded, forwardedProto, forwardedHost } = headers;
+  const isForwarded = forwardedFor !== '' || forwarded !== '' || forwardedProto !== '' || forwardedHost !== '';
+  if (!isForwarded || !peer.trusted) return { client: peer.address, scheme: undefined, host: undefined };
+  const { client, passed } = walk(peer, headers);
+  // As with the address: the newer header counts only where no proxy uses the older ones.
+  const older = forwardedProto !== '' || forwardedHost !== '' || forwardedFor !== '';
+  const elements = older ? [] : forwardedElements(forwarded);
+  const element = elements[Math.max(0, elements.length - 1 - passed)] ?? '';
+  const scheme = older ? outermost(forwardedProto, passed) : parameterOf(element, 'proto');
+  const host = older ? outermost(forwardedHost, passed) : parameterOf(element, 'host');
+  return { client, scheme: /^https?$/i.test(scheme) ? scheme.toLowerCase() : undefined, host: host || undefined };
 }
 
 /** From the right to the first address that is no trusted proxy. `passed`: trusted proxies behind the peer on the way. */
 function walk(
-  remote: string,
+  { address, trusts }: Peer,
   { forwardedFor, forwarded }: ForwardingHeaders,
-  trusted: (address: string) => boolean,
 ): { client: string; passed: number } {
   // A proxy that knows only the older header passes on what the client wrote into the newer one.
   const hops =
     forwardedFor !== ''
       ? forwardedFor.split(',').map(bareAddress)
       : forwardedElements(forwarded).map((element) => bareAddress(parameterOf(element, 'for')));
-  let client = remote;
+  let client = address;
   let passed = 0;
   for (const hop of hops.reverse()) {
     if (isIP(hop) === 0) break; // "unknown", an obfuscated name or rubbish: nothing behind it can be believed
     client = hop;
-    if (!trusted(hop)) break;
+    if (!trusts(hop)) break;
     passed++;
   }
   return { client, passed };
 }
 
-/** The value that the outermost trusted proxy added to a list; a shorter list was replaced on the way, and not added to. */
+/** The value that the outermost trusted proxy added to a list. A proxy that replaces the list leaves a shorter one. */
 function outermost(list: string, passed: number): string {
   const values = list.split(',');
   return values[Math.max(0, values.length - 1 - passed)]?.trim() ?? '';
@@ -110,7 +101,7 @@ const PARAMETERS = /(?:"(?:\\.|[^"\\])*"|[^;"])+/g;
 
 /** The elements of RFC 7239, section 4, left to right: one a proxy. */
 function forwardedElements(header: string): string[] {
-  if (header.replace(QUOTED, '').includes('"')) return []; // an open quote: where elements end is anybody's guess
+  if (header.replace(QUOTED, '').includes('"')) return []; // an open quote: where elements end is a guess
   return header.match(ELEMENTS) ?? [];
 }
 

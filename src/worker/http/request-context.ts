@@ -1,21 +1,21 @@
-/** Carries the request at hand through the app's asynchronous calls, once the app has asked for it. */
+/** Carries the current request through the app's asynchronous calls, once the app has asked for it. */
 import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage } from 'node:http';
 import { type RequestContext, setContextHook } from '../../context-hook.ts';
-import type { NodeHandler } from '../app/app.ts';
+import type { CallApp } from './gate.ts';
 
 interface Handled {
   readonly request: IncomingMessage;
-  /** Made when it is asked for. */
+  /** Made when the app asks. */
   context: RequestContext | undefined;
 }
 
 export class RequestContexts {
-  /** There once the app has imported the package: until then a request costs one look at it. */
+  /** Made once the app has imported the package: until then a request costs one look at it. */
   #storage: AsyncLocalStorage<Handled> | undefined;
   #contextOf: ((request: IncomingMessage) => RequestContext) | undefined;
 
-  /** Before the app is loaded, which may ask while it is. */
+  /** Call it before the app loads, which may ask at once. */
   offer(): void {
     setContextHook({
       enable: () => {
@@ -30,12 +30,12 @@ export class RequestContexts {
     });
   }
 
-  /** `handle` with the context at hand. */
-  around(handle: NodeHandler, contextOf: (request: IncomingMessage) => RequestContext): NodeHandler {
+  /** `call` with the context of its request. */
+  around(call: CallApp, contextOf: (request: IncomingMessage) => RequestContext): CallApp {
     this.#contextOf = contextOf;
-    return (request, response) => {
-      if (this.#storage === undefined) return handle(request, response);
-      return this.#storage.run({ request, context: undefined }, handle, request, response);
+    return (request, event, args) => {
+      if (this.#storage === undefined) return call(request, event, args);
+      this.#storage.run({ request, context: undefined }, call, request, event, args);
     };
   }
 }

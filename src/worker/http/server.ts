@@ -1,33 +1,164 @@
-/** The HTTP server of a worker: the app behind the limits, the timeouts and the error answers of the contract. */
+/**
+ * The HTTP side of a worker, put together in the order of a request: accept → peer → connections → node:http → gate →
+ * app → the end of the response, where it is counted and logged.
+ */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { RequestContext } from '../../context-hook.ts';
+import type { WorkerPlan } from '../../messages.ts';
+import { AccessLog } from '../../observe/log/access-log.ts';
+import { openDestination } from '../../observe/log/destination.ts';
+import { jsonLines } from '../../observe/log/json.ts';
+import { RequestIds, traceIdOf } from '../../observe/log/request-id.ts';
+import { scan } from '../../observe/log/seen-headers.ts';
+import type { ServerLog } from '../../observe/log/server-log.ts';
+import { textLines } from '../../observe/log/text.ts';
+import type { Native } from '../../platform/native/native.ts';
 import { http } from '../../platform/node-http.ts';
-import type { Brake } from '../admission/memory.ts';
-import type { Overload } from '../admission/overload.ts';
-import type { App, NodeHandler } from '../app/app.ts';
-import { isThenable } from '../app/duck-typing.ts';
-import { answerInstead, type Refusal, type RequestLimits, refusalOf, shed, watchBody } from './error-responses.ts';
-import { admit, type HandshakeChecks } from './handshake.ts';
-import { handshakeRefusal } from './upgrade.ts';
+import { MemoryAdmission } from '../admission/memory.ts';
+import { MemoryGauges } from '../admission/memory-gauges.ts';
+import { Overload } from '../admission/overload.ts';
+import { enforceRequestTimeout } from '../admission/request-timeout.ts';
+import type { App } from '../app/app.ts';
+import { Counters } from '../report/counters.ts';
+import { Acceptor } from './accept.ts';
+import { CLIENT_CLOSED_REQUEST, Connections } from './connections.ts';
+import { trustIn } from './forwarded.ts';
+import { Gate, type GateEvents, type GateExtras, type RequestLimits } from './gate.ts';
+import { peerOf } from './peer.ts';
+import type { RequestContexts } from './request-context.ts';
 
-/** Times in seconds, 0 is off. */
-export interface ServerSettings extends RequestLimits {
-  readonly keepalive: number;
-  readonly headerTimeout: number;
-  readonly bodyTimeout: number;
-  readonly limitHeaderSize: number;
+export interface HttpServiceOptions {
+  readonly log: ServerLog;
+  readonly contexts: RequestContexts;
+  readonly native: Native | undefined;
+  /** Asks the arbiter for another descriptor of a listener; it comes back through {@link Acceptor.lend}. */
+  readonly needDescriptor: (key: string) => void;
+  /** New requests wait for memory: in this worker's heap, or else in the group. */
+  readonly memoryFull: (heap: boolean) => void;
 }
 
-export interface ServerEvents {
-  /** tsunicorn answered in the app's place. */
-  refused(why: Refusal): void;
-  /** A connection is about to become a WebSocket, or whatever else the app's `upgrade` or `connect` listener makes of it. */
-  upgraded(socket: Socket): void;
-  /** A WebSocket handshake came, and the app has no `upgrade` listener. */
-  handshakeRefused(): void;
-  /** The handler threw or rejected. */
-  handlerFailed(error: unknown, request: IncomingMessage): void;
+export class HttpService {
+  readonly server: Server;
+  readonly counters = new Counters();
+  readonly accessLog: AccessLog | undefined;
+  readonly connections: Connections;
+  readonly acceptor: Acceptor;
+  readonly memory: MemoryAdmission;
+  readonly #plan: WorkerPlan;
+  readonly #gauges: MemoryGauges;
+  readonly #overload: Overload | undefined;
+  readonly #ids = new RequestIds();
+
+  constructor(plan: WorkerPlan, app: App, options: HttpServiceOptions) {
+    const { settings } = plan;
+    const { log, contexts, native, needDescriptor, memoryFull } = options;
+    const isSync = settings.workerClass === 'sync';
+    this.#plan = plan;
+    this.accessLog = openAccessLog(plan, this.#ids, log);
+    this.acceptor = new Acceptor({
+      backlog: settings.backlog,
+      cap: isSync ? 1 : settings.workerConnections,
+      spares: isSync || settings.workerConnections > 0 || plan.memory !== undefined,
+      trusts: trustIn(settings.forwardedAllowIps),
+      onConnection: (socket, peer) => this.connections.add(socket, peer),
+      needDescriptor,
+    });
+    this.#gauges = new MemoryGauges(plan.heapLimitBytes, native);
+    this.memory = new MemoryAdmission({
+      now: () => performance.now(),
+      connections: () => this.connections.size,
+      hold: (on) => this.acceptor.pause(on),
+      full: (gauge) => memoryFull(gauge === this.#gauges.heap),
+    });
+    this.#overload = settings.maxEventLoopLag > 0 ? new Overload(settings.maxEventLoopLag * 1000) : undefined;
+    this.server = createServer(app, settings, this.#serverEvents(app.name, log), {
+      overload: this.#overload,
+      memory: this.memory,
+      around: (call) => contexts.around(call, (request) => this.#contextOf(request)),
+    });
+    this.connections = new Connections(this.server, !isSync && settings.keepalive > 0, {
+      count: (open) => this.acceptor.balance(open),
+      finished: (exchange, now, aborted) => {
+        const sent = !aborted || exchange.response.headersSent;
+        const status = sent ? exchange.response.statusCode : CLIENT_CLOSED_REQUEST;
+        this.counters.request(exchange.method, status, now - exchange.startedAt);
+        this.accessLog?.request(exchange, status, now);
+      },
+    });
+  }
+
+  /** Accepts from now on. Returns what ends the watching of overload and timeouts; the acceptor ends with the drain. */
+  start(): () => void {
+    const { settings, listeners, memory } = this.#plan;
+    const refused = (): void => this.counters.rejected('timeout');
+    const unlimit = enforceRequestTimeout(this.connections, settings.requestTimeout * 1000, refused);
+    const unwatch = this.#overload?.start();
+    this.acceptor.start(listeners);
+    this.watchMemory(memory);
+    return () => {
+      unwatch?.();
+      unlimit();
+    };
+  }
+
+  /** Undefined: there is no limit, or the worker drains and serves what it has. */
+  watchMemory(memory: WorkerPlan['memory']): void {
+    this.memory.watch(this.#gauges.of(memory));
+  }
+
+  collectGarbage(): void {
+    this.#gauges.collectGarbage();
+  }
+
+  #serverEvents(appName: string, { logger }: ServerLog): ServerEvents {
+    let warned = false;
+    return {
+      upgraded: (socket) => this.connections.markUpgraded(socket),
+      refused: (why) => {
+        this.counters.rejected(why);
+        if (why !== 'no_websocket' || warned) return;
+        warned = true;
+        logger.warn(
+          `answered a WebSocket handshake with 426, or 400 where it was malformed: ${appName} has no upgrade listener. Export the http.Server that has the listener, not the handler (logged once per worker)`,
+        );
+      },
+      handlerFailed: (err, request, event) => {
+        const { method, url } = request;
+        const what = event === 'request' ? 'request handler' : `${event} listener`;
+        logger.error({ err, ...this.#contextOf(request), method, url }, `the ${what} failed`);
+      },
+      malformed: (socket, status, code) => {
+        const { address: remote } = peerOf(socket);
+        this.counters.rejected(status === 408 ? 'timeout' : 'malformed');
+        this.accessLog?.malformed(remote, status, code);
+        logger.info({ remote, status, code }, 'refused a malformed or slow request');
+      },
+    };
+  }
+
+  #contextOf(request: IncomingMessage): RequestContext {
+    const seen = scan(request.rawHeaders);
+    const trace = traceIdOf(seen);
+    const id = this.#ids.of(this.connections.serialOf(request), seen);
+    return { request_id: id, ...(trace !== '' && { trace_id: trace }) };
+  }
+}
+
+/** Undefined where it is off. Throws HaltServer where it cannot be opened at the start of the server. */
+function openAccessLog(plan: WorkerPlan, ids: RequestIds, log: ServerLog): AccessLog | undefined {
+  const { settings, slot, started } = plan;
+  const { accessLog, accessLogFormat: format } = settings;
+  if (accessLog === 'off') return undefined;
+  const lines = format.kind === 'json' ? jsonLines(slot, ids) : textLines(format.pieces, process);
+  return new AccessLog(openDestination(accessLog, 1, started ? log.complain : undefined), lines);
+}
+
+/** Times in seconds, 0 is off. */
+type ServerSettings = RequestLimits &
+  Pick<WorkerPlan['settings'], 'keepalive' | 'headerTimeout' | 'bodyTimeout' | 'limitHeaderSize'>;
+
+export interface ServerEvents extends GateEvents {
   /** What came was not HTTP, or too slow, or too large; `status` was answered where that was possible. */
   malformed(socket: Socket, status: number, code: string): void;
 }
@@ -35,45 +166,19 @@ export interface ServerEvents {
 /** How often Node.js looks for requests that exceed their timeouts; its own default of 30 s is too coarse for 10 s. */
 export const CHECK_INTERVAL_MS = 1_000;
 
-/** Statuses for what the parser reports; everything else is 400. */
-const STATUS_OF: Readonly<Record<string, number>> = {
-  HPE_HEADER_OVERFLOW: 431,
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
-};
-
-export interface ServerExtras {
-  /** May refuse requests. */
-  readonly overload?: Overload | undefined;
-  /** May let requests wait. */
-  readonly brake?: Brake | undefined;
-  /** Wraps the app's handler. */
-  readonly around?: (handle: NodeHandler) => NodeHandler;
-}
-
-type Dispatch = (request: IncomingMessage, response: ServerResponse) => void;
-
-/** An http.Server that never listens: connections are handed to it by the acceptor. */
+/** An http.Server that never listens, behind the gate: the acceptor hands its connections over. */
 export function createServer(
   app: App,
   settings: ServerSettings,
   events: ServerEvents,
-  { overload, brake, around = (handle) => handle }: ServerExtras = {},
+  extras: GateExtras = {},
 ): Server {
   const server = app.kind === 'server' ? app.server : http.createServer();
-  const handle = app.kind === 'server' ? callListeners(server) : app.handle;
-  const dispatch = braked(guarded(around(handle), server, settings, events, overload), brake);
-
-  if (app.kind === 'handler') server.on('request', dispatch);
-  else {
-    const refused = (why: Refusal): void => events.refused(why);
-    intercept(server, dispatch, events, { limits: settings, refused, overload, brake });
-  }
-
+  new Gate(server, app, { ...extras, limits: settings, events });
   server.keepAliveTimeout = settings.keepalive * 1000;
   server.headersTimeout = settings.headerTimeout * 1000;
   server.requestTimeout = settings.bodyTimeout * 1000;
-  // One more than allowed, so that too many can be told from just enough: Node.js drops the rest without a word.
+  // One more than allowed, to tell too many from just enough: Node.js drops the rest silently.
   server.maxHeadersCount = settings.limitRequestFields + 1;
   // Documented as options of createServer() alone, but the app may have made the server already.
   Object.assign(server, { maxHeaderSize: settings.limitHeaderSize, connectionsCheckingInterval: CHECK_INTERVAL_MS });
@@ -83,88 +188,12 @@ export function createServer(
   return server;
 }
 
-/** Requests whose client has left while they waited are not served. */
-function braked(serve: Dispatch, brake: Brake | undefined): Dispatch {
-  if (brake === undefined) return serve;
-  return (request, response) => {
-    if (!brake.holds) return serve(request, response);
-    brake.wait(() => {
-      if (!response.destroyed) serve(request, response);
-    });
-  };
-}
-
-function guarded(
-  handle: NodeHandler,
-  server: Server,
-  settings: ServerSettings,
-  events: ServerEvents,
-  overload: Overload | undefined,
-): Dispatch {
-  const fail = (error: unknown, request: IncomingMessage, response: ServerResponse): void => {
-    events.handlerFailed(error, request);
-    answerInstead(response, 500);
-  };
-  return (request, response) => {
-    if (overload?.exceeded) {
-      events.refused('overload');
-      shed(request, response);
-      return;
-    }
-    const refusal = refusalOf(request, settings);
-    if (refusal) {
-      events.refused(refusal.why);
-      answerInstead(response, refusal.status);
-      return;
-    }
-    const noUpgrade = handshakeRefusal(request, server);
-    if (noUpgrade) {
-      events.handshakeRefused();
-      answerInstead(response, noUpgrade.status, noUpgrade.headers);
-      return;
-    }
-    if (settings.limitBodySize > 0) {
-      watchBody(request, settings.limitBodySize, () => {
-        events.refused('body_too_large');
-        answerInstead(response, 413);
-      });
-    }
-    try {
-      const result = handle(request, response);
-      if (isThenable(result)) result.then(undefined, (error: unknown) => fail(error, request, response));
-    } catch (error) {
-      fail(error, request, response);
-    }
-  };
-}
-
-/** All 'request' listeners of a server, those that come later too; the last promise is the one to watch. */
-function callListeners(server: Server): NodeHandler {
-  return (request, response) => {
-    const results = server.listeners('request').map((listener) => listener.call(server, request, response));
-    const promises = results.filter(isThenable);
-    return promises.length > 0 ? Promise.all(promises) : undefined;
-  };
-}
-
-/** Puts `dispatch` before the server's own listeners. Listens to nothing: a listener for 'upgrade' alone means yes. */
-function intercept(server: Server, dispatch: Dispatch, events: ServerEvents, checks: HandshakeChecks): void {
-  const emit = server.emit;
-  server.emit = (event: string | symbol, ...args: unknown[]): boolean => {
-    const request = args[0] as IncomingMessage;
-    if (event === 'request') dispatch(request, args[1] as ServerResponse);
-    else if (event === 'upgrade' || event === 'connect') {
-      const take = (): void => {
-        // Comes before any byte of the new protocol.
-        events.upgraded(request.socket);
-        // Nobody listens any longer, where it has waited.
-        if (!emit.call(server, event, ...args)) request.socket.destroy();
-      };
-      admit({ request, stream: args[1] as Duplex, take }, checks);
-    } else return emit.call(server, event, ...args);
-    return true;
-  };
-}
+/** Statuses for what the parser reports; everything else is 400. */
+const STATUS_OF: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
 
 function answerMalformed(events: ServerEvents) {
   return (error: NodeJS.ErrnoException, socket: Socket & { _httpMessage?: ServerResponse | null }): void => {

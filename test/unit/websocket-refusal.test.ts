@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import http, { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { describe, it } from 'node:test';
-import { handshakeRefusal } from '../../src/worker/http/upgrade.ts';
+import { refusalOfWebSocket } from '../../src/worker/http/gate.ts';
 import { HANDSHAKE } from '../support/raw.ts';
 
 function request(method: string, headers: Readonly<Record<string, string>>): IncomingMessage {
@@ -32,12 +32,12 @@ describe('a WebSocket handshake at an app without an upgrade listener', () => {
   const server = http.createServer();
   for (const [what, method, headers, status] of rows) {
     it(`${what}: ${status ?? 'to the app'}`, () => {
-      assert.equal(handshakeRefusal(request(method, headers), server)?.status, status);
+      assert.equal(refusalOfWebSocket(request(method, headers), server)?.status, status);
     });
   }
 
   it('is the app’s own affair where it has a listener and Node.js did not use it', () => {
     const listening = http.createServer().on('upgrade', () => {});
-    assert.equal(handshakeRefusal(request('GET', HANDSHAKE), listening), undefined);
+    assert.equal(refusalOfWebSocket(request('GET', HANDSHAKE), listening), undefined);
   });
 });

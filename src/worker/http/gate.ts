@@ -1,0 +1,265 @@
+/**
+ * The one gate between node:http and the app. Every event with which Node.js hands over a request passes it: memory
+ * admission, load shedding, limits, and then the app's listeners, whose failures end here and not the worker.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { WorkerSettings } from '../../messages.ts';
+import { http } from '../../platform/node-http.ts';
+import type { MemoryAdmission } from '../admission/memory.ts';
+import type { Overload } from '../admission/overload.ts';
+import type { App, NodeHandler } from '../app/app.ts';
+import { isThenable } from '../app/duck-typing.ts';
+import { answerInstead, type HeadRefusal, OVERLOADED, type Refusal, refuseHandshake, shed } from './error-responses.ts';
+
+export type RequestLimits = Pick<WorkerSettings, 'limitRequestLine' | 'limitRequestFields' | 'limitBodySize'>;
+
+/**
+ * Node.js makes a response for the first three; `upgrade` and `connect` hand over the connection itself. A
+ * `dropRequest` is told and not asked: Node.js answers 503.
+ */
+export type Handover = 'request' | 'checkContinue' | 'checkExpectation' | 'upgrade' | 'connect' | 'dropRequest';
+
+export interface GateEvents {
+  /** tsunicorn answered in the app's place. */
+  refused(why: Refusal): void;
+  /** A connection is about to become a WebSocket, or whatever the app's listener makes of it. */
+  upgraded(socket: Socket): void;
+  /** A listener threw or rejected. */
+  handlerFailed(error: unknown, request: IncomingMessage, event: Handover): void;
+}
+
+/** Calls the app with what Node.js handed over. */
+export type CallApp = (request: IncomingMessage, event: Handover, args: Args) => void;
+
+/** What may refuse or hold requests, where it is wanted. */
+export interface GateExtras {
+  readonly overload?: Overload | undefined;
+  readonly memory?: MemoryAdmission | undefined;
+  /** Wraps each call of the app. */
+  readonly around?: (call: CallApp) => CallApp;
+}
+
+export interface GateOptions extends GateExtras {
+  readonly limits: RequestLimits;
+  readonly events: GateEvents;
+}
+
+/** The arguments of the event; a handshake has the head of the new protocol as well. */
+type Args = readonly [request: IncomingMessage, target: ServerResponse | Duplex, ...rest: unknown[]];
+
+const REJECTION: typeof import('node:events').captureRejectionSymbol = Symbol.for('nodejs.rejection') as never;
+
+export class Gate {
+  readonly #server: Server;
+  /** Undefined where the server is the app's own, with listeners. */
+  readonly #handle: NodeHandler | undefined;
+  readonly #options: GateOptions;
+  readonly #call: CallApp;
+
+  /** Puts itself before the listeners of `server`, those that come later too. */
+  constructor(server: Server, app: App, options: GateOptions) {
+    this.#server = server;
+    this.#handle = app.kind === 'handler' ? app.handle : undefined;
+    this.#options = options;
+    this.#call = options.around?.(this.#callApp) ?? this.#callApp;
+    // Without a listener Node.js says 100 before anybody could refuse (RFC 9110, section 10.1.1).
+    server.on('checkContinue', continueByDefault);
+    const { emit } = server;
+    // A listener would not do: one for 'upgrade' alone tells Node.js that the app takes handshakes.
+    server.emit = (event: string | symbol, ...args: unknown[]): boolean => {
+      switch (event) {
+        case 'request':
+        case 'checkContinue':
+        case 'checkExpectation':
+        case 'upgrade':
+        case 'connect':
+          this.#pass(event, args as unknown as Args);
+          return true;
+        case 'dropRequest':
+          this.#serve(event, args as unknown as Args);
+          return true;
+        default:
+          return Reflect.apply(emit, server, [event, ...args]);
+      }
+    };
+  }
+
+  #pass(event: Handover, args: Args): void {
+    const { memory } = this.#options;
+    if (!memory?.holds) this.#decide(event, args);
+    else if (isHandshake(event)) this.#holdHandshake(memory, event, args);
+    else {
+      memory.wait(() => {
+        if (!args[1].destroyed) this.#decide(event, args);
+      });
+    }
+  }
+
+  #decide(event: Handover, args: Args): void {
+    const { events, limits, overload } = this.#options;
+    const [request, target] = args;
+    const refusal = overload?.exceeded ? OVERLOADED : this.#refusalOf(event, request);
+    if (refusal) {
+      events.refused(refusal.why);
+      if (isHandshake(event)) refuseHandshake(request, target as Duplex, refusal.status, refusal.headers);
+      else if (refusal === OVERLOADED) shed(request, target as ServerResponse);
+      else answerInstead(target as ServerResponse, refusal.status, refusal.headers);
+      return;
+    }
+    if (isHandshake(event))
+      events.upgraded(request.socket); // before any byte of the new protocol
+    else if (limits.limitBodySize > 0) {
+      watchBody(request, limits.limitBodySize, () => {
+        events.refused('body_too_large');
+        answerInstead(target as ServerResponse, 413);
+      });
+    }
+    this.#serve(event, args);
+  }
+
+  #refusalOf(event: Handover, request: IncomingMessage): HeadRefusal | undefined {
+    return (
+      refusalOf(request, this.#options.limits) ??
+      (isHandshake(event) ? undefined : refusalOfWebSocket(request, this.#server))
+    );
+  }
+
+  #serve(event: Handover, args: Args): void {
+    try {
+      this.#call(args[0], event, args);
+    } catch (error) {
+      this.#failed(error, event, args);
+    }
+  }
+
+  /** As EventEmitter.emit() does, but that a promise of any listener is watched. */
+  readonly #callApp: CallApp = (request, event, args) => {
+    if (event === 'request' && this.#handle) {
+      return this.#watch(this.#handle(request, args[1] as ServerResponse), event, args);
+    }
+    const listeners = this.#server.rawListeners(event); // a copy, in which `once` still removes itself
+    if (event === 'checkContinue' && listeners.every((listener) => listener === continueByDefault)) {
+      (args[1] as ServerResponse).writeContinue();
+      return this.#callApp(request, 'request', args);
+    }
+    for (const listener of listeners) this.#watch(Reflect.apply(listener, this.#server, args), event, args);
+    // It has waited for memory longer than the app listens.
+    if (listeners.length === 0 && isHandshake(event)) request.socket.destroy();
+  };
+
+  #watch(result: unknown, event: Handover, args: Args): void {
+    if (isThenable(result)) result.then(undefined, (error: unknown) => this.#rejected(error, event, args));
+  }
+
+  /** The app may have a handler of its own for rejections (`events.captureRejectionSymbol`). */
+  #rejected(error: unknown, event: Handover, args: Args): void {
+    const own = this.#server[REJECTION];
+    if (own === undefined || own === http.Server.prototype[REJECTION]) return this.#failed(error, event, args);
+    try {
+      Reflect.apply(own, this.#server, [error, event, ...args]);
+    } catch (failure) {
+      this.#failed(failure, event, args);
+    }
+  }
+
+  #failed(error: unknown, event: Handover, [request, target]: Args): void {
+    this.#options.events.handlerFailed(error, request, event);
+    if (event === 'dropRequest') return;
+    if (!isHandshake(event)) answerInstead(target as ServerResponse, 500);
+    else if (request.socket.bytesWritten === 0) refuseHandshake(request, target as Duplex, 500);
+    else target.destroy(); // the app may have answered already
+  }
+
+  /** A handshake waits without listeners: Node.js has taken its own off the socket. */
+  #holdHandshake(memory: MemoryAdmission, event: Handover, args: Args): void {
+    const [{ socket }, stream] = args;
+    // A reset would be an uncaught exception.
+    const ignore = (): void => undefined;
+    // Only a reader learns of the end of a connection. What comes before it is the app's.
+    const look = (): void => {
+      if (socket.readableLength === 0) socket.destroy();
+    };
+    stream.on('error', ignore);
+    socket.on('readable', look);
+    memory.wait(() => {
+      socket.off('readable', look);
+      // In the next tick the stream flows for a 'data' listener, as if there had been no 'readable' listener.
+      process.nextTick(() => {
+        stream.off('error', ignore);
+        if (!socket.destroyed) this.#decide(event, args);
+      });
+    });
+  }
+}
+
+/** Stands in for an app without a `checkContinue` listener: {@link Gate} answers 100 once it lets the request in. */
+function continueByDefault(): void {}
+
+function isHandshake(event: Handover): boolean {
+  return event === 'upgrade' || event === 'connect';
+}
+
+/** What a method and `HTTP/1.1` with two spaces and a line end add to the target in the request line. */
+const LINE_OVERHEAD = ' '.length + ' HTTP/1.1\r\n'.length;
+
+export function refusalOf(request: IncomingMessage, limits: RequestLimits): HeadRefusal | undefined {
+  const { url = '', method = '', rawHeaders } = request;
+  if (url.length + method.length + LINE_OVERHEAD > limits.limitRequestLine) return { status: 414, why: 'uri_too_long' };
+  if (rawHeaders.length > 2 * limits.limitRequestFields) return { status: 431, why: 'too_many_fields' };
+  if (limits.limitBodySize > 0 && Number(request.headers['content-length'] ?? 0) > limits.limitBodySize) {
+    return { status: 413, why: 'body_too_large' };
+  }
+  return undefined;
+}
+
+/** Watches a body of unknown length (chunked); calls `exceeded` once when it is longer than `limit` bytes. */
+export function watchBody(request: IncomingMessage, limit: number, exceeded: () => void): void {
+  if (request.headers['transfer-encoding'] === undefined) return;
+  const push = request.push;
+  let received = 0;
+  request.push = (chunk: Buffer | string | null, encoding?: BufferEncoding): boolean => {
+    received += chunk === null ? 0 : chunk.length;
+    if (received <= limit) return push.call(request, chunk, encoding);
+    request.push = () => false;
+    exceeded();
+    return false;
+  };
+}
+
+/** 16 bytes in base64 (RFC 6455, section 4.2.1). */
+const WEBSOCKET_KEY = /^[\w+/]{21}[AQgw]==$/;
+
+const NO_WEBSOCKET: HeadRefusal = {
+  status: 426,
+  why: 'no_websocket',
+  // The protocols that would do (RFC 9110, section 15.5.22); a sender of Upgrade names it in Connection.
+  headers: { Upgrade: 'HTTP/1.1', Connection: 'close, Upgrade' },
+};
+
+/**
+ * A WebSocket handshake at an app without an `upgrade` listener. Node.js hands it over as an ordinary request, and a
+ * page with status 200 is a riddle to a WebSocket client. Any other Upgrade, such as the h2c that curl offers, is
+ * ignored, as RFC 9110, section 7.8 allows.
+ */
+export function refusalOfWebSocket(request: IncomingMessage, server: Server): HeadRefusal | undefined {
+  if (!hasUpgrade(request.rawHeaders) || server.listenerCount('upgrade') > 0) return undefined;
+  const { headers } = request;
+  if (!hasToken(headers.upgrade, 'websocket') || !hasToken(headers.connection, 'upgrade')) return undefined;
+  const isValid = request.method === 'GET' && WEBSOCKET_KEY.test(headers['sec-websocket-key'] ?? '');
+  return isValid ? NO_WEBSOCKET : { status: 400, why: 'no_websocket' };
+}
+
+/** Scans the raw list: `headers` would build all of them, and hardly any request has this one. */
+function hasUpgrade(rawHeaders: readonly string[]): boolean {
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    if (name.length === 7 && name.toLowerCase() === 'upgrade') return true;
+  }
+  return false;
+}
+
+function hasToken(list: string | undefined, token: string): boolean {
+  return (list ?? '').split(',').some((element) => element.trim().toLowerCase() === token);
+}
