@@ -2,9 +2,8 @@
  * Reads the app's own prom-client registry, the default one, of whichever copy of prom-client the app has loaded.
  * prom-client is CommonJS, so it is in the cache of `require` also where the app imports it.
  */
-import type { AppFamily, AppReport, AppSample } from '../../messages.ts';
-import { onlyGrows } from '../../observe/metrics/aggregate.ts';
-import { type Labels, labelText } from '../../observe/metrics/sample.ts';
+import type { AppFamily, AppReport, AppSample, Labels } from '../../messages.ts';
+import { labelText, onlyGrows } from '../../observe/metrics/aggregate.ts';
 
 /** What prom-client 12 to 15 have in common, as far as it is needed. */
 interface Registry {

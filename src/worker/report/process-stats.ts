@@ -1,6 +1,6 @@
 /** How the process is that a worker runs in: memory, CPU time, garbage collections, and how its event loop fares. */
 import type { Durations, Vitals as Report } from '../../messages.ts';
-import { bucketOf, GC_BUCKETS, LAG_QUANTILES } from '../../observe/metrics/buckets.ts';
+import { bucketOf, GC_BUCKETS, LAG_QUANTILES } from '../../observe/metrics/table.ts';
 
 // Not by import, which would read every export of the module (docs/decisions/0002-memory.md).
 const { constants, monitorEventLoopDelay, PerformanceObserver } = process.getBuiltinModule('node:perf_hooks');
@@ -16,7 +16,7 @@ const SHORTEST_WINDOW_MS = 5_000;
 /** Where nobody scrapes. */
 const LONGEST_WINDOW_MS = 15_000;
 
-/** In the words of prom-client's nodejs_gc_duration_seconds. */
+/** As prom-client names them in nodejs_gc_duration_seconds. */
 const GC_KINDS = new Map([
   [constants.NODE_PERFORMANCE_GC_MAJOR, 'major'],
   [constants.NODE_PERFORMANCE_GC_MINOR, 'minor'],
