@@ -1,9 +1,9 @@
 /** The access log of a worker, with the destination and the lines that the settings ask for. */
 import type { WorkerPlan } from '../messages.ts';
 import { AccessLog } from '../observe/log/access-log.ts';
-import { openDestination } from '../observe/log/destination.ts';
+import { Destination } from '../observe/log/destination.ts';
 import { jsonLines } from '../observe/log/json.ts';
-import type { RequestIds } from '../observe/log/request-id.ts';
+import type { RequestIds } from '../observe/log/request-headers.ts';
 import type { ServerLog } from '../observe/log/server-log.ts';
 import { textLines } from '../observe/log/text.ts';
 import { forwardedClient } from './http/forwarded.ts';
@@ -14,6 +14,6 @@ export function openAccessLog(plan: WorkerPlan, ids: RequestIds, log: ServerLog)
   const { accessLog, accessLogFormat: format, forwardedAllowIps } = settings;
   if (accessLog === 'off') return undefined;
   const lines = format.kind === 'json' ? jsonLines(slot, ids) : textLines(format.pieces, process);
-  const destination = openDestination(accessLog, 1, started ? log.complain : undefined);
+  const destination = new Destination(accessLog, 1, started ? log.complain : undefined);
   return new AccessLog(destination, lines, forwardedClient(forwardedAllowIps));
 }

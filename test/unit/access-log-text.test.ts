@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
 import { accessLogFormat } from '../../src/config/access-log-format.ts';
 import type { Context } from '../../src/config/table.ts';
-import { CommonLogClock } from '../../src/observe/log/clock.ts';
-import type { LineFormat } from '../../src/observe/log/log-entry.ts';
+import type { LineFormat } from '../../src/observe/log/access-log.ts';
+import { CommonLogClock } from '../../src/observe/log/line-writer.ts';
 import { textLines } from '../../src/observe/log/text.ts';
 import { exchange, type Given, linesOf, nobody } from './access-log-kit.ts';
 

@@ -25,22 +25,6 @@ function escapeLabel(text: string): string {
   return /[\\\n"]/.test(text) ? text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"') : text;
 }
 
-/** prom-client's `aggregator` option. */
-export const AGGREGATORS = {
-  sum: (values: readonly number[]) => values.reduce((a, b) => a + b, 0),
-  /** Of the oldest worker. */
-  first: (values: readonly number[]) => values[0] ?? Number.NaN,
-  min: (values: readonly number[]) => values.reduce((a, b) => Math.min(a, b)),
-  max: (values: readonly number[]) => values.reduce((a, b) => Math.max(a, b)),
-  average: (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length,
-} as const;
-
-export type Aggregator = keyof typeof AGGREGATORS;
-
-export function isAggregator(name: string): name is Aggregator {
-  return Object.hasOwn(AGGREGATORS, name);
-}
-
 /** Whether a series is a count: workers report its increases, which are summed. */
 export function onlyGrows(type: string, suffix: string, aggregator: string): boolean {
   if (aggregator !== 'sum') return false;

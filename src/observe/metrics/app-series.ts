@@ -3,16 +3,21 @@
  * else goes through the aggregator that the app chose.
  */
 import type { AppFamily, AppReport, Labels } from '../../messages.ts';
-import {
-  AGGREGATORS,
-  type Aggregator,
-  entry,
-  type Family,
-  isAggregator,
-  labelText,
-  onlyGrows,
-  type Sample,
-} from './aggregate.ts';
+import { entry, type Family, labelText, onlyGrows, type Sample } from './aggregate.ts';
+
+/** prom-client's `aggregator` option. */
+const AGGREGATORS = {
+  sum: (values: readonly number[]) => values.reduce((a, b) => a + b, 0),
+  /** Of the oldest worker. */
+  first: (values: readonly number[]) => values[0] ?? Number.NaN,
+  min: (values: readonly number[]) => values.reduce((a, b) => Math.min(a, b)),
+  max: (values: readonly number[]) => values.reduce((a, b) => Math.max(a, b)),
+  average: (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length,
+} as const;
+
+type Aggregator = keyof typeof AGGREGATORS;
+
+const isAggregator = (name: string): name is Aggregator => Object.hasOwn(AGGREGATORS, name);
 
 /** `values`, by workerId, where the value may fall; `total` where it only grows. */
 interface MergedSeries {
