@@ -191,14 +191,13 @@ export class Destination {
     }
     this.#old?.close();
     this.#old = undefined;
-    if (this.#block && this.#spares.length < MAX_SPARES) this.#keep(this.#block);
+    // Not a slice of Node.js's buffer pool; spare() checks the exact size.
+    const memory = this.#block?.buffer;
+    if (memory && memory.byteLength > this.blockSize && this.#spares.length < MAX_SPARES) {
+      this.#spares.push(Buffer.from(memory));
+    }
     this.#next();
   };
-
-  /** Keeps a block's memory, unless it is a slice of Node.js's buffer pool; spare() checks the size. */
-  #keep({ buffer }: Buffer): void {
-    if (buffer.byteLength > this.blockSize) this.#spares.push(Buffer.from(buffer));
-  }
 
   #drop(bytes: Buffer): void {
     for (const byte of bytes) if (byte === NEWLINE) this.#dropped++;

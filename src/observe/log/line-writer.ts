@@ -166,28 +166,24 @@ export class IsoClock {
   /** The bytes are valid until the next call. */
   now(): Uint8Array {
     const now = Date.now();
-    if (now !== this.#ms) this.#set(now);
-    return this.#text;
-  }
-
-  #set(now: number): void {
+    if (now === this.#ms) return this.#text;
     this.#ms = now;
     const second = Math.floor(now / 1000);
-    if (second !== this.#second) {
+    if (second === this.#second) {
+      const rest = now - second * 1000;
+      this.#text[SECOND_LENGTH] = ZERO + Math.floor(rest / 100);
+      this.#text[SECOND_LENGTH + 1] = ZERO + (Math.floor(rest / 10) % 10);
+      this.#text[SECOND_LENGTH + 2] = ZERO + (rest % 10);
+    } else {
       this.#second = second;
       this.#text = ascii(new Date(now).toISOString());
-      return;
     }
-    const rest = now - second * 1000;
-    this.#text[SECOND_LENGTH] = ZERO + Math.floor(rest / 100);
-    this.#text[SECOND_LENGTH + 1] = ZERO + (Math.floor(rest / 10) % 10);
-    this.#text[SECOND_LENGTH + 2] = ZERO + (rest % 10);
+    return this.#text;
   }
 }
 
-const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
-
-const two = (value: number): string => String(value).padStart(2, '0');
+/** `Tue Nov 24 2026 14:20:00 GMT+0000 (…)`, as ECMA-262 fixes it (Date.prototype.toString). */
+const DATE_TEXT = /^\w+ (\w+) (\d+) (\d+) (\S+) GMT(\S+).*$/;
 
 /** Common Log Format: `[24/Nov/2026:14:20:00 +0000]`, in the time zone of the process. */
 export class CommonLogClock {
@@ -198,15 +194,8 @@ export class CommonLogClock {
     const second = Math.floor(Date.now() / 1000);
     if (second !== this.#second) {
       this.#second = second;
-      this.#text = ascii(commonLogTime(new Date(second * 1000)));
+      this.#text = ascii(String(new Date(second * 1000)).replace(DATE_TEXT, '[$2/$1/$3:$4 $5]'));
     }
     return this.#text;
   }
-}
-
-function commonLogTime(date: Date): string {
-  const east = -date.getTimezoneOffset();
-  const zone = `${east < 0 ? '-' : '+'}${two(Math.floor(Math.abs(east) / 60))}${two(Math.abs(east) % 60)}`;
-  const day = `${two(date.getDate())}/${MONTHS[date.getMonth()]}/${date.getFullYear()}`;
-  return `[${day}:${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${zone}]`;
 }

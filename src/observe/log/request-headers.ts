@@ -65,16 +65,10 @@ export class RequestIds {
    * Own ids are a random prefix per worker and a counter: cheaper than random bytes per request. They are no secret, and
    * `node:crypto` takes 3 MB per worker.
    */
-  readonly prefix = hexDigits(6) + hexDigits(6);
+  readonly prefix = Array.from({ length: 12 }, () => Math.floor(Math.random() * 16).toString(16)).join('');
 
   /** The id that came with the request, else one made from `serial`, its number in this worker. */
   of(serial: number, seen: SeenHeaders): string {
     return givenId(seen) || `${this.prefix}${serial.toString(16).padStart(8, '0')}`;
   }
-}
-
-function hexDigits(count: number): string {
-  return Math.floor(Math.random() * 16 ** count)
-    .toString(16)
-    .padStart(count, '0');
 }

@@ -26,17 +26,11 @@ const PIECE_SERIES = 500;
 export function formatFor(accept = ''): Format {
   let openMetrics = 0;
   let text = 0;
-  for (const entry of accept.toLowerCase().split(',')) {
-    const [type = '', ...parameters] = entry.split(';').map((part) => part.trim());
-    const of = (name: string): string | undefined =>
-      parameters
-        .find((parameter) => parameter.startsWith(`${name}=`))
-        ?.slice(name.length + 1)
-        .replaceAll('"', '');
-    const quality = Number(of('q') ?? 1);
-    const version = of('version') ?? '1.0.0';
-    if (type === 'application/openmetrics-text' && version === '1.0.0') openMetrics = Math.max(openMetrics, quality);
-    if (type === 'text/plain') text = Math.max(text, quality);
+  for (const range of accept.toLowerCase().split(',')) {
+    const [type, ...parameters] = range.replace(/[\s"]/g, '').split(';');
+    const { q = 1, version = '1.0.0' } = Object.fromEntries(parameters.map((parameter) => parameter.split('=')));
+    if (type === 'application/openmetrics-text' && version === '1.0.0') openMetrics = Math.max(openMetrics, Number(q));
+    if (type === 'text/plain') text = Math.max(text, Number(q));
   }
   return openMetrics > 0 && openMetrics >= text ? 'openmetrics' : 'text';
 }
