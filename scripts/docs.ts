@@ -4,8 +4,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { loadSettings } from '../src/config/load.ts';
-import { code, markdownTable } from '../src/config/markdown.ts';
-import { renderConfig } from '../src/config/render.ts';
+import { code, markdownTable, renderConfig } from '../src/config/render.ts';
 import { SETTINGS } from '../src/config/settings.ts';
 import { SECTIONS, type Setting } from '../src/config/table.ts';
 import { EXIT_CODES } from '../src/errors.ts';

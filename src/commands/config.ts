@@ -1,13 +1,13 @@
 /** `tsunicorn config`: every setting, its effective value and where it came from. */
 import { loadSettings } from '../config/load.ts';
-import { type Form, renderConfig } from '../config/render.ts';
+import { type ConfigFormat, renderConfig } from '../config/render.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { readLimits } from '../platform/kernel/limits.ts';
 import { decideSizing } from '../sizing.ts';
 import { effectiveSettings } from './effective.ts';
 import { environmentOf } from './environment.ts';
 
-const FORMS: Readonly<Record<string, Form>> = { '--json': 'json', '--markdown': 'markdown', '--env': 'env' };
+const FORMS: Readonly<Record<string, ConfigFormat>> = { '--json': 'json', '--markdown': 'markdown', '--env': 'env' };
 
 export function config(process: NodeJS.Process, args: readonly string[]): number {
   const form = args.length === 0 ? 'text' : FORMS[args[0] ?? ''];

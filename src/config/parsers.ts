@@ -1,7 +1,8 @@
 /** Parsers of single values: env-var's accessors where it has one, held to our ranges and units. */
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import env from 'env-var';
-import { BadValue, type Context, type Parser } from './table.ts';
+import { BadValue, type ParseContext, type Parser } from './table.ts';
 
 const { accessors } = env;
 
@@ -10,8 +11,8 @@ interface Range {
   readonly max?: number;
 }
 
-/** @throws {BadValue} when `value` is out of range; NaN is */
-function held(value: number, { min = 0, max = Number.MAX_SAFE_INTEGER }: Range): number {
+/** Throws BadValue where `value` is out of range or NaN. */
+function inRange(value: number, { min = 0, max = Number.MAX_SAFE_INTEGER }: Range): number {
   if (value >= min && value <= max) return value;
   throw new BadValue();
 }
@@ -20,7 +21,7 @@ export function integer(range: Range = {}): Parser<number> {
   const { min = 0, max } = range;
   return {
     accepts: `a whole number ${max === undefined ? `of at least ${min}` : `from ${min} to ${max}`}`,
-    parse: (text) => held(accessors.asInt(text), range),
+    parse: (text) => inRange(accessors.asInt(text), range),
     format: String,
   };
 }
@@ -32,7 +33,7 @@ export const port: Parser<number> = {
   format: String,
 };
 
-/** env-var's asFloat alone would take `1e3`, and `0x10` as 0. Three decimals: timers count milliseconds. */
+/** Stricter than env-var's asFloat, which takes `1e3`, and `0x10` as 0. Three decimals: timers count milliseconds. */
 function decimal(text: string): number {
   if (!/^\d{1,9}(\.\d{1,3})?$|^\.\d{1,3}$/.test(text)) throw new BadValue();
   return accessors.asFloatPositive(text);
@@ -41,18 +42,18 @@ function decimal(text: string): number {
 /** A factor above 0, with at most three decimals. */
 export const factor: Parser<number> = {
   accepts: 'a number above 0, such as 1 or 0.5',
-  parse: (text) => held(decimal(text), { min: 0.001 }),
+  parse: (text) => inRange(decimal(text), { min: 0.001 }),
   format: String,
 };
 
-/** The longest delay that setTimeout() keeps is 2^31 - 1 ms; a longer one would fire at once. */
+/** setTimeout() takes 2^31 - 1 ms at most; a longer delay fires at once. */
 const MAX_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
 
 /** Seconds, with at most three decimals. `zero: false` where 0 has no meaning. */
 export function seconds({ zero = true }: { zero?: boolean } = {}): Parser<number> {
   return {
     accepts: `a number of seconds ${zero ? 'from 0' : 'above 0 and up'} to ${MAX_SECONDS}, such as 30 or 0.5`,
-    parse: (text) => held(decimal(text), { min: zero ? 0 : 0.001, max: MAX_SECONDS }),
+    parse: (text) => inRange(decimal(text), { min: zero ? 0 : 0.001, max: MAX_SECONDS }),
     format: String,
   };
 }
@@ -70,7 +71,7 @@ function formatSize(bytes: number): string {
   return unit === 0 ? String(value) : `${value}${UNITS[unit]?.toUpperCase()}iB`;
 }
 
-/** Bytes. A minimum catches the bare `512` of someone who thinks in MiB. */
+/** Bytes. A minimum catches a bare `512` that means MiB. */
 export function size({ min = 0 }: { min?: number } = {}): Parser<number> {
   return {
     accepts: `a size${min > 0 ? ` of at least ${formatSize(min)}` : ''}, such as 64MiB, 1G, 512k or plain bytes`,
@@ -78,22 +79,15 @@ export function size({ min = 0 }: { min?: number } = {}): Parser<number> {
       const [, amount = '', unit = ''] = /^(\d{1,16}(?:\.\d{1,3})?)(?:([kmgt])(?:i?b)?|b)?$/i.exec(text) ?? [];
       const bytes = accessors.asFloatPositive(amount) * 1024 ** UNITS.indexOf(unit.toLowerCase());
       if (!Number.isInteger(bytes)) throw new BadValue('not a whole number of bytes');
-      return held(bytes, { min });
+      return inRange(bytes, { min });
     },
     format: formatSize,
   };
 }
 
-const SWITCH_WORDS = new Map([
-  ['yes', 'true'],
-  ['on', 'true'],
-  ['no', 'false'],
-  ['off', 'false'],
-]);
-
 export const boolean: Parser<boolean> = {
   accepts: 'true, false, 1, 0, yes, no, on or off',
-  parse: (text) => accessors.asBool(SWITCH_WORDS.get(text.toLowerCase()) ?? text),
+  parse: (text) => accessors.asBool(text.replace(/^(yes|on)$/i, 'true').replace(/^(no|off)$/i, 'false')),
   format: String,
 };
 
@@ -101,14 +95,14 @@ function listed(words: readonly string[]): string {
   return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 }
 
-/** The entries of a comma-separated list. Empty ones are left out, as `${A},${B}` in a Compose file may make them. */
+/** Entries of a comma-separated list, without the empty ones that `${A},${B}` in a Compose file may leave. */
 export function entriesOf(text: string): string[] {
   const entries = accessors.asArray(text.replace(/\s*,\s*/g, ',').trim());
   if (entries.length === 0) throw new BadValue('the list is empty');
   return entries;
 }
 
-/** One of `words`, in any case. `synonyms` maps further accepted words to them. */
+/** One of `words`, in any case, or a synonym of one. */
 export function oneOf<const W extends string>(
   words: readonly W[],
   synonyms: Readonly<Record<string, NoInfer<W>>> = {},
@@ -121,7 +115,7 @@ export function oneOf<const W extends string>(
   };
 }
 
-/** One of `words`, kept as it is, or whatever `rest` accepts. */
+/** One of `words`, kept as the value, or what `rest` accepts. */
 export function wordOr<const W extends string, T>(words: readonly W[], rest: Parser<T>): Parser<W | T> {
   const word = (value: unknown) => words.find((one) => one === value);
   return {
@@ -131,8 +125,8 @@ export function wordOr<const W extends string, T>(words: readonly W[], rest: Par
   };
 }
 
-/** `auto`, decided here and now by `decide`, or whatever `rest` accepts. */
-export function autoOr<T>(decide: (context: Context) => T, rest: Parser<T>): Parser<T> {
+/** `auto`, decided while loading, or what `rest` accepts. */
+export function autoOr<T>(decide: (context: ParseContext) => T, rest: Parser<T>): Parser<T> {
   return {
     accepts: `auto or ${rest.accepts}`,
     parse: (text, context) => (text.toLowerCase() === 'auto' ? decide(context) : rest.parse(text, context)),
@@ -140,7 +134,7 @@ export function autoOr<T>(decide: (context: Context) => T, rest: Parser<T>): Par
   };
 }
 
-/** Permission bits as chmod(1) takes them; the set-id and sticky bits mean nothing on a socket. */
+/** Permission bits as chmod(1) takes them; set-id and sticky bits have no meaning on a socket. */
 export const mode: Parser<number> = {
   accepts: 'an octal mode from 0000 to 0777',
   parse(text) {
@@ -150,10 +144,10 @@ export const mode: Parser<number> = {
   format: (value) => value.toString(8).padStart(4, '0'),
 };
 
-/** @throws {BadValue} for what no path or name can hold, and no env file can express */
+/** Throws BadValue for control characters, which no env file can express. */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this looks for
-  if (/[\u0000-\u001f\u007f]/.test(text)) throw new BadValue('it has a control character');
+  if (/[\u0000-\u001f\u007f]/.test(text)) throw new BadValue('it contains a control character');
   return text;
 }
 
@@ -174,12 +168,12 @@ export function account(kind: 'user' | 'group'): Parser<string> {
   };
 }
 
-/** The directory of the app, and a path made absolute from there. */
-export function fromChdir(path: string, { cwd, text }: Context): string {
+/** Absolute, from the app's directory. */
+export function fromChdir(path: string, { cwd, text }: ParseContext): string {
   return resolve(cwd, text('TSUNICORN_CHDIR'), printable(path));
 }
 
-/** An absolute path, from the working directory. */
+/** Absolute, from the working directory. */
 export const directory: Parser<string> = {
   accepts: 'the path of a directory',
   parse: (text, { cwd }) => resolve(cwd, printable(text)),
@@ -188,7 +182,7 @@ export const directory: Parser<string> = {
 
 export const path: Parser<string> = { accepts: 'a path', parse: fromChdir, format: String };
 
-/** `path`, where the word "off" is refused: as a file's name it would be a mistake nobody notices. */
+/** `path`, but not "off", which would silently name a file. */
 export const pathNotOff: Parser<string> = {
   accepts: path.accepts,
   parse(text, context) {
@@ -196,4 +190,24 @@ export const pathNotOff: Parser<string> = {
     return path.parse(text, context);
   },
   format: path.format,
+};
+
+const RANGE_NAMES = ['*', 'loopback', 'linklocal', 'uniquelocal'];
+
+/** An address without a zone, or a CIDR (RFC 4632, RFC 4291). */
+function isAddressOrRange(entry: string): boolean {
+  const [, address = '', prefix] = /^([^/%]+)(?:\/(0|[1-9]\d{0,2}))?$/.exec(entry) ?? [];
+  const family = isIP(address);
+  return family !== 0 && Number(prefix ?? 0) <= (family === 4 ? 32 : 128);
+}
+
+/** Peers whose forwarding headers are trusted. */
+export const trustedPeers: Parser<string[]> = {
+  accepts: 'a comma-separated list of IP addresses, CIDRs, loopback, linklocal and uniquelocal, or *',
+  parse: (text) =>
+    entriesOf(text.toLowerCase()).map((entry) => {
+      if (!RANGE_NAMES.includes(entry) && !isAddressOrRange(entry)) throw new BadValue(`${entry} is not one of these`);
+      return entry;
+    }),
+  format: (value) => value.join(','),
 };

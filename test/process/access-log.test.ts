@@ -36,7 +36,7 @@ test('a format with an unknown atom is a configuration error that names it', asy
   const env = { TSUNICORN_ACCESS_LOG_FORMAT: '%(h)s %(status)s' };
   const { code, stderr } = await run(t, { app: 'basic.js', env });
   assert.equal(code, 78);
-  assert.match(stderr, /^TSUNICORN_ACCESS_LOG_FORMAT=.*%\(status\)s is no atom/m);
+  assert.match(stderr, /^TSUNICORN_ACCESS_LOG_FORMAT=.*%\(status\)s is not an atom/m);
 });
 
 test('a log file that cannot be opened ends the start, and says which', async (t) => {
