@@ -64,16 +64,18 @@ export class Exposition {
     let text = '';
     let series = 0;
     for (const family of families) {
-      let isFirst = true;
-      for (const samples of inPieces(family.samples, PIECE_SERIES - series)) {
-        const printed = await this.#piece(family, samples, format);
-        text += `${isFirst ? printed : withoutHeader(printed)}\n`;
-        isFirst = false;
-        series += samples.length;
-        if (series < PIECE_SERIES) continue;
-        yield text;
-        text = '';
-        series = 0;
+      const samples = [...family.samples];
+      // At least once, so a family without series is printed too.
+      for (let from = 0; from === 0 || from < samples.length; from += PIECE_SERIES) {
+        const piece = samples.slice(from, from + PIECE_SERIES);
+        if (series + piece.length > PIECE_SERIES) {
+          yield text;
+          text = '';
+          series = 0;
+        }
+        const printed = await this.#piece(family, piece, format);
+        text += `${from === 0 ? printed : withoutHeader(printed)}\n`;
+        series += piece.length;
       }
     }
     yield format === 'openmetrics' ? `${text}# EOF\n` : text;
@@ -104,23 +106,6 @@ export class Exposition {
     const printed = await registry.getSingleMetricAsString(base);
     return isOpen && help.includes('"') ? withQuotesEscaped(printed) : printed;
   }
-}
-
-/** At least one piece, so a family without series is printed too. The first has at most `size` samples. */
-function* inPieces(samples: Iterable<Sample>, size: number): Generator<Sample[]> {
-  let piece: Sample[] = [];
-  let room = size;
-  let isFirst = true;
-  for (const sample of samples) {
-    if (piece.length === room) {
-      yield piece;
-      piece = [];
-      room = PIECE_SERIES;
-      isFirst = false;
-    }
-    piece.push(sample);
-  }
-  if (isFirst || piece.length > 0) yield piece;
 }
 
 /** OpenMetrics wants quotes escaped in the help, the first line; prom-client leaves them. */
