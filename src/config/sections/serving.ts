@@ -158,7 +158,7 @@ export const SERVING = {
       name: 'TSUNICORN_CRASH_LIMIT',
       parser: integer({ min: 1 }),
       default: '5',
-      text: 'tsunicorn gives up with exit code 3 after this many consecutive worker deaths before readiness, after five times as many deaths of ready workers within a minute, or after five times as many in a row within 5 s of readiness that leave no worker serving. A reload is given up after this many of the last kind.',
+      text: 'After this many consecutive worker deaths before readiness, five times as many deaths of ready workers within a minute, or five times as many in a row within 5 s of readiness that leave no worker serving, tsunicorn gives up with exit code 3. A reload is given up after this many of the last kind.',
     },
   }),
 };
