@@ -4,7 +4,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { loadSettings } from '../src/config/load.ts';
-import { code, markdownTable, renderConfig } from '../src/config/render.ts';
+import { code, markdownTable, renderTable } from '../src/config/render.ts';
 import { SETTINGS } from '../src/config/settings.ts';
 import { SECTIONS, type Setting } from '../src/config/table.ts';
 import { EXIT_CODES } from '../src/errors.ts';
@@ -97,7 +97,7 @@ export function composeEnvironment(): string {
   return `# Every setting of tsunicorn; take the # away in front of what you set. Generated: npm run docs, or
 # \`docker run --rm tsunicorn config --env\`. docs/configuration.md says more.
 
-${renderConfig(loaded, {}, 'env')}`;
+${renderTable(SETTINGS, loaded, {}, 'env')}`;
 }
 
 /** What each generated file must contain, by its path from the root of the repository. */

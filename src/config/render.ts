@@ -16,11 +16,6 @@ interface ConfigLine {
   readonly variable: string | undefined;
 }
 
-export function renderConfig(loaded: LoadedSettings, effective: Effective, format: ConfigFormat): string {
-  return renderTable(SETTINGS, loaded, effective, format);
-}
-
-/** {@link renderConfig} for any table. */
 export function renderTable<T extends Table>(
   table: T,
   loaded: LoadedTable<T>,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadSettings, loadTable } from '../../src/config/load.ts';
 import { string } from '../../src/config/parsers.ts';
-import { type ConfigFormat, type Effective, renderConfig, renderTable } from '../../src/config/render.ts';
+import { type ConfigFormat, type Effective, renderTable } from '../../src/config/render.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
 import type { Table } from '../../src/config/table.ts';
 
@@ -14,7 +14,7 @@ function load(env: Record<string, string>) {
 }
 
 function render(env: Record<string, string>, form: ConfigFormat, effective: Effective = {}): string {
-  return renderConfig(load(env), effective, form);
+  return renderTable(SETTINGS, load(env), effective, form);
 }
 
 /** As `docker run --env-file` reads it. `all`: with the lines that are commented out. */

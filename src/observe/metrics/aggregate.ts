@@ -35,30 +35,26 @@ export class Histogram {
   readonly #labels: Labels;
   /** With each bound as `le`. */
   readonly #bounded: readonly Labels[];
-  readonly #buckets: number[];
+  /** Counts by upper bound, not cumulative; the last is beyond all bounds. */
+  readonly buckets: number[];
   #seconds = 0;
 
   constructor(bounds: readonly number[], labels: Labels) {
     this.#labels = labels;
     this.#bounded = [...bounds, '+Inf'].map((le) => ({ ...labels, le }));
-    this.#buckets = new Array(bounds.length + 1).fill(0);
+    this.buckets = new Array(bounds.length + 1).fill(0);
   }
 
   add({ buckets, seconds }: Durations): void {
-    for (const [i, count] of buckets.entries()) if (count > 0) this.#buckets[i] = (this.#buckets[i] ?? 0) + count;
+    for (const [i, count] of buckets.entries()) if (count > 0) this.buckets[i] = (this.buckets[i] ?? 0) + count;
     this.#seconds += seconds;
-  }
-
-  /** Counts by upper bound, not cumulative; the last is beyond all bounds. */
-  get buckets(): readonly number[] {
-    return this.#buckets;
   }
 
   /** Cumulative, as Prometheus wants them. */
   *samples(): Generator<Sample> {
     let count = 0;
     for (const [i, labels] of this.#bounded.entries()) {
-      count += this.#buckets[i] ?? 0;
+      count += this.buckets[i] ?? 0;
       yield ['_bucket', labels, count];
     }
     yield ['_sum', this.#labels, this.#seconds];
