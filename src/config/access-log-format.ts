@@ -24,7 +24,7 @@ const COMMON = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s';
 const NAMED: Readonly<Record<string, string>> = { common: COMMON, combined: `${COMMON} "%(f)s" "%(a)s"` };
 
 /** Up to the next piece, an escaped percent sign, or an atom. */
-const PIECE = /([^%]+)|(%%)|%\(([^)]*)\)s/y;
+const PIECE = /([^%]+)|%%|%\(([^)]*)\)s/y;
 /** Header names are tokens (RFC 9110, section 5.6.2); names of variables have no `=`. */
 const NAMED_ATOM = /^\{([^{}=\s]+)\}([ioe])$/;
 
@@ -43,22 +43,17 @@ function piecesOf(format: string): LogPiece[] {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: a tab is fine, a line end would tear lines
   if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(format)) throw new BadValue('it contains a control character');
   const pieces: LogPiece[] = [];
-  let hasAtom = false;
   PIECE.lastIndex = 0;
   while (PIECE.lastIndex < format.length) {
     const at = PIECE.lastIndex;
     const match = PIECE.exec(format);
     if (!match) {
-      throw new BadValue(`${format.slice(at, at + 12)}: a % begins an atom such as %(s)s, or is written %% for itself`);
+      throw new BadValue(`${format.slice(at, at + 12)}: % begins an atom such as %(s)s; write %% for a percent sign`);
     }
-    const [, literal, percent, atom] = match;
-    if (atom === undefined) pieces.push({ literal: literal ?? (percent === undefined ? '' : '%') });
-    else {
-      pieces.push(atomOf(atom));
-      hasAtom = true;
-    }
+    const [, literal = '%', atom] = match;
+    pieces.push(atom === undefined ? { literal } : atomOf(atom));
   }
-  if (!hasAtom) throw new BadValue('it has no atom');
+  if (!pieces.some((piece) => 'atom' in piece)) throw new BadValue('it has no atom');
   return pieces;
 }
 
@@ -67,7 +62,5 @@ function atomOf(text: string): LogPiece {
   if (atom !== undefined) return { atom };
   const [, name, kind] = NAMED_ATOM.exec(text) ?? [];
   if (name !== undefined && kind !== undefined) return { atom: kind as NamedAtom, name };
-  throw new BadValue(
-    `%(${text})s is not an atom; the atoms are ${ATOMS.join(' ')}, {header}i, {header}o and {variable}e`,
-  );
+  throw new BadValue(`%(${text})s is not an atom; atoms are ${ATOMS.join(' ')}, {header}i, {header}o and {variable}e`);
 }

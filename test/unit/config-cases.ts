@@ -9,8 +9,8 @@ const SIZE = (min: string) => `a size${min && ` of at least ${min}`}, such as 64
 const BOOLEAN = 'true, false, 1, 0, yes, no, on or off';
 const CONTROL = 'it contains a control character';
 
-const ATOM_LIST = 'the atoms are h l u t r s m U q H B b f a T D M L p, {header}i, {header}o and {variable}e';
-const PERCENT = 'a % begins an atom such as %(s)s, or is written %% for itself';
+const ATOM_LIST = 'atoms are h l u t r s m U q H B b f a T D M L p, {header}i, {header}o and {variable}e';
+const PERCENT = '% begins an atom such as %(s)s; write %% for a percent sign';
 const COMMON_PIECES = [
   ...[{ atom: 'h' }, { literal: ' ' }, { atom: 'l' }, { literal: ' ' }, { atom: 'u' }, { literal: ' ' }, { atom: 't' }],
   ...[{ literal: ' "' }, { atom: 'r' }, { literal: '" ' }, { atom: 's' }, { literal: ' ' }, { atom: 'b' }],
