@@ -4,12 +4,11 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { loadSettings } from '../src/config/load.ts';
-import { code, markdownTable } from '../src/config/markdown.ts';
-import { renderConfig } from '../src/config/render.ts';
+import { code, markdownTable, renderTable } from '../src/config/render.ts';
 import { SETTINGS } from '../src/config/settings.ts';
 import { SECTIONS, type Setting } from '../src/config/table.ts';
 import { EXIT_CODES } from '../src/errors.ts';
-import { ARBITER, METRICS, type Metric, OVER } from '../src/observe/metrics/table.ts';
+import { METRICS, type MetricDefinition, SCOPES } from '../src/observe/metrics/table.ts';
 import { grafanaDashboard } from './monitoring/dashboard.ts';
 import { monitoringDocument } from './monitoring/document.ts';
 import { operatorRules, prometheusRules } from './monitoring/rules.ts';
@@ -60,9 +59,9 @@ ${markdownTable(['Code', 'Meaning', 'What to do'], rows)}`;
 }
 
 export function metricsDocument(): string {
-  const table = (over: keyof typeof OVER): string => {
-    const rows = Object.entries<Metric>(METRICS).filter(([, metric]) => metric.over === over);
-    return `\n## ${OVER[over].title}\n\n${OVER[over].text}\n\n${markdownTable(['Metric', 'Type', 'Labels', 'Meaning'], rows.map(metricRow))}`;
+  const table = (scope: keyof typeof SCOPES): string => {
+    const rows = Object.entries<MetricDefinition>(METRICS).filter(([, metric]) => metric.scope === scope);
+    return `\n## ${SCOPES[scope].title}\n\n${SCOPES[scope].text}\n\n${markdownTable(['Metric', 'Type', 'Labels', 'Meaning'], rows.map(metricRow))}`;
   };
   return `${GENERATED}
 
@@ -70,23 +69,24 @@ export function metricsDocument(): string {
 
 \`/metrics\` on the admin port answers in Prometheus' text format, or in OpenMetrics 1.0 where \`Accept\` asks for it.
 
-- **Counters** never fall because a worker died or was replaced: the arbiter keeps what a worker reported. Workers report once a second, whenever somebody scrapes, and at their end; what a worker counted after its last report is lost when it is killed by SIGKILL.
+- **Counters** never fall when a worker dies or is replaced: the arbiter keeps what a worker reported. Workers report once a second, at each scrape and at their exit; SIGKILL loses what a worker counted after its last report.
 - **A scrape** asks all workers for fresh values and waits at most 250 ms. A worker that does not answer is shown as it last reported.
-- **\`worker\`** is the slot, from 0 up, which a new worker takes over from the one that it replaces: series do not grow with restarts. The arbiter's own process is \`${ARBITER}\`.
-- **The app's own metrics** stand beside these where the app uses \`prom-client\` (12 to 15) with its default registry: see [below](#the-apps-own-metrics).
-${(Object.keys(OVER) as (keyof typeof OVER)[]).map(table).join('')}
+- **\`worker\`** is the slot, from 0 up. A new worker takes over the slot of the one it replaces, so series do not grow with restarts.
+- **The app's own metrics** are added where the app uses \`prom-client\` (12 to 15) with its default registry: see [below](#the-apps-own-metrics).
+${(Object.keys(SCOPES) as (keyof typeof SCOPES)[]).map(table).join('')}
 ## The app's own metrics
 
-An app that has loaded \`prom-client\`, by \`require\` or \`import\`, needs no further line of code: what is in the default registry (\`client.register\`) is read in each worker and taken together. \`TSUNICORN_APP_METRICS=false\` turns that off. A copy that a bundler has put into the app's own file cannot be found.
+An app that loads \`prom-client\`, by \`require\` or \`import\`, needs no further code: the default registry (\`client.register\`) is read in each worker and merged. \`TSUNICORN_APP_METRICS=false\` turns that off. A copy that a bundler put into the app's own file is not found.
 
-- Counters and histograms, and the sum and count of summaries, are added up, and what a worker counted stays when it ends.
-- All else is taken together over the workers that run by the metric's own \`aggregator\`: \`sum\` (the default), \`first\`, \`min\`, \`max\`, \`average\` or \`omit\`. Quantiles of a summary cannot be added: for \`sum\` their average is shown.
+- Counters and histograms, and the sum and count of summaries, are summed; what a worker counted stays after its exit.
+- Everything else is merged over the running workers by the metric's own \`aggregator\`: \`sum\` (the default), \`first\`, \`min\`, \`max\`, \`average\` or \`omit\`. Quantiles of a summary cannot be summed: \`sum\` shows their average.
 - \`collect\` functions run at each scrape. One that takes longer than 200 ms, or fails, leaves out its own metric until it is done.
-- A metric with a name of the tables above is left out, and the log says so. \`collectDefaultMetrics()\` brings some of those; here they are there for each worker, without it.
+- \`collectDefaultMetrics()\` is merged like any other metric: \`process_resident_memory_bytes\` is the sum over the workers, \`nodejs_eventloop_lag_p99_seconds\` their average, and \`process_start_time_seconds\` is omitted, as prom-client says. Per worker there are \`tsunicorn_worker_*\`.
+- A metric with a name from the tables above is left out, and the log says so.
 `;
 }
 
-function metricRow([name, { type, labels, help, bounds }]: [string, Metric]): string[] {
+function metricRow([name, { type, labels, help, bounds }]: [string, MetricDefinition]): string[] {
   const buckets = bounds === undefined ? '' : ` Buckets up to ${bounds.map(String).join(', ')} s.`;
   return [code(name), type, labels.map(code).join(', '), `${help}${buckets}`];
 }
@@ -97,7 +97,7 @@ export function composeEnvironment(): string {
   return `# Every setting of tsunicorn; take the # away in front of what you set. Generated: npm run docs, or
 # \`docker run --rm tsunicorn config --env\`. docs/configuration.md says more.
 
-${renderConfig(loaded, {}, 'env')}`;
+${renderTable(SETTINGS, loaded, {}, 'env')}`;
 }
 
 /** What each generated file must contain, by its path from the root of the repository. */

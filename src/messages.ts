@@ -5,7 +5,6 @@
  */
 import type { Settings } from './config/settings.ts';
 import type { ExitName } from './errors.ts';
-import type { Labels } from './observe/metrics/sample.ts';
 import type { MemoryGroup } from './platform/kernel/memory.ts';
 
 /** The settings that a worker needs; plain JSON, so it crosses the channel as it is. */
@@ -93,7 +92,10 @@ export type ToWorker =
   /** Somebody wants to know: report now, with this number in the answers. */
   | { readonly type: 'report'; readonly serial: number };
 
-/** Durations by bucket (`observe/buckets.ts`; the last is beyond all bounds) and their sum in seconds. */
+/** Labels of a metric's series. */
+export type Labels = Readonly<Record<string, string | number>>;
+
+/** Durations by bucket (`observe/metrics/table.ts`; the last is beyond all bounds) and their sum in seconds. */
 export interface Durations {
   readonly buckets: readonly number[];
   readonly seconds: number;

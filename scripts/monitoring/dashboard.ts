@@ -135,7 +135,10 @@ export const ROWS: Readonly<Record<string, readonly Graph[]>> = {
       unit: 'percentunit',
       text: 'Share of the time.',
       queries: [
-        [`sum by (instance, worker) (rate(nodejs_gc_duration_seconds_sum{${S}}[${RATE}]))`, '{{instance}} {{worker}}'],
+        [
+          `sum by (instance, worker) (rate(tsunicorn_worker_gc_duration_seconds_sum{${S}}[${RATE}]))`,
+          '{{instance}} {{worker}}',
+        ],
       ],
     },
   ],

@@ -1,5 +1,5 @@
 /** docs/monitoring.md, from the tables of the rules and of the dashboard. */
-import { code, markdownTable } from '../../src/config/markdown.ts';
+import { code, markdownTable } from '../../src/config/render.ts';
 import { ROWS } from './dashboard.ts';
 import { ALERTS, RECORDINGS } from './rules.ts';
 

@@ -1,7 +1,6 @@
 /** Puts together what `/status` answers. Pure: whoever calls it brings the time and what the kernel says. */
 import type { CgroupStatus, SettingStatus, SizingStatus, Status, TotalsStatus, WorkerStatus } from '../admin/status.ts';
-import { LAG_QUANTILES, REQUEST_BUCKETS } from '../observe/metrics/buckets.ts';
-import type { MetricName } from '../observe/metrics/table.ts';
+import { LAG_QUANTILES, type MetricName, REQUEST_BUCKETS } from '../observe/metrics/table.ts';
 import type { Usage } from '../platform/kernel/usage.ts';
 import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';

@@ -1,13 +1,14 @@
 /** `tsunicorn config`: every setting, its effective value and where it came from. */
 import { loadSettings } from '../config/load.ts';
-import { type Form, renderConfig } from '../config/render.ts';
+import { type ConfigFormat, renderTable } from '../config/render.ts';
+import { SETTINGS } from '../config/settings.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { readLimits } from '../platform/kernel/limits.ts';
 import { decideSizing } from '../sizing.ts';
 import { effectiveSettings } from './effective.ts';
 import { environmentOf } from './environment.ts';
 
-const FORMS: Readonly<Record<string, Form>> = { '--json': 'json', '--markdown': 'markdown', '--env': 'env' };
+const FORMS: Readonly<Record<string, ConfigFormat>> = { '--json': 'json', '--markdown': 'markdown', '--env': 'env' };
 
 export function config(process: NodeJS.Process, args: readonly string[]): number {
   const form = args.length === 0 ? 'text' : FORMS[args[0] ?? ''];
@@ -17,6 +18,6 @@ export function config(process: NodeJS.Process, args: readonly string[]): number
   const loaded = loadSettings(environmentOf(process));
   const { settings } = loaded;
   const sizing = decideSizing(settings, readLimits());
-  process.stdout.write(renderConfig(loaded, effectiveSettings(settings, sizing), form));
+  process.stdout.write(renderTable(SETTINGS, loaded, effectiveSettings(settings, sizing), form));
   return EXIT_CODES.ok.status;
 }

@@ -1,7 +1,7 @@
-/** `TSUNICORN_ACCESS_LOG_FORMAT`: taken apart here, once; workers get the pieces. */
+/** `TSUNICORN_ACCESS_LOG_FORMAT`, parsed once; workers get the pieces. */
 import { BadValue, type Parser } from './table.ts';
 
-/** Gunicorn's atoms of one letter; its documentation has them under `access_log_format`. */
+/** Gunicorn's one-letter atoms; its docs have them under `access_log_format`. */
 // biome-ignore format: one line
 export const ATOMS = ['h', 'l', 'u', 't', 'r', 's', 'm', 'U', 'q', 'H', 'B', 'b', 'f', 'a', 'T', 'D', 'M', 'L', 'p'] as const;
 export type Atom = (typeof ATOMS)[number];
@@ -14,18 +14,18 @@ export type LogPiece =
   | { readonly atom: Atom }
   | { readonly atom: NamedAtom; readonly name: string };
 
-/** Plain JSON, so that it crosses the channel to a worker. `text` is what was given. */
+/** Plain JSON, so it can cross the channel to a worker. `text` as given. */
 export type AccessLogFormat =
   | { readonly text: string; readonly kind: 'json' }
   | { readonly text: string; readonly kind: 'text'; readonly pieces: readonly LogPiece[] };
 
-/** Names for formats: the Common Log Format, and what Apache and nginx call "combined", Gunicorn's default. */
+/** The Common Log Format, and "combined" as in Apache and nginx, Gunicorn's default. */
 const COMMON = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s';
 const NAMED: Readonly<Record<string, string>> = { common: COMMON, combined: `${COMMON} "%(f)s" "%(a)s"` };
 
 /** Up to the next piece, an escaped percent sign, or an atom. */
-const PIECE = /([^%]+)|(%%)|%\(([^)]*)\)s/y;
-/** Names of headers are tokens (RFC 9110, section 5.6.2), names of variables whatever has no `=`. */
+const PIECE = /([^%]+)|%%|%\(([^)]*)\)s/y;
+/** Header names are tokens (RFC 9110, section 5.6.2); names of variables have no `=`. */
 const NAMED_ATOM = /^\{([^{}=\s]+)\}([ioe])$/;
 
 export const accessLogFormat: Parser<AccessLogFormat> = {
@@ -41,24 +41,19 @@ export const accessLogFormat: Parser<AccessLogFormat> = {
 
 function piecesOf(format: string): LogPiece[] {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: a tab is fine, a line end would tear lines
-  if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(format)) throw new BadValue('it has a control character');
+  if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(format)) throw new BadValue('it contains a control character');
   const pieces: LogPiece[] = [];
-  let hasAtom = false;
   PIECE.lastIndex = 0;
   while (PIECE.lastIndex < format.length) {
     const at = PIECE.lastIndex;
     const match = PIECE.exec(format);
     if (!match) {
-      throw new BadValue(`${format.slice(at, at + 12)}: a % begins an atom such as %(s)s, or stands as %% for itself`);
+      throw new BadValue(`${format.slice(at, at + 12)}: % begins an atom such as %(s)s; write %% for a percent sign`);
     }
-    const [, literal, percent, atom] = match;
-    if (atom === undefined) pieces.push({ literal: literal ?? (percent === undefined ? '' : '%') });
-    else {
-      pieces.push(atomOf(atom));
-      hasAtom = true;
-    }
+    const [, literal = '%', atom] = match;
+    pieces.push(atom === undefined ? { literal } : atomOf(atom));
   }
-  if (!hasAtom) throw new BadValue('it has no atom');
+  if (!pieces.some((piece) => 'atom' in piece)) throw new BadValue('it has no atom');
   return pieces;
 }
 
@@ -67,5 +62,5 @@ function atomOf(text: string): LogPiece {
   if (atom !== undefined) return { atom };
   const [, name, kind] = NAMED_ATOM.exec(text) ?? [];
   if (name !== undefined && kind !== undefined) return { atom: kind as NamedAtom, name };
-  throw new BadValue(`%(${text})s is no atom; there are ${ATOMS.join(' ')}, {header}i, {header}o and {variable}e`);
+  throw new BadValue(`%(${text})s is not an atom; atoms are ${ATOMS.join(' ')}, {header}i, {header}o and {variable}e`);
 }

@@ -3,7 +3,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import env from 'env-var';
 import { type BindAddress, bracketed, formatBindAddress } from '../platform/address.ts';
 import { entriesOf, fromChdir } from './parsers.ts';
-import { BadValue, type Context, type Parser } from './table.ts';
+import { BadValue, type ParseContext, type Parser } from './table.ts';
 
 const { accessors } = env;
 
@@ -35,16 +35,16 @@ export const host: Parser<string> = {
 };
 
 /** The text of the address that `HOST` and `PORT` make. */
-export function fromHostAndPort({ text }: Context): string {
+export function fromHostAndPort({ text }: ParseContext): string {
   const name = text('HOST');
   return `${isIPv6(name) ? bracketed(name) : name}:${text('PORT')}`;
 }
 
-function parseUnix(text: string, context: Context): BindAddress {
+function parseUnix(text: string, context: ParseContext): BindAddress {
   if (text === '') throw new BadValue('unix: needs a path');
   const path = fromChdir(text, context);
   const longest = path.replaceAll('{slot}', LONGEST_SLOT);
-  if (/[{}]/.test(longest)) throw new BadValue(`{slot} is the only placeholder in ${path}`);
+  if (/[{}]/.test(longest)) throw new BadValue(`${path} has a placeholder other than {slot}`);
   const bytes = Buffer.byteLength(longest);
   if (bytes > MAX_UNIX_PATH_BYTES) {
     throw new BadValue(`${path} has ${bytes} bytes, and a unix socket's path at most ${MAX_UNIX_PATH_BYTES}`);
@@ -69,14 +69,14 @@ function parseTcp(text: string): BindAddress {
 }
 
 /** @throws {BadValue} that names `text` */
-function parseBindAddress(text: string, context: Context): BindAddress {
+function parseBindAddress(text: string, context: ParseContext): BindAddress {
   try {
     if (text.startsWith('unix:')) return parseUnix(text.slice('unix:'.length), context);
     if (text.startsWith('fd://')) return parseDescriptor(text.slice('fd://'.length));
     return parseTcp(text);
   } catch (error) {
     if (error instanceof BadValue && error.message !== '') throw error;
-    throw new BadValue(`${text} is none of these`);
+    throw new BadValue(`${text} is not one of these`);
   }
 }
 
@@ -97,7 +97,7 @@ export const addresses: Parser<BindAddress[]> = {
       const address = parseBindAddress(entry, context);
       const key = formatBindAddress(address);
       const anyPort = address.kind === 'tcp' && address.port === 0;
-      if (seen.has(key) && !anyPort) throw new BadValue(`${entry} is there twice`);
+      if (seen.has(key) && !anyPort) throw new BadValue(`${entry} is listed twice`);
       seen.add(key);
       return address;
     });

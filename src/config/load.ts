@@ -2,71 +2,67 @@
 import { resolve } from 'node:path';
 import { ConfigError, type ConfigProblem } from '../errors.ts';
 import { readFileSync } from '../platform/node-fs.ts';
-import { conflicts } from './conflicts.ts';
-import { SETTINGS, type Settings } from './settings.ts';
+import { conflicts, SETTINGS } from './settings.ts';
 import {
   BadValue,
-  type Context,
   defaultOf,
   namesOf,
+  type ParseContext,
   REDACTED,
   type Setting,
   type Table,
   type ValuesOf,
+  variablesOf,
 } from './table.ts';
-import { unknownNames } from './unknown.ts';
 
 export interface Environment {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Working directory, absolute. */
+  /** Absolute. */
   readonly cwd: string;
   /** Whether stderr is a terminal. */
   readonly isTerminal: boolean;
-  /** For the `_FILE` variables; throws as `readFileSync` does, which it is by default. */
+  /** For the `_FILE` variables; `readFileSync` by default. */
   readonly readFile?: (path: string) => string;
 }
 
-/** Where a value came from: `auto` when the text was "auto", given or by default, and loading resolved it. */
-export interface Origin {
+export interface ValueOrigin {
+  /** `auto`: the text was "auto", given or by default, and loading resolved it. */
   readonly kind: 'default' | 'env' | 'file' | 'auto';
-  /** The variable that was used: the name, the alias, or one of them with `_FILE`. Absent where none was given. */
+  /** The variable that was used: name or alias, with `_FILE` where it was that. Absent where none was given. */
   readonly variable?: string;
 }
 
-export interface Loaded<T extends Table> {
+export interface LoadedTable<T extends Table> {
   readonly settings: ValuesOf<T>;
-  readonly origins: Readonly<Record<keyof T, Origin>>;
+  readonly origins: Readonly<Record<keyof T, ValueOrigin>>;
 }
 
-export interface LoadedSettings {
-  readonly settings: Settings;
-  readonly origins: Readonly<Record<keyof Settings, Origin>>;
-}
+export type LoadedSettings = LoadedTable<typeof SETTINGS>;
 
-/** @throws {ConfigError} with everything that is wrong */
+/** Throws ConfigError with every problem. */
 export function loadSettings(environment: Environment): LoadedSettings {
   return loadTable(SETTINGS, environment, conflicts);
 }
 
-/** What was given for one setting. `value` is how an error may show it, which is not the content of a file. */
 interface Given {
   readonly text: string;
   readonly kind: 'env' | 'file';
   readonly variable: string;
+  /** What an error may show: a path instead of a file's content. */
   readonly value: string;
 }
 
-/** {@link loadSettings} for any table. @param check finds what is wrong between values */
+/** {@link loadSettings} for any table. `check` finds conflicts between values. */
 export function loadTable<T extends Table>(
   table: T,
   environment: Environment,
   check: (values: Partial<ValuesOf<T>>) => ConfigProblem[] = () => [],
-): Loaded<T> {
+): LoadedTable<T> {
   const problems: ConfigProblem[] = [];
   const given = new Map<string, Given | 'unreadable' | undefined>();
   for (const setting of Object.values(table)) given.set(setting.name, find(setting, environment, problems));
 
-  const context: Context = {
+  const context: ParseContext = {
     cwd: environment.cwd,
     isTerminal: environment.isTerminal,
     kubernetes: isSet(environment.env.KUBERNETES_SERVICE_HOST),
@@ -78,7 +74,7 @@ export function loadTable<T extends Table>(
     },
   };
   const values: Record<string, unknown> = {};
-  const origins: Record<string, Origin> = {};
+  const origins: Record<string, ValueOrigin> = {};
   for (const [key, setting] of Object.entries(table)) {
     const found = given.get(setting.name);
     if (found === 'unreadable') continue;
@@ -87,7 +83,7 @@ export function loadTable<T extends Table>(
       values[key] = text === undefined ? undefined : setting.parser.parse(text, context);
     } catch (error) {
       if (found !== undefined) problems.push(describe(setting, found, error));
-      // A default that is made of other settings fails with them, and they have been reported.
+      // A default made from other settings fails with them, and they have been reported.
       else if (problems.length === 0) throw error;
       continue;
     }
@@ -97,10 +93,10 @@ export function loadTable<T extends Table>(
   }
   problems.push(...unknownNames(table, environment.env), ...check(values as Partial<ValuesOf<T>>));
   if (problems.length > 0) throw new ConfigError(problems);
-  return { settings: values as ValuesOf<T>, origins: origins as Record<keyof T, Origin> };
+  return { settings: values as ValuesOf<T>, origins: origins as Record<keyof T, ValueOrigin> };
 }
 
-/** Compose files pass variables on with an empty value, so that an empty value is no value. */
+/** Compose files pass on unset variables as empty ones, so empty means not set. */
 function isSet(text: string | undefined): text is string {
   return text !== undefined && text !== '';
 }
@@ -121,23 +117,24 @@ function look(
   const text = env[name];
   const path = env[variable];
   if (isSet(text) && isSet(path)) {
-    problems.push({ name, message: `is set, and ${variable} too; set only one of them` });
+    problems.push({ name, message: `is set, and so is ${variable}; set only one of them` });
     return 'unreadable';
   }
   if (isSet(text)) return { text, kind: 'env', variable: name, value: setting.secret ? REDACTED : oneLine(text) };
   if (!isSet(path)) return undefined;
+  const value = oneLine(path);
   try {
     const content = readFile(resolve(cwd, path)).replace(/\r?\n$/, '');
-    if (content !== '') return { text: content, kind: 'file', variable, value: oneLine(path) };
-    problems.push({ name: variable, value: oneLine(path), message: 'the file is empty' });
+    if (content !== '') return { text: content, kind: 'file', variable, value };
+    problems.push({ name: variable, value, message: 'the file is empty' });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    problems.push({ name: variable, value: oneLine(path), message: `the file cannot be read: ${oneLine(reason)}` });
+    problems.push({ name: variable, value, message: `the file cannot be read: ${oneLine(reason)}` });
   }
   return 'unreadable';
 }
 
-/** What is accepted, and what exactly is wrong; the latter quotes the value, which may be a secret in a file too. */
+/** BadValue's detail quotes the value, so it is left out for secrets, which any file may hold. */
 function describe(setting: Setting, { kind, variable, value }: Given, error: unknown): ConfigProblem {
   const detail = error instanceof BadValue && kind === 'env' && !setting.secret ? error.message : '';
   const subject = kind === 'file' ? 'its content must be' : 'must be';
@@ -145,8 +142,63 @@ function describe(setting: Setting, { kind, variable, value }: Given, error: unk
   return { name: variable, value, message };
 }
 
-/** Control characters escaped as in JSON, so that each problem keeps to its line. */
+/** Escapes control characters, so that each problem keeps to its line. */
 function oneLine(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this looks for
   return text.replace(/[\u0000-\u001f\u007f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+const PREFIX = 'TSUNICORN_';
+
+/** Levenshtein distance: letters to insert, delete or replace to turn `a` into `b`. */
+export function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
+
+/** The name in `table` that `unknown` most likely means, if any is close. */
+export function suggest(unknown: string, table: Table): string | undefined {
+  const file = unknown.endsWith('_FILE') ? '_FILE' : '';
+  const bare = (name: string) => name.replace(PREFIX, '').replaceAll('_', '');
+  const wanted = bare(unknown.slice(0, unknown.length - file.length));
+  let best: string | undefined;
+  let least = Math.floor(wanted.length / 3); // with more wrong letters it is another word
+  for (const name of Object.values(table).flatMap(namesOf)) {
+    const away = distance(wanted, bare(name));
+    if (away < least || (away === least && best === undefined)) {
+      best = name + file;
+      least = away;
+    }
+  }
+  return best;
+}
+
+/** Kubernetes' service links: a service called "tsunicorn" sets `TSUNICORN_PORT=tcp://…` and more in every pod. */
+function serviceLinks(names: readonly string[]): RegExp[] {
+  return names.flatMap((name) => {
+    const service = /^(\w+)_SERVICE_HOST$/.exec(name)?.[1];
+    const variables = '(SERVICE_(HOST|PORT(_\\w+)?)|PORT(_\\d+_[A-Z]+(_(PROTO|PORT|ADDR))?)?)';
+    return service === undefined ? [] : [new RegExp(`^${service}_${variables}$`)];
+  });
+}
+
+/** Each `TSUNICORN_*` name that is not a setting. Without its value, which may be a misspelt secret's. */
+function unknownNames(table: Table, variables: Readonly<Record<string, string | undefined>>): ConfigProblem[] {
+  const names = Object.keys(variables).filter((name) => name.startsWith(PREFIX) && variables[name] !== undefined);
+  const known = new Set(variablesOf(table));
+  const links = serviceLinks(names);
+  return names
+    .filter((name) => !known.has(name) && !links.some((link) => link.test(name)))
+    .map((name) => {
+      const suggestion = suggest(name, table);
+      return { name, message: `is not a setting${suggestion === undefined ? '' : `; did you mean ${suggestion}?`}` };
+    });
 }

@@ -1,11 +1,11 @@
-/** Command-line words in one text: split and joined as a POSIX shell would, without any expansion. */
+/** Command-line words, split and joined as a POSIX shell would, without expansion. */
 import { printable } from './parsers.ts';
 import { BadValue, type Parser } from './table.ts';
 
-/** Within double quotes a backslash is special before these alone (POSIX.1-2024, Shell Command Language, 2.2.3). */
+/** Within double quotes a backslash is special only before these (POSIX.1-2024, Shell Command Language, 2.2.3). */
 const ESCAPABLE = '"\\$`\n';
 
-/** @throws {BadValue} for a quote that is not closed and a backslash with nothing after it */
+/** Throws BadValue for an unclosed quote and a trailing backslash. */
 export function splitWords(text: string): string[] {
   const words: string[] = [];
   let word: string | undefined; // undefined between words: '' is a word when it is quoted
@@ -15,7 +15,7 @@ export function splitWords(text: string): string[] {
     const next = text.charAt(i + 1);
     if (char === '\\' && (quote === '' || (quote === '"' && ESCAPABLE.includes(next)))) {
       if (next === '') throw new BadValue('it ends in a backslash');
-      if (next !== '\n') word = (word ?? '') + next; // a line that goes on is one line
+      if (next !== '\n') word = (word ?? '') + next; // a continued line is one line
       i += 1;
     } else if (char === quote) {
       quote = '';
@@ -44,7 +44,7 @@ export const nodeOptions: Parser<string[]> = {
   accepts: 'Node.js options, quoted as in a shell',
   parse(text) {
     const words = splitWords(text);
-    // node takes the first word that is not an option for the program to run, in place of the worker's.
+    // node would run the first word that is not an option instead of the worker.
     if (words[0] !== undefined && !words[0].startsWith('-')) throw new BadValue('the first word is not an option');
     return words.map(printable);
   },

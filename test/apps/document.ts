@@ -1,5 +1,5 @@
 /** docs/apps.md: written from what a test run saw, and read back to see whether it still covers the examples. */
-import { markdownTable } from '../../src/config/markdown.ts';
+import { markdownTable } from '../../src/config/render.ts';
 import { EXAMPLES, type Example, STEPS, type Step, stepsOf } from './examples.ts';
 
 /** What a run saw of one example. */

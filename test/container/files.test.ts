@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { loadSettings } from '../../src/config/load.ts';
-import { renderConfig } from '../../src/config/render.ts';
+import { renderTable } from '../../src/config/render.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
 import { variablesOf } from '../../src/config/table.ts';
 import { DIRECTORY, must, ROOT, run, skipReason } from './support/machine.ts';
@@ -16,7 +16,7 @@ const find = (...patterns: string[]) => globSync(patterns, { cwd: ROOT }).sort()
 const DEPLOYED = ['Dockerfile', 'docker/**/*', 'compose/**/*', 'examples/docker/**/*', 'k8s/**/*'];
 
 test('compose/tsunicorn.env has every setting, commented out', () => {
-  const rendered = renderConfig(loadSettings({ env: {}, cwd: '/app', isTerminal: false }), {}, 'env');
+  const rendered = renderTable(SETTINGS, loadSettings({ env: {}, cwd: '/app', isTerminal: false }), {}, 'env');
   const text = readFileSync(join(ROOT, 'compose/tsunicorn.env'), 'utf8');
   assert.equal(text.slice(text.indexOf('## ')), rendered);
   assert.deepEqual(

@@ -36,17 +36,17 @@ test('a format with an unknown atom is a configuration error that names it', asy
   const env = { TSUNICORN_ACCESS_LOG_FORMAT: '%(h)s %(status)s' };
   const { code, stderr } = await run(t, { app: 'basic.js', env });
   assert.equal(code, 78);
-  assert.match(stderr, /^TSUNICORN_ACCESS_LOG_FORMAT=.*%\(status\)s is no atom/m);
+  assert.match(stderr, /^TSUNICORN_ACCESS_LOG_FORMAT=.*%\(status\)s is not an atom/m);
 });
 
 test('a log file that cannot be opened ends the start, and says which', async (t) => {
   const path = '/nowhere/a.log';
   const arbiter = await run(t, { app: 'basic.js', env: { TSUNICORN_ERROR_LOG: path } });
   assert.equal(arbiter.code, 78);
-  assert.match(arbiter.stderr, /the log cannot be opened: ENOENT.*\/nowhere\/a\.log/);
+  assert.match(arbiter.stderr, /cannot open TSUNICORN_ERROR_LOG: ENOENT.*\/nowhere\/a\.log/);
   const worker = await run(t, { app: 'basic.js', env: { TSUNICORN_ACCESS_LOG: path } });
   assert.equal(worker.code, 78);
-  assert.match(worker.log.at(-1)?.msg ?? '', /the log cannot be opened: ENOENT.*\/nowhere\/a\.log/);
+  assert.match(worker.log.at(-1)?.msg ?? '', /cannot open TSUNICORN_ACCESS_LOG: ENOENT.*\/nowhere\/a\.log/);
 });
 
 for (const where of ['a pipe', 'a file']) {

@@ -1,10 +1,9 @@
 /** An access log whose lines are kept, and what they are made of. */
 import assert from 'node:assert/strict';
-import { AccessLog } from '../../src/observe/log/access-log.ts';
+import { AccessLog, type LineFormat, type LoggedExchange } from '../../src/observe/log/access-log.ts';
 import type { LogDestination } from '../../src/observe/log/destination.ts';
 import { jsonLines } from '../../src/observe/log/json.ts';
-import type { LineFormat, LoggedExchange } from '../../src/observe/log/log-entry.ts';
-import { RequestIds } from '../../src/observe/log/request-id.ts';
+import { RequestIds } from '../../src/observe/log/request-headers.ts';
 
 /** Keeps the blocks that were written. */
 export class Blocks implements LogDestination {

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
 import { accessLogFormat } from '../../src/config/access-log-format.ts';
-import type { Context } from '../../src/config/table.ts';
-import { CommonLogClock } from '../../src/observe/log/clock.ts';
-import type { LineFormat } from '../../src/observe/log/log-entry.ts';
+import type { ParseContext } from '../../src/config/table.ts';
+import type { LineFormat } from '../../src/observe/log/access-log.ts';
+import { CommonLogClock } from '../../src/observe/log/line-writer.ts';
 import { textLines } from '../../src/observe/log/text.ts';
 import { exchange, type Given, linesOf } from './access-log-kit.ts';
 
 const TIME = String.raw`\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]`;
 
 function compiled(format: string): LineFormat {
-  const parsed = accessLogFormat.parse(format, {} as Context);
+  const parsed = accessLogFormat.parse(format, {} as ParseContext);
   assert.ok(parsed.kind === 'text');
   return textLines(parsed.pieces, { pid: 4711, env: { REGION: 'eu"1', EMPTY: '', EURO: '€' } });
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
 import { jsonEscape } from '../../src/observe/log/json.ts';
 import { LineWriter } from '../../src/observe/log/line-writer.ts';
-import type { SeenHeaders } from '../../src/observe/log/seen-headers.ts';
+import type { SeenHeaders } from '../../src/observe/log/request-headers.ts';
 import { exchange, type Given, linesOf, recordOf } from './access-log-kit.ts';
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;

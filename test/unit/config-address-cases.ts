@@ -14,7 +14,7 @@ const ADMIN = 'off, host:port, [v6]:port, :port or unix:/path';
 const PEERS = 'a comma-separated list of IP addresses, CIDRs, loopback, linklocal and uniquelocal, or *';
 const tcp = (host: string, port: number): BindAddress => ({ kind: 'tcp', host, port });
 const unix = (path: string): BindAddress => ({ kind: 'unix', path });
-const none = (text: string) => ({ [text]: `${text} is none of these` });
+const none = (text: string) => ({ [text]: `${text} is not one of these` });
 
 type AddressKey = 'host' | 'port' | 'bind' | 'forwardedAllowIps' | 'adminBind';
 
@@ -55,13 +55,13 @@ export const ADDRESS_CASES: Record<AddressKey & keyof Settings, Case> = {
       ...none('http://a:80'),
       ...none('fd://x'),
       ...none('[::1]'),
-      'a:80,nonsense': 'nonsense is none of these',
+      'a:80,nonsense': 'nonsense is not one of these',
       ',': 'the list is empty',
       'fd://2': 'descriptors 1 and 2 are stdout and stderr',
       'unix:': 'unix: needs a path',
-      'unix:/run/{worker}.sock': '{slot} is the only placeholder in /run/{worker}.sock',
-      'Localhost:80,localhost:80': 'localhost:80 is there twice',
-      'unix:/run/a,unix:/run/x/../a': 'unix:/run/x/../a is there twice',
+      'unix:/run/{worker}.sock': '/run/{worker}.sock has a placeholder other than {slot}',
+      'Localhost:80,localhost:80': 'localhost:80 is listed twice',
+      'unix:/run/a,unix:/run/x/../a': 'unix:/run/x/../a is listed twice',
       [`unix:/${'é'.repeat(54)}`]: `/${'é'.repeat(54)} has 109 bytes, and a unix socket's path at most 107`,
     },
     accepts: LIST,

@@ -7,10 +7,10 @@ const SECONDS = 'a number of seconds from 0 to 2147483, such as 30 or 0.5';
 const SECONDS_ABOVE_0 = 'a number of seconds above 0 and up to 2147483, such as 30 or 0.5';
 const SIZE = (min: string) => `a size${min && ` of at least ${min}`}, such as 64MiB, 1G, 512k or plain bytes`;
 const BOOLEAN = 'true, false, 1, 0, yes, no, on or off';
-const CONTROL = 'it has a control character';
+const CONTROL = 'it contains a control character';
 
-const ATOM_LIST = 'there are h l u t r s m U q H B b f a T D M L p, {header}i, {header}o and {variable}e';
-const PERCENT = 'a % begins an atom such as %(s)s, or stands as %% for itself';
+const ATOM_LIST = 'atoms are h l u t r s m U q H B b f a T D M L p, {header}i, {header}o and {variable}e';
+const PERCENT = '% begins an atom such as %(s)s; write %% for a percent sign';
 const COMMON_PIECES = [
   ...[{ atom: 'h' }, { literal: ' ' }, { atom: 'l' }, { literal: ' ' }, { atom: 'u' }, { literal: ' ' }, { atom: 't' }],
   ...[{ literal: ' "' }, { atom: 'r' }, { literal: '" ' }, { atom: 's' }, { literal: ' ' }, { atom: 'b' }],
@@ -225,11 +225,11 @@ export const CASES: Record<keyof Settings, Case> = {
       jason: 'it has no atom',
       constructor: 'it has no atom',
       '%%': 'it has no atom',
-      '%(z)s': `%(z)s is no atom; ${ATOM_LIST}`,
-      '%(s)s %(status)s': `%(status)s is no atom; ${ATOM_LIST}`,
-      '%({a b}i)s': `%({a b}i)s is no atom; ${ATOM_LIST}`,
-      '%({a}x)s': `%({a}x)s is no atom; ${ATOM_LIST}`,
-      '%()s': `%()s is no atom; ${ATOM_LIST}`,
+      '%(z)s': `%(z)s is not an atom; ${ATOM_LIST}`,
+      '%(s)s %(status)s': `%(status)s is not an atom; ${ATOM_LIST}`,
+      '%({a b}i)s': `%({a b}i)s is not an atom; ${ATOM_LIST}`,
+      '%({a}x)s': `%({a}x)s is not an atom; ${ATOM_LIST}`,
+      '%()s': `%()s is not an atom; ${ATOM_LIST}`,
       '%(h)s 50%': `%: ${PERCENT}`,
       '%(h)s %(D)d and more': `%(D)d and mo: ${PERCENT}`,
       '%(h': `%(h: ${PERCENT}`,

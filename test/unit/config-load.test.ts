@@ -122,11 +122,11 @@ test('files and values that cannot be used', () => {
     ],
     [
       { TSUNICORN_WORKERS: '2', TSUNICORN_WORKERS_FILE: '/run/four' },
-      ['TSUNICORN_WORKERS: is set, and TSUNICORN_WORKERS_FILE too; set only one of them'],
+      ['TSUNICORN_WORKERS: is set, and so is TSUNICORN_WORKERS_FILE; set only one of them'],
     ],
     [
       { TSUNICORN_WORKERS: '2', WEB_CONCURRENCY: '2', WEB_CONCURRENCY_FILE: '/run/four' },
-      ['WEB_CONCURRENCY: is set, and WEB_CONCURRENCY_FILE too; set only one of them'],
+      ['WEB_CONCURRENCY: is set, and so is WEB_CONCURRENCY_FILE; set only one of them'],
     ],
     [{ WEB_CONCURRENCY: 'x' }, [`WEB_CONCURRENCY=x: must be ${WORKERS}`]],
     // What cannot be read is in no conflict with anything either.

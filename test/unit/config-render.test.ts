@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadSettings, loadTable } from '../../src/config/load.ts';
 import { string } from '../../src/config/parsers.ts';
-import { type Effective, type Form, renderConfig, renderTable } from '../../src/config/render.ts';
+import { type ConfigFormat, type Effective, renderTable } from '../../src/config/render.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
 import type { Table } from '../../src/config/table.ts';
 
@@ -13,8 +13,8 @@ function load(env: Record<string, string>) {
   return loadSettings({ env, cwd: '/srv/app', isTerminal: false, readFile });
 }
 
-function render(env: Record<string, string>, form: Form, effective: Effective = {}): string {
-  return renderConfig(load(env), effective, form);
+function render(env: Record<string, string>, form: ConfigFormat, effective: Effective = {}): string {
+  return renderTable(SETTINGS, load(env), effective, form);
 }
 
 /** As `docker run --env-file` reads it. `all`: with the lines that are commented out. */

@@ -1,9 +1,8 @@
 /** Names that look like settings and are none. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { loadSettings } from '../../src/config/load.ts';
+import { distance, loadSettings, suggest } from '../../src/config/load.ts';
 import { SETTINGS, settingNames } from '../../src/config/settings.ts';
-import { distance, suggest } from '../../src/config/unknown.ts';
 import { ConfigError } from '../../src/errors.ts';
 
 function refused(env: Readonly<Record<string, string | undefined>>): string[] {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { REQUEST_BUCKETS } from '../../src/observe/metrics/buckets.ts';
+import { REQUEST_BUCKETS } from '../../src/observe/metrics/table.ts';
 import { Counters } from '../../src/worker/report/counters.ts';
 
 /** Counts by bucket, of what fell into these and no others. */

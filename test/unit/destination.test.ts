@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { HaltServer } from '../../src/errors.ts';
-import { openDestination } from '../../src/observe/log/destination.ts';
+import { Destination } from '../../src/observe/log/destination.ts';
 import { waitFor } from '../support/wait.ts';
 
 function directory(t: TestContext): string {
@@ -50,7 +50,7 @@ for (const kind of ['file', 'FIFO'] as const) {
   test(`a ${kind} gets all lines in order`, async (t) => {
     const pipe = kind === 'FIFO' ? fifo(t) : undefined;
     const path = pipe?.path ?? join(directory(t), 'file');
-    const destination = openDestination(path, 1);
+    const destination = new Destination(path, 1);
     for (let n = 0; n < 500; n++) destination.write(line(n));
     await destination.close();
     const text = pipe ? pipe.read() : readFileSync(path, 'utf8');
@@ -64,7 +64,7 @@ for (const kind of ['file', 'FIFO'] as const) {
 
 test('beyond 4 MiB in memory lines are dropped and counted, and the rest is let go in the end', async (t) => {
   const { path, read } = fifo(t);
-  const destination = openDestination(path, 1);
+  const destination = new Destination(path, 1);
   const block = Buffer.concat(Array.from({ length: 40 }, (_, n) => line(n)));
   let given = 0;
   for (; given < 6 * 1024 * 1024; given += block.length) destination.write(block);
@@ -83,7 +83,7 @@ test('beyond 4 MiB in memory lines are dropped and counted, and the rest is let 
 
 test('what was written before a reopen is in the old file, and the rest in the new one', async (t) => {
   const path = join(directory(t), 'file');
-  const destination = openDestination(path, 1);
+  const destination = new Destination(path, 1);
   for (let n = 0; n < 5; n++) destination.write(line(n));
   renameSync(path, `${path}.1`);
   destination.reopen();
@@ -98,8 +98,8 @@ test('what was written before a reopen is in the old file, and the rest in the n
 test('at an exit what waits is written at once', (t) => {
   const path = join(directory(t), 'file');
   const code = `
-    const { openDestination } = await import(${JSON.stringify(new URL('../../src/observe/log/destination.ts', import.meta.url).href)});
-    const destination = openDestination(${JSON.stringify(path)}, 1);
+    const { Destination } = await import(${JSON.stringify(new URL('../../src/observe/log/destination.ts', import.meta.url).href)});
+    const destination = new Destination(${JSON.stringify(path)}, 1);
     process.on('exit', () => destination.flushSync());
     for (let n = 0; n < 3; n++) destination.write(Buffer.from(n + '\\n'));
     process.exit(0);
@@ -110,12 +110,12 @@ test('at an exit what waits is written at once', (t) => {
 
 test('a block that was written can be had again, and no other memory', async (t) => {
   const path = join(directory(t), 'file');
-  const destination = openDestination(path, 1);
+  const destination = new Destination(path, 1);
   const block = Buffer.allocUnsafeSlow(destination.blockSize + 100).fill('a\n');
   destination.write(block.subarray(0, 10));
   await destination.close();
   assert.equal(destination.spare(block.length - 1), undefined);
-  const again = openDestination(path, 1);
+  const again = new Destination(path, 1);
   again.write(block.subarray(0, 10));
   await again.close();
   assert.equal(again.spare(block.length)?.buffer, block.buffer);
@@ -124,7 +124,7 @@ test('a block that was written can be had again, and no other memory', async (t)
 
 test('at an exit what nobody has room for is counted, and not waited for', async (t) => {
   const { path, read } = fifo(t);
-  const destination = openDestination(path, 1);
+  const destination = new Destination(path, 1);
   for (let n = 0; n < 2000; n++) destination.write(line(n));
   destination.flushSync();
   const dropped = destination.takeDropped();
@@ -140,8 +140,8 @@ test('lines for a file that cannot be opened are counted until it can be', async
   const parent = join(directory(t), 'gone');
   const problems: string[] = [];
   const path = join(parent, 'a.log');
-  const destination = openDestination(path, 1, (problem) => problems.push(problem));
-  assert.match(problems.join(), /^the log cannot be opened: ENOENT.*a\.log'$/);
+  const destination = new Destination(path, 1, (problem) => problems.push(problem));
+  assert.match(problems.join(), /^cannot open TSUNICORN_ACCESS_LOG: ENOENT.*a\.log'$/);
   destination.write(line(0));
   await waitFor('it is counted', () => destination.takeDropped() === 1);
   destination.reopen();
@@ -160,7 +160,7 @@ test('lines for a file that cannot be opened are counted until it can be', async
 
 test('a reopen writes to a file that could not be opened before', async (t) => {
   const parent = join(directory(t), 'gone');
-  const destination = openDestination(join(parent, 'a.log'), 1, () => {});
+  const destination = new Destination(join(parent, 'a.log'), 1, () => {});
   mkdirSync(parent);
   destination.reopen();
   destination.write(line(7));
@@ -169,5 +169,5 @@ test('a reopen writes to a file that could not be opened before', async (t) => {
 });
 
 test('a file that cannot be opened is an error of the configuration', () => {
-  assert.throws(() => openDestination('/nowhere/a.log', 1), HaltServer);
+  assert.throws(() => new Destination('/nowhere/a.log', 1), HaltServer);
 });

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Histogram as PromHistogram, Registry } from 'prom-client';
-import { Histogram } from '../../src/observe/metrics/aggregate.ts';
+import { type Family, Histogram } from '../../src/observe/metrics/aggregate.ts';
 import { Exposition, type Format, formatFor } from '../../src/observe/metrics/exposition.ts';
-import type { Family } from '../../src/observe/metrics/sample.ts';
 import { exposed, printed } from './metrics-kit.ts';
 
 const PROMETHEUS =

@@ -1,7 +1,7 @@
 /** For tests of metrics: reports of workers, and what is exposed. */
 import type { WorkerReport } from '../../src/messages.ts';
+import type { Family } from '../../src/observe/metrics/aggregate.ts';
 import { Exposition, type Format } from '../../src/observe/metrics/exposition.ts';
-import type { Family } from '../../src/observe/metrics/sample.ts';
 import { METRICS } from '../../src/observe/metrics/table.ts';
 
 export const QUIET: WorkerReport = {

@@ -4,7 +4,7 @@ import { families } from '../../src/arbiter/metrics/families.ts';
 import { MetricsStore } from '../../src/arbiter/metrics/store.ts';
 import { Pool } from '../../src/arbiter/pool/pool.ts';
 import type { WorkerReport } from '../../src/messages.ts';
-import { REQUEST_BUCKETS } from '../../src/observe/metrics/buckets.ts';
+import { REQUEST_BUCKETS } from '../../src/observe/metrics/table.ts';
 import type { Usage } from '../../src/platform/kernel/usage.ts';
 import { exposed, NAMES, QUIET, series } from './metrics-kit.ts';
 import { SETTINGS } from './pool-story.ts';
@@ -25,7 +25,6 @@ const ARBITER = {
     rss: () => 1,
   }),
   cpuUsage: () => ({ user: 2_000_000, system: 500_000 }),
-  uptime: () => 100,
   version: 'v99.0.0',
 };
 
@@ -41,7 +40,7 @@ class Books {
 
   text(usage: Partial<Usage> = {}, queues = new Map<string, number>()): Promise<string> {
     const { store, pool, now } = this;
-    const scene = { store, pool, usage: { ...UNKNOWN, ...usage }, queues, process: ARBITER, now, date: 1_000_000 };
+    const scene = { store, pool, usage: { ...UNKNOWN, ...usage }, queues, process: ARBITER, now };
     return exposed(families(scene));
   }
 
@@ -98,10 +97,11 @@ describe('the store', () => {
     assert.equal(found.tsunicorn_orphans_reaped_total, 1);
     assert.equal(found['tsunicorn_worker_cpu_seconds_total{worker="0"}'], 2, 'the slot goes on where it was');
     assert.equal(found['tsunicorn_worker_cpu_seconds_total{worker="1"}'], 7);
-    assert.equal(found['process_cpu_user_seconds_total{worker="0"}'], 1.25);
-    assert.equal(found['process_cpu_user_seconds_total{worker="arbiter"}'], 2);
-    assert.equal(found['nodejs_gc_duration_seconds_bucket{worker="0",kind="minor",le="0.001"}'], 3);
-    assert.equal(found['nodejs_gc_duration_seconds_count{worker="0",kind="minor"}'], 4);
+    assert.equal(found.tsunicorn_arbiter_cpu_seconds_total, 2.5);
+    assert.equal(found.tsunicorn_arbiter_resident_memory_bytes, 1);
+    assert.equal(found.tsunicorn_arbiter_heap_used_bytes, 2);
+    assert.equal(found['tsunicorn_worker_gc_duration_seconds_bucket{worker="0",kind="minor",le="0.001"}'], 3);
+    assert.equal(found['tsunicorn_worker_gc_duration_seconds_count{worker="0",kind="minor"}'], 4);
   });
 
   it('never lets a counter go backwards', () => {
@@ -135,7 +135,8 @@ describe('the store', () => {
     assert.equal(found['tsunicorn_event_loop_lag_seconds{worker="0",quantile="0.99"}'], 0.3);
     assert.equal(found['tsunicorn_event_loop_utilization{worker="0"}'], 0.1);
     assert.equal(found['tsunicorn_worker_age_seconds{worker="0"}'], 2);
-    assert.equal(found['process_start_time_seconds{worker="0"}'], 998);
+    assert.equal(found['tsunicorn_worker_heap_total_bytes{worker="0"}'], 20e6);
+    assert.equal(found['tsunicorn_worker_external_memory_bytes{worker="0"}'], 4e6);
     assert.equal(found['tsunicorn_connections{worker="1"}'], 4);
     for (const workerId of [1, 3]) {
       books.pool.exited(workerId, { why: 'SIGKILL', fatal: false }, 7_000);

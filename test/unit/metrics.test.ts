@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { knownLabels, METRICS, type Metric, OVER } from '../../src/observe/metrics/table.ts';
+import { initialSeries, METRICS, type MetricDefinition, SCOPES } from '../../src/observe/metrics/table.ts';
 import type { Refusal } from '../../src/worker/http/error-responses.ts';
 
 /** Names and labels as the contract fixes them, sections 8 and 9. */
@@ -45,38 +45,41 @@ const REFUSALS: Record<Refusal, true> = {
   no_websocket: true,
 };
 
-const ROWS = Object.entries<Metric>(METRICS);
+const ROWS = Object.entries<MetricDefinition>(METRICS);
 
 describe('the table of metrics', () => {
   for (const [name, labels] of Object.entries(CONTRACT)) {
     it(`has ${name} as the contract has it`, () => {
-      assert.deepEqual([...((METRICS as Record<string, Metric>)[`tsunicorn_${name}`]?.labels ?? ['missing'])], labels);
+      assert.deepEqual(
+        [...((METRICS as Record<string, MetricDefinition>)[`tsunicorn_${name}`]?.labels ?? ['missing'])],
+        labels,
+      );
     });
   }
 
-  for (const [name, { type, help, labels, over, bounds }] of ROWS) {
+  for (const [name, { type, help, labels, scope, bounds }] of ROWS) {
     it(`${name} keeps to the conventions`, () => {
-      assert.match(name, /^(tsunicorn|process|nodejs)_[a-z_]+$/);
+      assert.match(name, /^tsunicorn_[a-z_]+$/);
       assert.equal(type === 'counter', name.endsWith('_total'), 'counters, and they alone, end in _total');
       assert.match(help, /^[A-Z0-9].*\.$/);
       assert.equal(bounds !== undefined, type === 'histogram');
-      assert.equal(over === 'slot' || over === 'newest', labels.includes('worker'));
-      assert.ok(OVER[over].text.endsWith('.'));
+      assert.equal(scope === 'slot' || scope === 'newest', labels.includes('worker'));
+      assert.ok(SCOPES[scope].text.endsWith('.'));
       for (const bound of bounds?.keys() ?? [])
         assert.ok(bound === 0 || (bounds?.[bound] ?? 0) > (bounds?.[bound - 1] ?? 0));
     });
   }
 
   it('begins at 0 where the labels are known', () => {
-    const known = (metric: Metric) => knownLabels(metric);
-    assert.deepEqual(known(METRICS.tsunicorn_http_response_bytes_total), [{}]);
-    assert.deepEqual(known(METRICS.tsunicorn_worker_restarts_total).slice(0, 2), [
+    assert.deepEqual(initialSeries(METRICS.tsunicorn_http_response_bytes_total), [{}]);
+    assert.deepEqual(initialSeries(METRICS.tsunicorn_worker_restarts_total).slice(0, 2), [
       { reason: 'crash' },
       { reason: 'stall' },
     ]);
     const refusals = Object.keys(REFUSALS).map((reason) => ({ reason }));
-    assert.deepEqual(known(METRICS.tsunicorn_http_requests_rejected_total), refusals);
-    assert.deepEqual(known(METRICS.tsunicorn_cgroup_oom_kills_total), [], 'the kernel says what it is');
-    assert.deepEqual(known(METRICS.tsunicorn_draining), []);
+    assert.deepEqual(initialSeries(METRICS.tsunicorn_http_requests_rejected_total), refusals);
+    assert.deepEqual(initialSeries(METRICS.tsunicorn_cgroup_oom_kills_total), [], 'the kernel says what it is');
+    assert.deepEqual(initialSeries(METRICS.tsunicorn_arbiter_cpu_seconds_total), [], 'each scrape has its value');
+    assert.deepEqual(initialSeries(METRICS.tsunicorn_draining), []);
   });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
-import { prettyLine } from '../../src/observe/log/pretty.ts';
+import { prettyLine } from '../../src/observe/log/server-log.ts';
 
 const TIME = '2026-07-01T12:00:01.123Z';
 const line = (record: object) => `${JSON.stringify({ level: 'info', time: TIME, pid: 7, msg: 'hello', ...record })}\n`;

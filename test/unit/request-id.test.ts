@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { RequestIds } from '../../src/observe/log/request-id.ts';
-import { scan } from '../../src/observe/log/seen-headers.ts';
+import { RequestIds, scan } from '../../src/observe/log/request-headers.ts';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const PARENT = '00f067aa0ba902b7';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type SeenHeaders, scan } from '../../src/observe/log/seen-headers.ts';
+import { type SeenHeaders, scan } from '../../src/observe/log/request-headers.ts';
 
 const NOTHING: SeenHeaders = {
   referer: '',

@@ -5,7 +5,7 @@ import { History } from '../../src/arbiter/history.ts';
 import { MetricsStore } from '../../src/arbiter/metrics/store.ts';
 import { Pool } from '../../src/arbiter/pool/pool.ts';
 import { type StatusSources, statusOf } from '../../src/arbiter/status.ts';
-import { REQUEST_BUCKETS } from '../../src/observe/metrics/buckets.ts';
+import { REQUEST_BUCKETS } from '../../src/observe/metrics/table.ts';
 import type { Usage } from '../../src/platform/kernel/usage.ts';
 import { decideSizing } from '../../src/sizing.ts';
 import { version } from '../../src/version.ts';

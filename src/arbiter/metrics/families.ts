@@ -1,8 +1,7 @@
 /** Everything that /metrics says: the store's counts, and the state of the moment. */
-import type { Totals } from '../../observe/metrics/aggregate.ts';
-import { LAG_QUANTILES } from '../../observe/metrics/buckets.ts';
-import type { Family, Labels, Sample } from '../../observe/metrics/sample.ts';
-import { ARBITER, METRICS, type MetricName } from '../../observe/metrics/table.ts';
+import type { Labels } from '../../messages.ts';
+import type { Family, Sample, Totals } from '../../observe/metrics/aggregate.ts';
+import { LAG_QUANTILES, METRICS, type MetricName } from '../../observe/metrics/table.ts';
 import type { Usage } from '../../platform/kernel/usage.ts';
 import { version } from '../../version.ts';
 import type { WorkerView } from '../pool/decisions.ts';
@@ -18,10 +17,9 @@ export interface Scene {
   /** Connections that wait to be accepted, by listener. */
   readonly queues: ReadonlyMap<string, number>;
   /** The arbiter's. */
-  readonly process: Pick<NodeJS.Process, 'memoryUsage' | 'cpuUsage' | 'uptime' | 'version'>;
-  /** Milliseconds of a monotonic clock, as in the pool, and since 1970. */
+  readonly process: Pick<NodeJS.Process, 'memoryUsage' | 'cpuUsage' | 'version'>;
+  /** Milliseconds of a monotonic clock, as in the pool. */
   readonly now: number;
-  readonly date: number;
 }
 
 /** What is neither counted by workers nor kept: made anew for each scrape. */
@@ -65,7 +63,7 @@ function serverState({ pool, process }: Scene, moment: Moment): void {
   moment.set('tsunicorn_draining', {}, pool.stopping ? 1 : 0);
 }
 
-function workersState({ pool, store, now, date }: Scene, moment: Moment): void {
+function workersState({ pool, store, now }: Scene, moment: Moment): void {
   for (const [slot, workers] of bySlot(pool.workers)) {
     const worker = { worker: slot };
     const present = workers.map(({ workerId }) => store.latest(workerId)).filter((p) => p !== undefined);
@@ -89,27 +87,17 @@ function workersState({ pool, store, now, date }: Scene, moment: Moment): void {
       sum((p) => p.rssBytes),
     );
     moment.set(
-      'process_resident_memory_bytes',
-      worker,
-      sum((p) => p.rssBytes),
-    );
-    moment.set(
       'tsunicorn_worker_heap_used_bytes',
       worker,
       sum((p) => p.heapUsedBytes),
     );
     moment.set(
-      'nodejs_heap_size_used_bytes',
-      worker,
-      sum((p) => p.heapUsedBytes),
-    );
-    moment.set(
-      'nodejs_heap_size_total_bytes',
+      'tsunicorn_worker_heap_total_bytes',
       worker,
       sum((p) => p.heapTotalBytes),
     );
     moment.set(
-      'nodejs_external_memory_bytes',
+      'tsunicorn_worker_external_memory_bytes',
       worker,
       sum((p) => p.externalBytes),
     );
@@ -117,9 +105,7 @@ function workersState({ pool, store, now, date }: Scene, moment: Moment): void {
       moment.set('tsunicorn_event_loop_lag_seconds', { ...worker, quantile }, last.lag[i]);
     }
     moment.set('tsunicorn_event_loop_utilization', worker, last.utilization);
-    const ageSeconds = (now - newest.startedAt) / 1000;
-    moment.set('tsunicorn_worker_age_seconds', worker, ageSeconds);
-    moment.set('process_start_time_seconds', worker, date / 1000 - ageSeconds);
+    moment.set('tsunicorn_worker_age_seconds', worker, (now - newest.startedAt) / 1000);
   }
 }
 
@@ -131,17 +117,12 @@ function bySlot(workers: readonly WorkerView[]): Map<number, WorkerView[]> {
   );
 }
 
-function arbiterProcess({ process, date }: Scene, moment: Moment): void {
-  const worker = { worker: ARBITER };
-  const { rss, heapUsed, heapTotal, external } = process.memoryUsage();
+function arbiterProcess({ process }: Scene, moment: Moment): void {
+  const { rss, heapUsed } = process.memoryUsage();
   const { user, system } = process.cpuUsage();
-  moment.set('process_cpu_user_seconds_total', worker, user / 1e6);
-  moment.set('process_cpu_system_seconds_total', worker, system / 1e6);
-  moment.set('process_resident_memory_bytes', worker, rss);
-  moment.set('process_start_time_seconds', worker, date / 1000 - process.uptime());
-  moment.set('nodejs_heap_size_used_bytes', worker, heapUsed);
-  moment.set('nodejs_heap_size_total_bytes', worker, heapTotal);
-  moment.set('nodejs_external_memory_bytes', worker, external);
+  moment.set('tsunicorn_arbiter_cpu_seconds_total', {}, (user + system) / 1e6);
+  moment.set('tsunicorn_arbiter_resident_memory_bytes', {}, rss);
+  moment.set('tsunicorn_arbiter_heap_used_bytes', {}, heapUsed);
 }
 
 function kernelState({ usage, queues }: Scene, moment: Moment): void {

@@ -21,7 +21,7 @@ export interface MetricsCollectorOptions {
   /** Cores that may be used. */
   cpus(): number;
   readonly process: NodeJS.Process;
-  readonly log: Pick<Logger, 'info' | 'warn'>;
+  readonly log: Pick<Logger, 'warn'>;
   /** Lines of that log that were dropped since the last call. */
   takeDroppedLines(): number;
 }
@@ -100,7 +100,6 @@ export class MetricsCollector {
       queues: acceptQueues(listeners.sockets, { native }),
       process,
       now: performance.now(),
-      date: Date.now(),
     };
     let text = '';
     for await (const piece of this.#exposition.print(families(scene), format)) {
@@ -123,10 +122,7 @@ export class MetricsCollector {
   #tellClashes(): void {
     const names = this.#fresh.splice(0);
     if (names.length === 0) return;
-    // prom-client's collectDefaultMetrics() brings them, and every worker's are there already.
-    const usual = names.every((name) => /^(process|nodejs)_/.test(name));
-    const text = `the app's own metrics ${names.join(', ')} are left out of /metrics: tsunicorn has metrics of these names`;
-    if (usual) this.#options.log.info(`${text}, for each worker`);
-    else this.#options.log.warn(`${text}. Rename the app's`);
+    const subject = `the app's own metrics ${names.join(', ')} are left out of /metrics`;
+    this.#options.log.warn(`${subject}: tsunicorn has metrics with these names; rename the app's`);
   }
 }

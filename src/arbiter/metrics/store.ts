@@ -1,10 +1,8 @@
 /** The arbiter's books: what workers reported. Counts are kept beyond their end, what they were like is not. */
-import type { AppReport, WorkerReport } from '../../messages.ts';
+import type { AppReport, Labels, WorkerReport } from '../../messages.ts';
 import { Totals } from '../../observe/metrics/aggregate.ts';
 import { AppSeries } from '../../observe/metrics/app-series.ts';
-import { GC_BUCKETS, REQUEST_BUCKETS } from '../../observe/metrics/buckets.ts';
-import type { Labels } from '../../observe/metrics/sample.ts';
-import { knownLabels, METRICS, type MetricName } from '../../observe/metrics/table.ts';
+import { GC_BUCKETS, initialSeries, METRICS, type MetricName, REQUEST_BUCKETS } from '../../observe/metrics/table.ts';
 import type { RestartReason } from '../pool/decisions.ts';
 
 /** What a worker was like when it last reported. */
@@ -36,7 +34,7 @@ export class MetricsStore {
   constructor(clash: (name: string) => void) {
     this.app = new AppSeries((name) => Object.hasOwn(METRICS, name), clash);
     for (const [name, metric] of Object.entries(METRICS)) {
-      for (const labels of knownLabels(metric)) this.totals.add(name, labels, 0);
+      for (const labels of initialSeries(metric)) this.totals.add(name, labels, 0);
     }
   }
 
@@ -56,11 +54,9 @@ export class MetricsStore {
     this.#add('tsunicorn_log_lines_dropped_total', {}, droppedLogLines);
     const worker = { worker: slot };
     this.#add('tsunicorn_worker_cpu_seconds_total', worker, cpu.user + cpu.system);
-    this.#add('process_cpu_user_seconds_total', worker, cpu.user);
-    this.#add('process_cpu_system_seconds_total', worker, cpu.system);
     for (const [kind, durations] of Object.entries(gc)) {
       const labels = { worker: slot, kind };
-      this.totals.observe('nodejs_gc_duration_seconds' satisfies MetricName, labels, GC_BUCKETS, durations);
+      this.totals.observe('tsunicorn_worker_gc_duration_seconds' satisfies MetricName, labels, GC_BUCKETS, durations);
     }
     this.#present.set(workerId, present);
   }

@@ -1,13 +1,59 @@
 /**
- * The access log. A line is put together byte by byte and written in blocks: through a general logger it costs as much
- * CPU as a "hello world" itself (docs/decisions/0004-access-log.md).
+ * The access log, built as bytes and written in blocks: a line through a general logger costs as much CPU as a
+ * "hello world" (docs/decisions/0004-access-log.md).
  */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LogDestination } from './destination.ts';
-import { LineWriter } from './line-writer.ts';
-import { ascii, type LineFormat, type LogEntry, type LoggedExchange } from './log-entry.ts';
-import { scan } from './seen-headers.ts';
+import { ascii, LineWriter } from './line-writer.ts';
+import { type SeenHeaders, scan } from './request-headers.ts';
 
-/** A line waits at most this long in memory. */
+export interface LoggedExchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly connection: LoggedConnection;
+  readonly method: string;
+  readonly url: string;
+  /** The request's number in this worker. */
+  readonly serial: number;
+  /** By performance.now(). */
+  readonly startedAt: number;
+}
+
+export interface LoggedConnection {
+  readonly peer: {
+    /** Empty for a unix socket. */
+    readonly address: string;
+    /** The client's address behind trusted proxies. */
+    clientOf(seen: SeenHeaders): string;
+  };
+  readonly socket: { readonly bytesWritten: number; readonly _bytesDispatched?: number };
+  /** Bytes sent up to the end of the last logged response. */
+  sent: number;
+  /** The part of a line that is the same for the whole connection, made with its first line. */
+  peerPart?: Uint8Array;
+}
+
+export interface LogEntry {
+  exchange: LoggedExchange;
+  seen: SeenHeaders;
+  /** The client's address, behind trusted proxies. */
+  client: string;
+  /** As the client got it. */
+  status: number;
+  /** Of the body as sent, including chunk framing. */
+  bytes: number;
+  /** From the request's header to the end of the response; whole. */
+  microseconds: number;
+}
+
+/** Writes a line without its end. */
+export interface LineFormat {
+  request(line: LineWriter, entry: LogEntry): void;
+  /** A request that could not be parsed: `error` is the parser's code. */
+  malformed(line: LineWriter, remote: string, status: number, error: string): void;
+}
+
+/** The longest time a line stays in memory. */
 const FLUSH_AFTER_MS = 100;
 
 const LINE_END = ascii('\n');
@@ -24,7 +70,7 @@ export class AccessLog {
     this.#line = new LineWriter(destination);
   }
 
-  /** `status` is what the client got; `now` and the exchange's start are of performance.now(). */
+  /** `status` as the client got it; `now` by performance.now(). */
   request(exchange: LoggedExchange, status: number, now: number): void {
     const seen = scan(exchange.request.rawHeaders);
     const entry: LogEntry = {
@@ -39,7 +85,6 @@ export class AccessLog {
     this.#finish();
   }
 
-  /** A request that could not even be parsed: `error` is the parser's code. */
   malformed(remote: string, status: number, error: string): void {
     this.#format.malformed(this.#line, remote, status, error);
     this.#finish();
@@ -55,7 +100,7 @@ export class AccessLog {
     await this.#destination.close();
   }
 
-  /** For a process that exits now. */
+  /** Before process.exit(). */
   flushSync(): void {
     this.#write();
     this.#destination.flushSync();
@@ -81,7 +126,7 @@ export class AccessLog {
 function bodyBytes({ connection, response }: LoggedExchange): number {
   const head = (response as unknown as { _header?: string | null })._header?.length ?? 0;
   const before = connection.sent;
-  // `bytesWritten` also looks through what waits to be sent, which at the end of a response is nothing.
+  // `bytesWritten` walks the write queue as well, which is empty at the end of a response.
   connection.sent = connection.socket._bytesDispatched ?? connection.socket.bytesWritten;
   return Math.max(0, connection.sent - before - head);
 }

@@ -1,67 +1,44 @@
-/** Where log lines go: a descriptor or a file, written without ever making a request wait. */
-import { setTimeout as sleep } from 'node:timers/promises';
+/** Where log lines go: a file or a descriptor. A write never blocks the event loop and never holds up a request. */
+import net from 'node:net';
 import { HaltServer } from '../../errors.ts';
-import { lostSink, openSink, type Sink } from './sink.ts';
+import { loadNative } from '../../platform/native/native.ts';
+import { closeSync, constants, fstatSync, openSync, write, writeSync } from '../../platform/node-fs.ts';
+import { type Written, writeInThread } from '../../platform/thread-writes.ts';
 
-/** What a reader that has stopped may cost in memory before lines are dropped. */
+/** Bytes kept for a reader that has stopped, before lines are dropped. */
 const MAX_BUFFERED = 4 * 1024 * 1024;
-/** How long an ending process waits for a slow reader. */
+/** How long the exit waits for a slow reader. */
 const LAST_FLUSH_MS = 2_000;
-/** Nothing tells when there is room in a descriptor that others share. */
+/** A shared descriptor cannot be polled for room. */
 const RETRY_MS = 10;
-/** A file that cannot be opened is tried again with the next line after this. */
+/** A file that cannot be opened is retried with the first line after this. */
 const REOPEN_MS = 1_000;
-/** Blocks that are kept to be filled again: one is written, one waits. */
+/** Written blocks kept for reuse: one is being written, one is next. */
 const MAX_SPARES = 2;
+/** Writes up to PIPE_BUF are atomic on a pipe (pipe(7)). */
+const PIPE_BUF = 4096;
+/** Large enough that the thread hop of a write does not matter: four times the block of sonic-boom, pino's writer. */
+const FILE_BLOCK = 64 * 1024;
+/** open(2)'s usual mode: the umask decides. */
+const FILE_MODE = 0o666;
 
 const NEWLINE = 0x0a;
 
-export interface LogDestination {
-  /** The bytes of a block up to which concurrent writers do not tear each other's lines. */
-  readonly blockSize: number;
-  /** Keeps `bytes` until they are written: they must not change. */
-  write(bytes: Buffer): void;
-  /** A block of `size` bytes whose content was written; undefined where there is none. */
-  spare(size: number): Buffer | undefined;
-  /** Reopens a file that was moved away (logrotate); nothing for stdout and stderr. */
-  reopen(): void;
-  /** Waits until everything is written, for a while, and then lets go of what a reader never took. */
-  close(): Promise<void>;
-  /** For a process that exits now: what can be written without waiting is. */
-  flushSync(): void;
-  /** Lines dropped since the last call. */
-  takeDropped(): number;
-}
+export type LogDestination = Pick<Destination, keyof Destination>;
 
-/**
- * `target` is a path, `-` the descriptor `fd`. A file that cannot be opened is told to `lost`, and its lines are dropped
- * until it can be; where there is nobody to tell it throws HaltServer.
- */
-export function openDestination(target: string, fd: 1 | 2, lost?: (problem: string) => void): LogDestination {
-  return new Destination(
-    () => openSink(target, fd),
-    target !== '-',
-    (cause) => {
-      const problem = `the log cannot be opened: ${cause.message}`;
-      if (!lost) throw new HaltServer(problem, 'config', { cause });
-      lost(problem);
-    },
-  );
-}
-
-class Destination implements LogDestination {
-  readonly #open: () => Sink;
-  readonly #canReopen: boolean;
-  #sink: Sink;
-  /** When a file that could not be opened is to be tried again; undefined where it was opened. */
+export class Destination {
+  readonly #target: string;
+  readonly #fd: 1 | 2;
+  #sink: LogSink;
+  /** When to retry a file that could not be opened; undefined while it is open. */
   #reopenAt: number | undefined;
-  /** Replaced by a reopen while a block was on its way into it. */
-  #old: Sink | undefined;
+  /** The sink before a reopen, until its block is written. */
+  #old: LogSink | undefined;
   readonly #waiting: Buffer[] = [];
   #waitingBytes = 0;
-  /** What the sink has not taken yet of the block that is on its way; undefined while nothing is. */
+  /** What the sink has not yet taken of the current block; undefined between blocks. */
   #rest: Buffer | undefined;
-  /** Set while that waits for room. */
+  /** While `#rest` waits for room. */
   #retry: NodeJS.Timeout | undefined;
   #block: Buffer | undefined;
   readonly #spares: Buffer[] = [];
@@ -69,22 +46,31 @@ class Destination implements LogDestination {
   #closed = false;
   #dropped = 0;
 
-  constructor(open: () => Sink, canReopen: boolean, failed: (error: Error) => void) {
-    this.#open = open;
-    this.#canReopen = canReopen;
+  /**
+   * `target` is a path, or `-` for the descriptor `fd`. Where a file cannot be opened, `lost` is called with the problem
+   * and lines are dropped until it opens; without `lost` it throws HaltServer.
+   */
+  constructor(target: string, fd: 1 | 2, lost?: (problem: string) => void) {
+    this.#target = target;
+    this.#fd = fd;
     try {
-      this.#sink = open();
+      this.#sink = openSink(target, fd);
     } catch (error) {
-      failed(error as Error);
-      this.#sink = lostSink(error as Error);
+      const cause = error as Error;
+      const problem = `cannot open ${fd === 1 ? 'TSUNICORN_ACCESS_LOG' : 'TSUNICORN_ERROR_LOG'}: ${cause.message}`;
+      if (!lost) throw new HaltServer(problem, 'config', { cause });
+      lost(problem);
+      this.#sink = lostSink(cause);
       this.#reopenAt = performance.now() + REOPEN_MS;
     }
   }
 
+  /** Largest write, in bytes, that concurrent writers do not tear. */
   get blockSize(): number {
     return this.#sink.blockSize;
   }
 
+  /** Keeps `bytes` until they are written: they must not change. */
   write(bytes: Buffer): void {
     if (this.#closed || this.#waitingBytes + bytes.length > MAX_BUFFERED) return this.#drop(bytes);
     if (this.#reopenAt !== undefined && performance.now() >= this.#reopenAt) this.reopen();
@@ -93,19 +79,21 @@ class Destination implements LogDestination {
     if (this.#rest === undefined) this.#next();
   }
 
+  /** A written block of `size` bytes to reuse, if there is one. */
   spare(size: number): Buffer | undefined {
     const spare = this.#spares.pop();
     return spare?.length === size ? spare : undefined;
   }
 
+  /** After logrotate has moved the file; no effect on stdout and stderr. */
   reopen(): void {
-    if (!this.#canReopen || this.#closed) return;
-    let sink: Sink;
+    if (this.#target === '-' || this.#closed) return;
+    let sink: LogSink;
     try {
-      sink = this.#open();
+      sink = openSink(this.#target, this.#fd);
     } catch {
       if (this.#reopenAt !== undefined) this.#reopenAt = performance.now() + REOPEN_MS;
-      return; // the directory is gone or full of other rights: the old file is better than none
+      return; // the old file is better than none
     }
     this.#reopenAt = undefined;
     if (this.#rest === undefined) this.#sink.close();
@@ -113,13 +101,14 @@ class Destination implements LogDestination {
     this.#sink = sink;
   }
 
+  /** Waits {@link LAST_FLUSH_MS} at most until everything is written; the rest is dropped. */
   async close(): Promise<void> {
     if (this.#rest !== undefined) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#written = resolve;
-      const timeout = new AbortController();
-      await Promise.race([promise, sleep(LAST_FLUSH_MS, undefined, { signal: timeout.signal }).catch(() => {})]);
-      timeout.abort();
+      const timeout = setTimeout(resolve, LAST_FLUSH_MS);
+      await promise;
+      clearTimeout(timeout);
     }
     this.#closed = true;
     clearTimeout(this.#retry);
@@ -127,9 +116,10 @@ class Destination implements LogDestination {
     this.#sink.close();
   }
 
+  /** Before process.exit(): writes what can be written without waiting. */
   flushSync(): void {
     if (this.#closed) return;
-    // What a thread or the loop has in hand is theirs.
+    // A block that a thread or the loop is writing is not ours to write again.
     const blocks = this.#takeAll(this.#retry && this.#rest);
     clearTimeout(this.#retry);
     this.#retry = undefined;
@@ -141,18 +131,19 @@ class Destination implements LogDestination {
         else blocks.shift();
       }
     } catch {
-      // EAGAIN: nobody reads; anything else: nobody to tell
+      // EAGAIN: the reader has stopped; any other error has nowhere to go
     }
     for (const bytes of blocks) this.#drop(bytes);
   }
 
+  /** Lines dropped since the last call. */
   takeDropped(): number {
     const dropped = this.#dropped;
     this.#dropped = 0;
     return dropped;
   }
 
-  /** All that is to be written, after `rest`. */
+  /** Empties the queue, with `rest` first. */
   #takeAll(rest: Buffer | undefined): Buffer[] {
     this.#waitingBytes = 0;
     return [...(rest ? [rest] : []), ...this.#waiting.splice(0)];
@@ -166,7 +157,7 @@ class Destination implements LogDestination {
     else this.#written?.();
   }
 
-  /** The next block; lines that were written one by one while another was on its way become one. */
+  /** The next block; joins lines that were queued one by one. */
   #take(): Buffer | undefined {
     const first = this.#waiting.shift();
     if (first === undefined) return undefined;
@@ -192,7 +183,7 @@ class Destination implements LogDestination {
       }, RETRY_MS).unref();
       return;
     }
-    // EPIPE, ENOSPC: serving goes on without the lines; there is no better place to complain.
+    // EPIPE, ENOSPC: serving continues without these lines.
     if (error) this.#drop(rest);
     else if (written < rest.length) {
       this.#rest = rest.subarray(written);
@@ -200,16 +191,115 @@ class Destination implements LogDestination {
     }
     this.#old?.close();
     this.#old = undefined;
-    if (this.#block && this.#spares.length < MAX_SPARES) this.#keep(this.#block);
+    // Not a slice of Node.js's buffer pool; spare() checks the exact size.
+    const memory = this.#block?.buffer;
+    if (memory && memory.byteLength > this.blockSize && this.#spares.length < MAX_SPARES) {
+      this.#spares.push(Buffer.from(memory));
+    }
     this.#next();
   };
-
-  /** The memory behind a block; spare() knows by its size whether it is one, and no part of Node.js' buffer pool. */
-  #keep({ buffer }: Buffer): void {
-    if (buffer.byteLength > this.blockSize) this.#spares.push(Buffer.from(buffer));
-  }
 
   #drop(bytes: Buffer): void {
     for (const byte of bytes) if (byte === NEWLINE) this.#dropped++;
   }
+}
+
+/** Takes one block at a time: the next after `done`. */
+interface LogSink {
+  readonly blockSize: number;
+  /** `done` gets the number of bytes taken: 0 where there is no room now. */
+  write(bytes: Buffer, done: Written): void;
+  /** Returns the number of bytes taken; throws as write(2) fails. */
+  writeSync(bytes: Buffer): number;
+  close(): void;
+}
+
+function openSink(target: string, fd: 1 | 2): LogSink {
+  if (target === '-') return standardSink(fd);
+  // O_NONBLOCK: a FIFO without a reader fails instead of blocking.
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
+  return ownSink(openSync(target, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, FILE_MODE));
+}
+
+/** In place of a file that cannot be opened: loses what it gets. */
+function lostSink(error: Error): LogSink {
+  return {
+    blockSize: PIPE_BUF,
+    write: (_bytes, done) => process.nextTick(done, error, 0),
+    writeSync: () => 0,
+    close: () => {},
+  };
+}
+
+/**
+ * stdout or stderr. O_NONBLOCK belongs to the open file description, which the arbiter, all workers and their parent share,
+ * so a pipe or a terminal is opened anew. A socket cannot be, nor what another user owns.
+ */
+function standardSink(fd: 1 | 2): LogSink {
+  const stat = fstatSync(fd);
+  if (stat.isFile()) return descriptorSink(fd, () => {});
+  if (stat.isFIFO() || stat.isCharacterDevice()) {
+    const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;
+    try {
+      return ownSink(openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY));
+    } catch {
+      // EACCES, or no /proc
+    }
+  }
+  return sharedSink(fd);
+}
+
+/** `fd` is ours alone, with O_NONBLOCK. */
+function ownSink(fd: number): LogSink {
+  return fstatSync(fd).isFIFO() ? pipeSink(fd) : descriptorSink(fd, () => closeSync(fd));
+}
+
+/** Written in a thread of libuv's pool, which returns: a file is always ready, and a full terminal says EAGAIN. */
+function descriptorSink(fd: number, close: () => void): LogSink {
+  return {
+    blockSize: fstatSync(fd).isFile() ? FILE_BLOCK : PIPE_BUF,
+    write: (bytes, done) => write(fd, bytes, 0, bytes.length, null, done),
+    writeSync: (bytes) => writeSync(fd, bytes),
+    close,
+  };
+}
+
+/** Polled by the event loop: a fifth of the cost of a thread, and no thread can hang at the exit. */
+function pipeSink(fd: number): LogSink {
+  const socket = new net.Socket({ fd, readable: false, writable: true });
+  socket.on('error', () => {}); // `done` gets it, too
+  socket.unref();
+  return {
+    blockSize: PIPE_BUF,
+    write: (bytes, done) => void socket.write(bytes, (error) => done(error ?? null, error ? 0 : bytes.length)),
+    writeSync: (bytes) => writeSync(fd, bytes),
+    close: () => socket.destroy(),
+  };
+}
+
+/**
+ * For what cannot be opened anew. Each write is non-blocking by itself; where it cannot be (without the native part, and
+ * for a terminal or FIFO of another user) a thread blocks instead.
+ */
+function sharedSink(fd: number): LogSink {
+  const { native } = loadNative();
+  return {
+    blockSize: PIPE_BUF,
+    write: (bytes, done) => {
+      let taken: number | undefined;
+      try {
+        taken = native?.writeNow(fd, bytes);
+      } catch (error) {
+        return process.nextTick(done, error, 0);
+      }
+      if (taken === undefined) writeInThread(fd, bytes, done);
+      else process.nextTick(done, null, taken);
+    },
+    writeSync: (bytes) => {
+      const taken = native?.writeNow(fd, bytes);
+      if (taken === undefined) writeInThread(fd, bytes, () => {});
+      return taken ?? bytes.length;
+    },
+    close: () => {},
+  };
 }

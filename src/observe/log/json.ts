@@ -1,9 +1,9 @@
-/** A line of the access log in JSON. */
-import { IsoClock } from './clock.ts';
-import { ascii, type LineFormat, type LoggedConnection } from './log-entry.ts';
-import { givenId, type RequestIds, traceIdOf } from './request-id.ts';
+/** The access log in JSON. */
+import type { LineFormat, LoggedConnection } from './access-log.ts';
+import { ascii, IsoClock } from './line-writer.ts';
+import { givenId, type RequestIds, traceIdOf } from './request-headers.ts';
 
-/** What stands between the values; the quotes of a value belong to its neighbours. */
+/** What precedes each value, with the quotes on both sides. */
 const BEFORE = {
   time: ascii('{"time":"'),
   path: ascii('","path":"'),
@@ -79,7 +79,7 @@ export function jsonLines(slot: number, ids: RequestIds): LineFormat {
   };
 }
 
-/** Addresses come from the kernel or were parsed as such: there is nothing in them to escape. */
+/** Addresses come from the kernel or were validated: nothing to escape. */
 function peerPart(remote: string, client: string): Uint8Array {
   return ascii(`","remote":"${remote}","client":"${client}","method":"`);
 }
@@ -89,7 +89,7 @@ function peerPartOf(connection: LoggedConnection): Uint8Array {
   return connection.peerPart;
 }
 
-/** In ASCII, so that no request can end the line or the string, whatever a reader takes for a line end. */
+/** ASCII, so that no request can end the line or the string, whatever a reader takes for a line end. */
 export function jsonEscape(unit: number): string {
   if (unit === 0x22) return '\\"';
   if (unit === 0x5c) return '\\\\';

@@ -1,44 +1,37 @@
-/** The server log: pino, one JSON object a line, or one readable line on a terminal. */
+/** The server log: pino's JSON, or `12:00:01.123 INFO  worker ready  worker=0` for people. */
 import type { Logger } from 'pino';
 import type { Settings } from '../../config/settings.ts';
 import { closeSync, openSync } from '../../platform/node-fs.ts';
-import { type LogDestination, openDestination } from './destination.ts';
-import { prettyLine } from './pretty.ts';
+import { Destination, type LogDestination } from './destination.ts';
 
 export type { Logger } from 'pino';
 
-/** At once, as `import()` is not: the first line may be the last one of a process that ends. */
+/** Synchronous, unlike import(): the first line may be the last of a process that exits. */
 const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);
 
 export interface ServerLog {
-  /** Made at the first line: pino takes 8 MB, and most workers never have anything to say. */
+  /** Made at the first line: pino takes 8 MB, and most workers never log. */
   readonly logger: Logger;
   readonly destination: LogDestination;
-  /** Says what is wrong with a log: on stderr where the server log itself could not be opened. */
+  /** Reports a log that cannot be opened: on stderr where it is the server log itself. */
   complain(problem: string): void;
 }
 
-/**
- * `who` is on each line: the pid, and for worker matters slot and age. A file that cannot be opened is an error, unless
- * lines `mayBeLost`.
- */
+/** `who` is on each line: `pid`, and in a worker `worker` and `workerId`. Throws HaltServer, unless lines `mayBeLost`. */
 export function openServerLog(
   settings: Pick<Settings, 'logLevel' | 'logFormat' | 'errorLog'>,
   who: Readonly<Record<string, number>>,
   mayBeLost = false,
 ): ServerLog {
   const problems: string[] = [];
-  const destination = openDestination(
-    settings.errorLog,
-    2,
-    mayBeLost ? (problem) => problems.push(problem) : undefined,
-  );
+  const lost = mayBeLost ? (problem: string) => problems.push(problem) : undefined;
+  const destination = new Destination(settings.errorLog, 2, lost);
   let logger: Logger | undefined;
   const onStderr = problems.length > 0 ? openServerLog({ ...settings, errorLog: '-' }, who) : undefined;
   const log: ServerLog = {
     destination,
     complain: (problem) => {
-      (onStderr ?? log).logger.error(`${problem}. Its lines are lost until it can be, which is tried every second`);
+      (onStderr ?? log).logger.error(`${problem}; its lines are lost until it opens (retried every second)`);
     },
     get logger() {
       try {
@@ -55,17 +48,12 @@ export function openServerLog(
 }
 
 const nothing = (): void => {};
-/** For a process that has no descriptor left to load pino with: to lose a line is better than to end. */
-const SILENT = {
-  trace: nothing,
-  debug: nothing,
-  info: nothing,
-  warn: nothing,
-  error: nothing,
-  fatal: nothing,
-} as unknown as Logger;
+/** Without a descriptor to load pino, losing a line is better than exiting. */
+const SILENT = Object.fromEntries(
+  ['trace', 'debug', 'info', 'warn', 'error', 'fatal'].map((level) => [level, nothing]),
+) as unknown as Logger;
 
-/** What the module loader throws then has many names. */
+/** The module loader's error for it has many names. */
 function isOutOfDescriptors(): boolean {
   try {
     closeSync(openSync('/dev/null', 'r'));
@@ -91,4 +79,32 @@ function openLogger(
     },
     { write: (line: string) => destination.write(Buffer.from(isPretty ? prettyLine(line) : line)) },
   );
+}
+
+const COLOURS: Readonly<Record<string, number>> = { trace: 90, debug: 90, info: 32, warn: 33, error: 31, fatal: 31 };
+
+/** A pino line for a terminal; what is not JSON stays as it is. */
+export function prettyLine(line: string): string {
+  let record: Record<string, unknown>;
+  try {
+    record = JSON.parse(line);
+  } catch {
+    return line;
+  }
+  if (typeof record !== 'object' || record === null || Array.isArray(record)) return line;
+  const { level, time, pid: _pid, msg, err, ...rest } = record;
+  const name = String(level);
+  const clock = String(time).slice(11, 23);
+  const details = Object.entries(rest).map(([key, value]) => `  ${key}=${visible(plain(value))}`);
+  const stack = typeof err === 'object' && err !== null && 'stack' in err ? `\n${visible(String(err.stack))}` : '';
+  return `\u001b[90m${clock}\u001b[39m \u001b[${COLOURS[name] ?? 39}m${name.toUpperCase().padEnd(5)}\u001b[39m ${visible(String(msg))}\u001b[90m${details.join('')}\u001b[39m${stack}\n`;
+}
+
+function plain(value: unknown): string {
+  return typeof value === 'string' && !/\s/.test(value) ? value : JSON.stringify(value);
+}
+
+/** Escapes control sequences, which may come from outside; line ends and tabs stay. */
+function visible(text: string): string {
+  return text.replace(/[^\P{Cc}\n\t]/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }

@@ -1,64 +1,57 @@
 /**
- * A line of the access log by a format: each piece becomes a function once, at the start. Atoms mean what they mean in
- * Gunicorn, except that `h` is the client behind trusted proxies and `U` the path as it was sent, not decoded.
+ * The access log by a format. Atoms mean what they mean in Gunicorn, except that `h` is the client behind trusted proxies
+ * and `U` the path as sent, not decoded.
  */
 import type { Atom, LogPiece, NamedAtom } from '../../config/access-log-format.ts';
-import { CommonLogClock } from './clock.ts';
-import type { LineWriter } from './line-writer.ts';
-import { ascii, type LineFormat, type LogEntry } from './log-entry.ts';
+import type { LineFormat, LogEntry } from './access-log.ts';
+import { ascii, CommonLogClock, type LineWriter } from './line-writer.ts';
 
 type Piece = (line: LineWriter, entry: LogEntry) => void;
+/** Needs no more than a malformed request has. */
+type BasicPiece = (line: LineWriter, entry: Pick<LogEntry, 'client' | 'status' | 'bytes'>) => void;
+type BasicAtom = 'h' | 'l' | 't' | 's' | 'B' | 'p';
 
-/** For what is not there, as in every web server. */
 const NOTHING = ascii('-');
 const SPACE = ascii(' ');
 const ESCAPED_SPACE = ascii('\\x20');
 const HTTP = ascii('HTTP/');
 const DECIMAL_POINT = ascii('.');
 
+/** Compiles each piece to a function, once. */
 export function textLines(
   pieces: readonly LogPiece[],
   { pid, env }: { readonly pid: number; readonly env: Readonly<Record<string, string | undefined>> },
 ): LineFormat {
   const clock = new CommonLogClock();
-  const atoms: Readonly<Record<Atom, Piece>> = {
-    ...ATOMS,
+  const basic: Readonly<Record<BasicAtom, BasicPiece>> = {
+    h: (line, { client }) => text(line, client),
+    l: constant(NOTHING),
     t: (line) => line.constant(clock.now()),
+    s: (line, { status }) => line.integer(status),
+    B: (line, { bytes }) => line.integer(bytes),
     p: constant(ascii(`<${pid}>`)),
   };
-  const compiled = pieces.map((piece) => {
-    if ('literal' in piece) return constant(new Uint8Array(Buffer.from(piece.literal)));
+  const atoms: Readonly<Record<Atom, Piece>> = { ...ATOMS, ...basic };
+  const known: Partial<Record<Atom | NamedAtom, BasicPiece>> = basic;
+  const literal = (value: string) => constant(new Uint8Array(Buffer.from(value)));
+  const whole = pieces.map((piece) => {
+    if ('literal' in piece) return literal(piece.literal);
     return 'name' in piece ? named(piece, env) : atoms[piece.atom];
   });
-  /** What is known of a request that could not be parsed. */
-  const known: Partial<Record<Atom | NamedAtom, (line: LineWriter, remote: string, status: number) => void>> = {
-    h: (line, remote) => text(line, remote),
-    s: (line, _remote, status) => line.integer(status),
-    t: (line) => line.constant(clock.now()),
-    p: (line) => line.constant(ascii(`<${pid}>`)),
-    B: (line) => line.integer(0),
-  };
+  const malformed = pieces.map((piece) => {
+    return 'literal' in piece ? literal(piece.literal) : (known[piece.atom] ?? constant(NOTHING));
+  });
   return {
     request(line, entry) {
-      for (const piece of compiled) piece(line, entry);
+      for (const piece of whole) piece(line, entry);
     },
     malformed(line, remote, status) {
-      for (const piece of pieces) {
-        if ('literal' in piece) line.constant(new Uint8Array(Buffer.from(piece.literal)));
-        else {
-          const write = known[piece.atom];
-          if (write) write(line, remote, status);
-          else line.constant(NOTHING);
-        }
-      }
+      for (const piece of malformed) piece(line, { client: remote, status, bytes: 0 });
     },
   };
 }
 
-/** Those that need nothing but the entry. */
-const ATOMS: Readonly<Record<Exclude<Atom, 't' | 'p'>, Piece>> = {
-  h: (line, { client }) => text(line, client),
-  l: constant(NOTHING),
+const ATOMS: Readonly<Record<Exclude<Atom, BasicAtom>, Piece>> = {
   u: (line, { exchange }) => user(line, exchange.request.rawHeaders),
   r(line, { exchange: { method, url, request } }) {
     line.text(method, textEscape);
@@ -68,7 +61,6 @@ const ATOMS: Readonly<Record<Exclude<Atom, 't' | 'p'>, Piece>> = {
     line.constant(HTTP);
     line.text(request.httpVersion, textEscape);
   },
-  s: (line, { status }) => line.integer(status),
   m: (line, { exchange }) => line.text(exchange.method, textEscape),
   U(line, { exchange: { url } }) {
     const question = url.indexOf('?');
@@ -82,7 +74,6 @@ const ATOMS: Readonly<Record<Exclude<Atom, 't' | 'p'>, Piece>> = {
     line.constant(HTTP);
     line.text(exchange.request.httpVersion, textEscape);
   },
-  B: (line, { bytes }) => line.integer(bytes),
   b: (line, { bytes }) => (bytes === 0 ? line.constant(NOTHING) : line.integer(bytes)),
   f: (line, { seen }) => text(line, seen.referer),
   a: (line, { seen }) => text(line, seen.userAgent),
@@ -106,7 +97,7 @@ function named(
     case 'i':
       return (line, { exchange }) => text(line, requestHeader(exchange.request.rawHeaders, lower));
     case 'o': {
-      // The head as it went out: it has what Node.js added, and what was given to writeHead() alone.
+      // The header as sent, with what Node.js added and what only writeHead() got.
       const field = new RegExp(`\\r\\n${name.replace(/[.*+?^$|]/g, '\\$&')}:[ \\t]*([^\\r]*)`, 'gi');
       return (line, { exchange: { response } }) => {
         const head = (response as unknown as { _header?: string | null })._header ?? '';
@@ -120,7 +111,7 @@ function named(
   }
 }
 
-function constant(bytes: Uint8Array): Piece {
+function constant(bytes: Uint8Array): BasicPiece {
   return (line) => line.constant(bytes);
 }
 
@@ -129,7 +120,7 @@ function text(line: LineWriter, value: string): void {
   else line.text(value, textEscape);
 }
 
-/** All values of a header in one, as RFC 9110, section 5.3 joins them. */
+/** All values of a header, joined as in RFC 9110, section 5.3. */
 function requestHeader(rawHeaders: readonly string[], lower: string): string {
   let value = '';
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
@@ -141,8 +132,8 @@ function requestHeader(rawHeaders: readonly string[], lower: string): string {
 }
 
 /**
- * The name that a client gave in Basic credentials (RFC 7617), whether or not it was right. It stands without quotes in
- * every common format, so a space in it would move the fields after it.
+ * The user name in Basic credentials (RFC 7617), verified or not. No common format quotes it, so a space would shift the
+ * fields after it.
  */
 function user(line: LineWriter, rawHeaders: readonly string[]): void {
   const header = requestHeader(rawHeaders, 'authorization');
@@ -156,7 +147,7 @@ function user(line: LineWriter, rawHeaders: readonly string[]): void {
   }
 }
 
-/** Quotes and backslashes as Gunicorn and Apache escape them, every other byte as nginx and Apache do: `\xHH`. */
+/** Quotes and backslashes as in Gunicorn and Apache, other bytes as in nginx and Apache: `\xHH`. */
 export function textEscape(unit: number): string {
   if (unit === 0x22) return '\\"';
   if (unit === 0x5c) return '\\\\';

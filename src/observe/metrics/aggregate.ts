@@ -1,58 +1,60 @@
-/** How the values of many workers become one. Pure. */
-import type { Durations } from '../../messages.ts';
-import { type Labels, labelText, type Sample } from './sample.ts';
+/** Families, series, and how the values of many workers become one. Pure. */
+import type { Durations, Labels } from '../../messages.ts';
 
-/** By which prom-client lets an app say what one value stands for several. */
-export const AGGREGATORS = {
-  sum: (values: readonly number[]) => values.reduce((a, b) => a + b, 0),
-  /** Of the worker that has been there the longest. */
-  first: (values: readonly number[]) => values[0] ?? Number.NaN,
-  min: (values: readonly number[]) => values.reduce((a, b) => Math.min(a, b)),
-  max: (values: readonly number[]) => values.reduce((a, b) => Math.max(a, b)),
-  average: (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length,
-} as const;
+/** The name's suffix (`_bucket`), the labels and the value. Labels that stay the same object print faster. */
+export type Sample = readonly [suffix: string, labels: Labels, value: number];
 
-export type Aggregator = keyof typeof AGGREGATORS;
-
-export function isAggregator(name: string): name is Aggregator {
-  return Object.hasOwn(AGGREGATORS, name);
+export interface Family {
+  readonly name: string;
+  readonly help: string;
+  /** `counter`, `gauge`, `histogram` or `summary`. */
+  readonly type: string;
+  readonly samples: Iterable<Sample>;
 }
 
-/** Whether a series is a count, whose increases are reported and added up. */
+/** `name="value",…`: the key of a series, the same for all labels that print the same. */
+export function labelText(labels: Labels): string {
+  let text = '';
+  for (const [name, value] of Object.entries(labels)) {
+    text += `${text === '' ? '' : ','}${name}="${escapeLabel(String(value))}"`;
+  }
+  return text;
+}
+
+function escapeLabel(text: string): string {
+  return /[\\\n"]/.test(text) ? text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"') : text;
+}
+
+/** Whether a series is a count: workers report its increases, which are summed. */
 export function onlyGrows(type: string, suffix: string, aggregator: string): boolean {
   if (aggregator !== 'sum') return false;
   return type === 'counter' || type === 'histogram' || (type === 'summary' && suffix !== '');
 }
 
-/** A histogram that only grows. */
 export class Histogram {
   readonly #labels: Labels;
-  /** The same with each bound, and with none. */
+  /** With each bound as `le`. */
   readonly #bounded: readonly Labels[];
-  readonly #buckets: number[];
+  /** Counts by upper bound, not cumulative; the last is beyond all bounds. */
+  readonly buckets: number[];
   #seconds = 0;
 
   constructor(bounds: readonly number[], labels: Labels) {
     this.#labels = labels;
     this.#bounded = [...bounds, '+Inf'].map((le) => ({ ...labels, le }));
-    this.#buckets = new Array(bounds.length + 1).fill(0);
+    this.buckets = new Array(bounds.length + 1).fill(0);
   }
 
   add({ buckets, seconds }: Durations): void {
-    for (const [i, count] of buckets.entries()) if (count > 0) this.#buckets[i] = (this.#buckets[i] ?? 0) + count;
+    for (const [i, count] of buckets.entries()) if (count > 0) this.buckets[i] = (this.buckets[i] ?? 0) + count;
     this.#seconds += seconds;
   }
 
-  /** Counts by upper bound, each for itself; the last is beyond all bounds. */
-  get buckets(): readonly number[] {
-    return this.#buckets;
-  }
-
-  /** Counts by upper bound, each with all below it, as Prometheus wants them. */
+  /** Cumulative, as Prometheus wants them. */
   *samples(): Generator<Sample> {
     let count = 0;
     for (const [i, labels] of this.#bounded.entries()) {
-      count += this.#buckets[i] ?? 0;
+      count += this.buckets[i] ?? 0;
       yield ['_bucket', labels, count];
     }
     yield ['_sum', this.#labels, this.#seconds];
@@ -60,16 +62,21 @@ export class Histogram {
   }
 }
 
-/** Everything that is counted, by metric and labels. It can only grow. */
+interface Count {
+  readonly labels: Labels;
+  value: number;
+}
+
+/** Everything that is counted, by metric and labels. */
 export class Totals {
-  readonly #counters = new Map<string, Map<string, { readonly labels: Labels; value: number }>>();
+  readonly #counters = new Map<string, Map<string, Count>>();
   readonly #histograms = new Map<string, Map<string, Histogram>>();
 
-  /** Throws where `by` is negative or no number: that would be taken for a restart of the server. */
+  /** Throws RangeError where `by` is negative or NaN: Prometheus would take that for a restart of the server. */
   add(name: string, labels: Labels, by: number): void {
     const text = labelText(labels);
     if (!(by >= 0)) throw new RangeError(`${name}{${text}} cannot be increased by ${by}`);
-    const series = entry(this.#counters, name, () => new Map<string, { readonly labels: Labels; value: number }>());
+    const series = entry(this.#counters, name, () => new Map<string, Count>());
     entry(series, text, () => ({ labels, value: 0 })).value += by;
   }
 
@@ -82,7 +89,7 @@ export class Totals {
     return this.#counters.get(name)?.get(labelText(labels))?.value ?? 0;
   }
 
-  /** A histogram's counts over all its labels. */
+  /** A histogram's counts, summed over all its labels. */
   buckets(name: string, bounds: readonly number[]): number[] {
     const sums = new Array<number>(bounds.length + 1).fill(0);
     for (const { buckets } of this.#histograms.get(name)?.values() ?? []) {
@@ -97,7 +104,7 @@ export class Totals {
   }
 }
 
-/** The value of `key`, made where it is not there yet. */
+/** The value of `key`, made and kept where there is none. */
 export function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   let value = map.get(key);
   if (value === undefined) {

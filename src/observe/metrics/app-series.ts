@@ -1,13 +1,26 @@
 /**
- * The app's own metrics in the arbiter: what the workers tell of their registries, as one. What only grows is added up
- * and stays when a worker ends; everything else is taken together by the aggregator that the app chose.
+ * The app's own metrics, merged over the workers. What only grows is summed and stays after a worker's exit; everything
+ * else goes through the aggregator that the app chose.
  */
-import type { AppFamily, AppReport } from '../../messages.ts';
-import { AGGREGATORS, type Aggregator, entry, isAggregator, onlyGrows } from './aggregate.ts';
-import { type Family, type Labels, labelText, type Sample } from './sample.ts';
+import type { AppFamily, AppReport, Labels } from '../../messages.ts';
+import { entry, type Family, labelText, onlyGrows, type Sample } from './aggregate.ts';
 
-/** `values`, by worker id, of what may fall; `total` of what only grows. */
-interface Series {
+/** prom-client's `aggregator` option. */
+const AGGREGATORS = {
+  sum: (values: readonly number[]) => values.reduce((a, b) => a + b, 0),
+  /** Of the oldest worker. */
+  first: (values: readonly number[]) => values[0] ?? Number.NaN,
+  min: (values: readonly number[]) => values.reduce((a, b) => Math.min(a, b)),
+  max: (values: readonly number[]) => values.reduce((a, b) => Math.max(a, b)),
+  average: (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length,
+} as const;
+
+type Aggregator = keyof typeof AGGREGATORS;
+
+const isAggregator = (name: string): name is Aggregator => Object.hasOwn(AGGREGATORS, name);
+
+/** `values`, by workerId, where the value may fall; `total` where it only grows. */
+interface MergedSeries {
   readonly suffix: string;
   readonly labels: Labels;
   readonly combine: Aggregator;
@@ -15,27 +28,27 @@ interface Series {
   readonly values: Map<number, number>;
 }
 
-interface Known {
+interface MergedFamily {
   readonly name: string;
   help: string;
   readonly type: string;
   readonly aggregator: Aggregator;
-  readonly series: Map<string, Series>;
+  readonly series: Map<string, MergedSeries>;
 }
 
-/** What a worker's indexes mean; undefined for what is left out. */
+/** What a worker's indexes mean; undefined where the metric is left out. */
 interface Dictionary {
-  readonly families: (Known | undefined)[];
-  readonly series: (Series | undefined)[];
+  readonly families: (MergedFamily | undefined)[];
+  readonly series: (MergedSeries | undefined)[];
 }
 
 export class AppSeries {
-  readonly #families = new Map<string, Known>();
+  readonly #families = new Map<string, MergedFamily>();
   readonly #dictionaries = new Map<number, Dictionary>();
   readonly #isTaken: (name: string) => boolean;
   readonly #clash: (name: string) => void;
 
-  /** A name for which `isTaken` holds is left out, and `clash` is called with it, once for each worker. */
+  /** A metric whose name `isTaken` is left out; `clash` is called with the name, once per worker. */
   constructor(isTaken: (name: string) => boolean, clash: (name: string) => void) {
     this.#isTaken = isTaken;
     this.#clash = clash;
@@ -57,7 +70,7 @@ export class AppSeries {
     }
   }
 
-  /** The worker ended: what it counted stays, what it was like goes. */
+  /** The worker exited: its counts stay, its gauges go. */
   gone(workerId: number): void {
     for (const series of this.#dictionaries.get(workerId)?.series ?? []) series?.values.delete(workerId);
     this.#dictionaries.delete(workerId);
@@ -69,25 +82,25 @@ export class AppSeries {
     }
   }
 
-  #family([name, help, type, aggregator]: AppFamily): Known | undefined {
+  #family([name, help, type, aggregator]: AppFamily): MergedFamily | undefined {
     if (this.#isTaken(name)) {
       this.#clash(name);
       return undefined;
     }
-    if (!isAggregator(aggregator)) return undefined; // omit, and what another version may bring
+    if (!isAggregator(aggregator)) return undefined; // "omit", or new in another version of prom-client
     const known = this.#families.get(name);
     if (known?.type === type && known.aggregator === aggregator) {
       known.help = help;
       return known;
     }
-    // New, or another thing by the same name since the last reload: the old one's worker reports to nobody.
-    const made: Known = { name, help, type, aggregator, series: new Map() };
+    // New, or something else by the same name since a reload: what old workers report of theirs is dropped.
+    const made: MergedFamily = { name, help, type, aggregator, series: new Map() };
     this.#families.set(name, made);
     return made;
   }
 }
 
-function seriesOf(family: Known | undefined, suffix: string, labels: Labels): Series | undefined {
+function seriesOf(family: MergedFamily | undefined, suffix: string, labels: Labels): MergedSeries | undefined {
   if (family === undefined) return undefined;
   return entry(family.series, `${suffix}{${labelText(labels)}`, () => {
     const { type, aggregator } = family;
@@ -98,15 +111,15 @@ function seriesOf(family: Known | undefined, suffix: string, labels: Labels): Se
   });
 }
 
-function* samplesOf(series: Iterable<Series>): Generator<Sample> {
+function* samplesOf(series: Iterable<MergedSeries>): Generator<Sample> {
   for (const { suffix, labels, combine, total, values } of series) {
     if (total !== undefined) yield [suffix, labels, total];
-    else if (values.size > 0) yield [suffix, labels, AGGREGATORS[combine](inOrder(values))];
+    else if (values.size > 0) yield [suffix, labels, AGGREGATORS[combine](byAge(values))];
   }
 }
 
 /** The oldest worker first. */
-function inOrder(values: ReadonlyMap<number, number>): number[] {
+function byAge(values: ReadonlyMap<number, number>): number[] {
   if (values.size === 1) return [...values.values()];
   return [...values].sort(([a], [b]) => a - b).map(([, value]) => value);
 }

@@ -1,13 +1,13 @@
 /**
- * The text that Prometheus reads: its own format 0.0.4 and OpenMetrics 1.0. prom-client holds the families and prints
- * them, one after the other and long ones in pieces, so that a long answer does not keep the arbiter's loop from turning
- * (docs/decisions/0008-metrics.md). For the arbiter alone: in a worker the app's registry is looked for by file name.
+ * Prometheus text format 0.0.4 and OpenMetrics 1.0, printed by prom-client: family by family and long ones in pieces, so
+ * that a long answer does not block the arbiter's loop (docs/decisions/0008-metrics.md). Never load it in a worker: there
+ * the app's registry is found by file name.
  * https://prometheus.io/docs/instrumenting/exposition_formats/, https://prometheus.io/docs/specs/om/open_metrics_spec/
  */
 import type { MetricObjectWithValues, MetricValue, Registry as PromRegistry } from 'prom-client';
-import type { Family, Sample } from './sample.ts';
+import type { Family, Sample } from './aggregate.ts';
 
-/** The registry without the rest: the index of prom-client takes 13 MB more (docs/decisions/0002-memory.md). */
+/** Only the registry: the whole of prom-client takes 13 MB more (docs/decisions/0002-memory.md). */
 const Registry: typeof PromRegistry & (new (contentType: string) => PromRegistry) = process
   .getBuiltinModule('node:module')
   .createRequire(import.meta.url)('prom-client/lib/registry.js');
@@ -19,123 +19,102 @@ export const CONTENT_TYPES = {
   openmetrics: Registry.OPENMETRICS_CONTENT_TYPE,
 } as const satisfies Record<Format, string>;
 
-/** So many series are a piece: interpreted, as in the arbiter, they take a few milliseconds. */
+/** A piece: a few milliseconds in the interpreter, which is what the arbiter mostly runs in. */
 const PIECE_SERIES = 500;
 
-/** What a client wants by its `Accept` (RFC 9110, section 12.5.1). Text, unless OpenMetrics 1.0 is liked as much. */
+/** From `Accept` (RFC 9110, section 12.5.1): text, unless OpenMetrics 1.0 has at least the same quality. */
 export function formatFor(accept = ''): Format {
   let openMetrics = 0;
   let text = 0;
-  for (const entry of accept.toLowerCase().split(',')) {
-    const [type = '', ...parameters] = entry.split(';').map((part) => part.trim());
-    const of = (name: string): string | undefined =>
-      parameters
-        .find((parameter) => parameter.startsWith(`${name}=`))
-        ?.slice(name.length + 1)
-        .replaceAll('"', '');
-    const quality = Number(of('q') ?? 1);
-    const version = of('version') ?? '1.0.0';
-    if (type === 'application/openmetrics-text' && version === '1.0.0') openMetrics = Math.max(openMetrics, quality);
-    if (type === 'text/plain') text = Math.max(text, quality);
+  for (const range of accept.toLowerCase().split(',')) {
+    const [type, ...parameters] = range.replace(/[\s"]/g, '').split(';');
+    const { q = 1, version = '1.0.0' } = Object.fromEntries(parameters.map((parameter) => parameter.split('=')));
+    if (type === 'application/openmetrics-text' && version === '1.0.0') openMetrics = Math.max(openMetrics, Number(q));
+    if (type === 'text/plain') text = Math.max(text, Number(q));
   }
   return openMetrics > 0 && openMetrics >= text ? 'openmetrics' : 'text';
 }
 
-type Snapshot = MetricObjectWithValues<MetricValue<string>>;
+type PromSnapshot = MetricObjectWithValues<MetricValue<string>>;
 
-/** A family as prom-client's own aggregator of a cluster has it: what it is asked for is what was put into it. */
-class Held {
+/** A metric that returns what was put into it, as prom-client's own AggregatorRegistry has it. */
+class PrintedFamily {
   readonly name: string;
-  snapshot: Snapshot;
+  snapshot: PromSnapshot;
 
-  constructor(snapshot: Snapshot) {
+  constructor(snapshot: PromSnapshot) {
     this.name = snapshot.name;
     this.snapshot = snapshot;
   }
 
-  get(): Snapshot {
+  get(): PromSnapshot {
     return this.snapshot;
   }
 }
 
-/** One registry a format: prom-client's knows only one, and counters have other names in OpenMetrics. */
+/** One registry per format: prom-client's has only one, and counters are named differently in OpenMetrics. */
 export class Exposition {
   readonly #registries = {
     text: new Registry(CONTENT_TYPES.text),
     openmetrics: new Registry(CONTENT_TYPES.openmetrics),
   };
 
-  /** The whole answer, in pieces of whole lines. Families that are new are registered, for good. */
+  /** The whole answer, in pieces of whole lines. */
   async *print(families: Iterable<Family>, format: Format): AsyncGenerator<string> {
     let text = '';
     let series = 0;
     for (const family of families) {
-      let isFirst = true;
-      for (const samples of inPieces(family.samples, PIECE_SERIES - series)) {
-        const printed = await this.#piece(family, samples, format);
-        text += `${isFirst ? printed : withoutHeader(printed)}\n`;
-        isFirst = false;
-        series += samples.length;
-        if (series < PIECE_SERIES) continue;
-        yield text;
-        text = '';
-        series = 0;
+      const samples = [...family.samples];
+      // At least once, so a family without series is printed too.
+      for (let from = 0; from === 0 || from < samples.length; from += PIECE_SERIES) {
+        const piece = samples.slice(from, from + PIECE_SERIES);
+        if (series + piece.length > PIECE_SERIES) {
+          yield text;
+          text = '';
+          series = 0;
+        }
+        const printed = await this.#piece(family, piece, format);
+        text += `${from === 0 ? printed : withoutHeader(printed)}\n`;
+        series += piece.length;
       }
     }
     yield format === 'openmetrics' ? `${text}# EOF\n` : text;
   }
 
-  /** prom-client asks for the snapshot before it returns its promise, so two scrapes at once do not mix. */
+  /** prom-client takes the snapshot before it returns its promise, so concurrent scrapes do not mix. */
   async #piece({ name, help, type }: Family, samples: readonly Sample[], format: Format): Promise<string> {
     const isOpen = format === 'openmetrics';
-    // In OpenMetrics a counter's family has the name without the `_total` that prom-client gives each of its samples.
+    // In OpenMetrics a counter's family has no `_total`; prom-client appends it to each sample.
     const base = isOpen && type === 'counter' ? name.replace(/_total$/, '') : name;
     const snapshot = {
       name: base,
       help,
       type,
       aggregator: 'sum',
-      // What is shared it prints once for each object.
+      // prom-client renders shared labels once per object.
       values: samples.map(([suffix, labels, value]) => ({
         metricName: base + suffix,
         labels: {},
         sharedLabels: labels,
         value,
       })),
-    } as unknown as Snapshot;
+    } as unknown as PromSnapshot;
     const registry = this.#registries[format];
-    const held = registry.getSingleMetric(base) as unknown as Held | undefined;
-    if (held) held.snapshot = snapshot;
-    else registry.registerMetric(new Held(snapshot) as never);
+    const known = registry.getSingleMetric(base) as unknown as PrintedFamily | undefined;
+    if (known) known.snapshot = snapshot;
+    else registry.registerMetric(new PrintedFamily(snapshot) as never);
     const printed = await registry.getSingleMetricAsString(base);
     return isOpen && help.includes('"') ? withQuotesEscaped(printed) : printed;
   }
 }
 
-/** At least one piece, so that a family without series is printed too. The first has at most `size` samples. */
-function* inPieces(samples: Iterable<Sample>, size: number): Generator<Sample[]> {
-  let piece: Sample[] = [];
-  let room = size;
-  let isFirst = true;
-  for (const sample of samples) {
-    if (piece.length === room) {
-      yield piece;
-      piece = [];
-      room = PIECE_SERIES;
-      isFirst = false;
-    }
-    piece.push(sample);
-  }
-  if (isFirst || piece.length > 0) yield piece;
-}
-
-/** Its first line is the help, in which prom-client leaves quotes as they are; OpenMetrics wants them escaped. */
+/** OpenMetrics wants quotes escaped in the help, the first line; prom-client leaves them. */
 function withQuotesEscaped(text: string): string {
   const end = text.indexOf('\n');
   return text.slice(0, end).replaceAll('"', '\\"') + text.slice(end);
 }
 
-/** Its first two lines are help and type. */
+/** Without help and type, the first two lines. */
 function withoutHeader(text: string): string {
   return text.slice(text.indexOf('\n', text.indexOf('\n') + 1) + 1);
 }

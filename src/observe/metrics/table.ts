@@ -1,236 +1,171 @@
 /**
- * THE table of metrics: each once, with its type, help, labels, and how the values of several workers become one.
- * What /metrics says and docs/metrics.md derive from it.
+ * THE table of metrics: each once, with its type, scope, help and labels. /metrics and docs/metrics.md derive from it.
+ * Imports types only: workers load the buckets from here.
  */
-import { GC_BUCKETS, REQUEST_BUCKETS } from './buckets.ts';
-import type { Labels } from './sample.ts';
+import type { Labels } from '../../messages.ts';
 
-/** As docs/metrics.md has it. */
-export const OVER = {
+/** From an answer out of memory to one that any proxy has given up on (nginx's `proxy_read_timeout` is 60 s). Seconds. */
+export const REQUEST_BUCKETS: readonly number[] = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+];
+
+/** A scavenge takes about a millisecond; a second is a stall that clients notice. Seconds. */
+export const GC_BUCKETS: readonly number[] = [0.001, 0.01, 0.1, 1];
+
+/** Of event loop lag; 1 is the longest. */
+export const LAG_QUANTILES: readonly number[] = [0.5, 0.9, 0.99, 1];
+
+/** The index of the bucket for `value`: bounds are inclusive, in the unit of `value`; one more bucket is beyond them all. */
+export function bucketOf(bounds: readonly number[], value: number): number {
+  let index = 0;
+  while (index < bounds.length && value > (bounds[index] ?? 0)) index++;
+  return index;
+}
+
+/** What one series stands for, and how docs/metrics.md groups the metrics. */
+export const SCOPES = {
   workers: {
-    title: 'All workers together',
-    text: 'Added up over all workers; what a worker counted stays when it ends.',
+    title: 'All workers',
+    text: 'Summed over all workers. What a worker counted stays after its exit.',
   },
   slot: {
-    title: 'By slot',
-    text: 'Counters go on where the worker before stopped. Gauges are added up while one worker takes over from another.',
+    title: 'Per slot',
+    text: "Counters continue from the previous worker's value. Gauges are summed while one worker replaces another.",
   },
-  newest: { title: 'The newest worker of a slot', text: 'The one that serves, or takes over, in each slot.' },
-  server: { title: 'The server', text: 'Known by the arbiter.' },
+  newest: { title: 'Newest worker of a slot', text: 'The worker that serves the slot or is about to.' },
+  server: { title: 'Server', text: 'Known to the arbiter.' },
+  arbiter: { title: 'Arbiter', text: "The arbiter's own process." },
   kernel: {
-    title: 'The kernel',
-    text: 'Read at each scrape, in the namespaces of the arbiter. What the kernel does not tell is left out.',
+    title: 'Kernel',
+    text: "Read at each scrape, in the arbiter's namespaces. Absent where the kernel does not provide it.",
   },
 } as const;
 
-export interface Metric {
+type Scope = keyof typeof SCOPES;
+
+export interface MetricDefinition {
   readonly type: 'counter' | 'gauge' | 'histogram' | 'summary';
+  readonly scope: Scope;
   readonly help: string;
   readonly labels: readonly string[];
-  readonly over: keyof typeof OVER;
-  /** Values of the only label that are known before anything is counted: their series begin at 0, as rate() needs. */
-  readonly known?: readonly string[];
-  /** Upper bounds, of a histogram. */
+  /** All values of a counter's only label, where they are known: these series start at 0, as rate() needs. */
+  readonly known: readonly string[];
+  /** Upper bounds of a histogram. */
   readonly bounds?: readonly number[];
 }
 
+const metric =
+  (type: MetricDefinition['type']) =>
+  (scope: Scope, help: string, labels: readonly string[] = [], known: readonly string[] = []): MetricDefinition => ({
+    type,
+    scope,
+    help,
+    labels,
+    known,
+  });
+const counter = metric('counter');
+const gauge = metric('gauge');
+const summary = metric('summary');
+const histogram = (scope: Scope, help: string, labels: readonly string[], bounds: readonly number[]) => ({
+  ...metric('histogram')(scope, help, labels),
+  bounds,
+});
+
+const RESTART_REASONS = ['crash', 'stall', 'boot', 'oom', 'max_requests', 'rss', 'lifetime', 'reload', 'resize'];
+const REJECT_REASONS = [
+  'uri_too_long',
+  'too_many_fields',
+  'body_too_large',
+  'timeout',
+  'malformed',
+  'overload',
+  'no_websocket',
+];
+
 export const METRICS = {
-  tsunicorn_build_info: {
-    type: 'gauge',
-    help: 'Versions, always 1.',
-    labels: ['version', 'node'],
-    over: 'server',
-  },
-  tsunicorn_workers: { type: 'gauge', help: 'Workers by state.', labels: ['state'], over: 'server' },
-  tsunicorn_worker_restarts_total: {
-    type: 'counter',
-    help: 'Workers replaced, by reason.',
-    labels: ['reason'],
-    over: 'server',
-    known: ['crash', 'stall', 'boot', 'oom', 'max_requests', 'rss', 'lifetime', 'reload', 'resize'],
-  },
-  tsunicorn_http_requests_total: {
-    type: 'counter',
-    help: 'Answered requests. Code 499: the client left before the response began; methods and codes that are not registered are "other".',
-    labels: ['method', 'code'],
-    over: 'workers',
-  },
-  tsunicorn_http_request_duration_seconds: {
-    type: 'histogram',
-    help: 'From the header of a request to the end of its response.',
-    labels: ['method'],
-    over: 'workers',
-    bounds: REQUEST_BUCKETS,
-  },
-  tsunicorn_http_response_bytes_total: {
-    type: 'counter',
-    help: 'Bytes of responses, heads and bodies.',
-    labels: [],
-    over: 'workers',
-  },
-  tsunicorn_http_requests_in_flight: {
-    type: 'gauge',
-    help: 'Requests not answered yet.',
-    labels: ['worker'],
-    over: 'slot',
-  },
-  tsunicorn_connections: { type: 'gauge', help: 'Open connections.', labels: ['worker'], over: 'slot' },
-  tsunicorn_http_requests_rejected_total: {
-    type: 'counter',
-    help: 'Requests that tsunicorn turned away itself, by reason.',
-    labels: ['reason'],
-    over: 'workers',
-    known: ['uri_too_long', 'too_many_fields', 'body_too_large', 'timeout', 'malformed', 'overload', 'no_websocket'],
-  },
-  tsunicorn_event_loop_lag_seconds: {
-    type: 'summary',
-    help: 'Delay of the event loop since the scrape before, over 5 to 15 s; quantile 1 is the longest.',
-    labels: ['worker', 'quantile'],
-    over: 'newest',
-  },
-  tsunicorn_event_loop_utilization: {
-    type: 'gauge',
-    help: 'Share of the time in which the event loop was busy, 0 to 1, over the same time as the lag.',
-    labels: ['worker'],
-    over: 'newest',
-  },
-  tsunicorn_worker_resident_memory_bytes: {
-    type: 'gauge',
-    help: 'Resident memory.',
-    labels: ['worker'],
-    over: 'slot',
-  },
-  tsunicorn_worker_heap_used_bytes: {
-    type: 'gauge',
-    help: 'V8 heap in use.',
-    labels: ['worker'],
-    over: 'slot',
-  },
-  tsunicorn_worker_cpu_seconds_total: {
-    type: 'counter',
-    help: 'CPU time, user and system.',
-    labels: ['worker'],
-    over: 'slot',
-  },
-  tsunicorn_worker_age_seconds: { type: 'gauge', help: 'Time since its start.', labels: ['worker'], over: 'newest' },
-  tsunicorn_accept_queue_length: {
-    type: 'gauge',
-    help: 'Connections that the kernel holds and nobody has accepted yet, by address and slot.',
-    labels: ['listener'],
-    over: 'kernel',
-  },
-  tsunicorn_cgroup_cpu_quota_cores: {
-    type: 'gauge',
-    help: 'The tightest CPU quota from the own group to the root.',
-    labels: [],
-    over: 'kernel',
-  },
-  tsunicorn_cgroup_cpu_periods_total: {
-    type: 'counter',
-    help: 'Enforcement periods of the group with the quota in which it ran.',
-    labels: [],
-    over: 'kernel',
-  },
-  tsunicorn_cgroup_cpu_throttled_periods_total: {
-    type: 'counter',
-    help: 'Periods in which the quota was used up.',
-    labels: [],
-    over: 'kernel',
-  },
-  tsunicorn_cgroup_cpu_throttled_seconds_total: {
-    type: 'counter',
-    help: 'Time for which threads were held back by the quota.',
-    labels: [],
-    over: 'kernel',
-  },
-  tsunicorn_cgroup_memory_limit_bytes: {
-    type: 'gauge',
-    help: 'The tightest memory limit from the own group to the root.',
-    labels: [],
-    over: 'kernel',
-  },
-  tsunicorn_cgroup_memory_usage_bytes: {
-    type: 'gauge',
-    help: 'Memory charged to the group with the limit, page cache too.',
-    labels: [],
-    over: 'kernel',
-  },
-  tsunicorn_cgroup_memory_working_set_bytes: {
-    type: 'gauge',
-    help: 'The same without page cache that has not been used for a while, as Kubernetes reckons.',
-    labels: [],
-    over: 'kernel',
-  },
-  tsunicorn_cgroup_oom_kills_total: {
-    type: 'counter',
-    help: 'Processes of the group with the limit that the kernel killed for want of memory.',
-    labels: [],
-    over: 'kernel',
-  },
-  tsunicorn_cgroup_pressure_waiting_seconds_total: {
-    type: 'counter',
-    help: 'Time in which some task of the own group waited for cpu, memory or io (PSI, cgroup v2).',
-    labels: ['resource'],
-    over: 'kernel',
-  },
-  tsunicorn_orphans_reaped_total: {
-    type: 'counter',
-    help: 'Processes reaped that the app left behind: PID 1 and child subreapers only.',
-    labels: [],
-    over: 'server',
-  },
-  tsunicorn_draining: { type: 'gauge', help: '1 from SIGTERM to the end.', labels: [], over: 'server' },
-  tsunicorn_log_lines_dropped_total: {
-    type: 'counter',
-    help: 'Log lines lost: their reader had stopped, or they could not be written.',
-    labels: [],
-    over: 'workers',
-  },
-  process_cpu_user_seconds_total: {
-    type: 'counter',
-    help: 'CPU time in user mode.',
-    labels: ['worker'],
-    over: 'slot',
-  },
-  process_cpu_system_seconds_total: {
-    type: 'counter',
-    help: 'CPU time in the kernel.',
-    labels: ['worker'],
-    over: 'slot',
-  },
-  process_resident_memory_bytes: { type: 'gauge', help: 'Resident memory.', labels: ['worker'], over: 'slot' },
-  process_start_time_seconds: {
-    type: 'gauge',
-    help: 'Start, in seconds since 1970.',
-    labels: ['worker'],
-    over: 'newest',
-  },
-  nodejs_heap_size_used_bytes: { type: 'gauge', help: 'V8 heap in use.', labels: ['worker'], over: 'slot' },
-  nodejs_heap_size_total_bytes: { type: 'gauge', help: 'V8 heap reserved.', labels: ['worker'], over: 'slot' },
-  nodejs_external_memory_bytes: {
-    type: 'gauge',
-    help: 'Memory outside of the V8 heap that its objects hold.',
-    labels: ['worker'],
-    over: 'slot',
-  },
-  nodejs_gc_duration_seconds: {
-    type: 'histogram',
-    help: 'Garbage collections by kind: minor, major, incremental, weakcb.',
-    labels: ['worker', 'kind'],
-    over: 'slot',
-    bounds: GC_BUCKETS,
-  },
-} as const satisfies Record<string, Metric>;
+  tsunicorn_build_info: gauge('server', 'Versions; always 1.', ['version', 'node']),
+  tsunicorn_workers: gauge('server', 'Workers by state.', ['state']),
+  tsunicorn_worker_restarts_total: counter('server', 'Workers replaced, by reason.', ['reason'], RESTART_REASONS),
+  tsunicorn_http_requests_total: counter(
+    'workers',
+    'Answered requests. Code 499: the client left before the response began. Unregistered methods and codes are "other".',
+    ['method', 'code'],
+  ),
+  tsunicorn_http_request_duration_seconds: histogram(
+    'workers',
+    'From the request header to the end of the response.',
+    ['method'],
+    REQUEST_BUCKETS,
+  ),
+  tsunicorn_http_response_bytes_total: counter('workers', 'Response bytes, headers and bodies.'),
+  tsunicorn_http_requests_in_flight: gauge('slot', 'Requests not yet answered.', ['worker']),
+  tsunicorn_connections: gauge('slot', 'Open connections.', ['worker']),
+  tsunicorn_http_requests_rejected_total: counter(
+    'workers',
+    'Requests that tsunicorn itself rejected, by reason.',
+    ['reason'],
+    REJECT_REASONS,
+  ),
+  tsunicorn_event_loop_lag_seconds: summary(
+    'newest',
+    'Event loop delay since the previous scrape, over 5 to 15 s; quantile 1 is the longest.',
+    ['worker', 'quantile'],
+  ),
+  tsunicorn_event_loop_utilization: gauge(
+    'newest',
+    'Share of time the event loop was busy, 0 to 1, over the same window as the lag.',
+    ['worker'],
+  ),
+  tsunicorn_worker_resident_memory_bytes: gauge('slot', 'Resident memory.', ['worker']),
+  tsunicorn_worker_heap_used_bytes: gauge('slot', 'V8 heap in use.', ['worker']),
+  tsunicorn_worker_heap_total_bytes: gauge('slot', 'V8 heap reserved.', ['worker']),
+  tsunicorn_worker_external_memory_bytes: gauge('slot', 'Memory that V8 objects hold outside the heap.', ['worker']),
+  tsunicorn_worker_gc_duration_seconds: histogram(
+    'slot',
+    'Garbage collections by kind: minor, major, incremental, weakcb.',
+    ['worker', 'kind'],
+    GC_BUCKETS,
+  ),
+  tsunicorn_worker_cpu_seconds_total: counter('slot', 'CPU time, user and system.', ['worker']),
+  tsunicorn_worker_age_seconds: gauge('newest', 'Time since the worker started.', ['worker']),
+  tsunicorn_arbiter_cpu_seconds_total: counter('arbiter', 'CPU time, user and system.'),
+  tsunicorn_arbiter_resident_memory_bytes: gauge('arbiter', 'Resident memory.'),
+  tsunicorn_arbiter_heap_used_bytes: gauge('arbiter', 'V8 heap in use.'),
+  tsunicorn_accept_queue_length: gauge('kernel', 'Connections waiting to be accepted, by address and slot.', [
+    'listener',
+  ]),
+  tsunicorn_cgroup_cpu_quota_cores: gauge('kernel', 'The tightest CPU quota from the own cgroup to the root.'),
+  tsunicorn_cgroup_cpu_periods_total: counter('kernel', 'CPU periods in which the cgroup with the quota ran.'),
+  tsunicorn_cgroup_cpu_throttled_periods_total: counter('kernel', 'Periods in which the quota was used up.'),
+  tsunicorn_cgroup_cpu_throttled_seconds_total: counter('kernel', 'Time that threads were throttled by the quota.'),
+  tsunicorn_cgroup_memory_limit_bytes: gauge('kernel', 'The tightest memory limit from the own cgroup to the root.'),
+  tsunicorn_cgroup_memory_usage_bytes: gauge('kernel', 'Memory of the cgroup with the limit, including page cache.'),
+  tsunicorn_cgroup_memory_working_set_bytes: gauge('kernel', 'The same without inactive page cache, as in Kubernetes.'),
+  tsunicorn_cgroup_oom_kills_total: counter(
+    'kernel',
+    'Processes that the OOM killer ended in the cgroup with the limit.',
+  ),
+  tsunicorn_cgroup_pressure_waiting_seconds_total: counter(
+    'kernel',
+    'Time that some task of the own cgroup waited for cpu, memory or io (PSI, cgroup v2).',
+    ['resource'],
+  ),
+  tsunicorn_orphans_reaped_total: counter(
+    'server',
+    'Orphaned processes reaped: only as PID 1 or as a child subreaper.',
+  ),
+  tsunicorn_draining: gauge('server', '1 from SIGTERM to the exit.'),
+  tsunicorn_log_lines_dropped_total: counter(
+    'workers',
+    'Log lines lost because their reader had stopped or the write failed.',
+  ),
+} as const satisfies Record<string, MetricDefinition>;
 
 export type MetricName = keyof typeof METRICS;
 
-/** The `worker` label of the arbiter's own process in `process_` and `nodejs_` metrics. */
-export const ARBITER = 'arbiter';
-
-/** The labels whose series begin at 0: those that are known, and of a metric without labels the only one. */
-export function knownLabels({ labels, known, over, type }: Metric): Labels[] {
-  if (over === 'kernel' || type !== 'counter') return [];
+/** The series of a metric that start at 0, by their labels. Of the arbiter's process and the kernel each scrape has the value. */
+export function initialSeries({ labels, known, scope, type }: MetricDefinition): Labels[] {
+  if (type !== 'counter' || scope === 'arbiter' || scope === 'kernel') return [];
   const [label] = labels;
-  if (label === undefined) return [{}];
-  return (known ?? []).map((value) => ({ [label]: value }));
+  return label === undefined ? [{}] : known.map((value) => ({ [label]: value }));
 }

@@ -7,10 +7,9 @@ import type { Socket } from 'node:net';
 import type { RequestContext } from '../../context-hook.ts';
 import type { WorkerPlan } from '../../messages.ts';
 import { AccessLog } from '../../observe/log/access-log.ts';
-import { openDestination } from '../../observe/log/destination.ts';
+import { Destination } from '../../observe/log/destination.ts';
 import { jsonLines } from '../../observe/log/json.ts';
-import { RequestIds, traceIdOf } from '../../observe/log/request-id.ts';
-import { scan } from '../../observe/log/seen-headers.ts';
+import { RequestIds, scan, traceIdOf } from '../../observe/log/request-headers.ts';
 import type { ServerLog } from '../../observe/log/server-log.ts';
 import { textLines } from '../../observe/log/text.ts';
 import type { Native } from '../../platform/native/native.ts';
@@ -151,7 +150,7 @@ function openAccessLog(plan: WorkerPlan, ids: RequestIds, log: ServerLog): Acces
   const { accessLog, accessLogFormat: format } = settings;
   if (accessLog === 'off') return undefined;
   const lines = format.kind === 'json' ? jsonLines(slot, ids) : textLines(format.pieces, process);
-  return new AccessLog(openDestination(accessLog, 1, started ? log.complain : undefined), lines);
+  return new AccessLog(new Destination(accessLog, 1, started ? log.complain : undefined), lines);
 }
 
 /** Times in seconds, 0 is off. */

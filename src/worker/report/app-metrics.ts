@@ -2,9 +2,8 @@
  * Reads the default registry of the copy of prom-client that the app has loaded. prom-client is CommonJS, so it is in
  * the cache of `require` even if the app imports it.
  */
-import type { AppFamily, AppReport, AppSample } from '../../messages.ts';
-import { onlyGrows } from '../../observe/metrics/aggregate.ts';
-import { type Labels, labelText } from '../../observe/metrics/sample.ts';
+import type { AppFamily, AppReport, AppSample, Labels } from '../../messages.ts';
+import { labelText, onlyGrows } from '../../observe/metrics/aggregate.ts';
 
 /** What is needed of it, as prom-client 12 to 15 have it. */
 interface PromRegistry {

@@ -1,6 +1,6 @@
 /** Counts between two reports to the arbiter. Counting a request is a lookup and three additions. */
 import type { MethodReport } from '../../messages.ts';
-import { bucketOf, REQUEST_BUCKETS } from '../../observe/metrics/buckets.ts';
+import { bucketOf, REQUEST_BUCKETS } from '../../observe/metrics/table.ts';
 import { http } from '../../platform/node-http.ts';
 import { CLIENT_CLOSED_REQUEST } from '../http/connections.ts';
 import type { Refusal } from '../http/error-responses.ts';

@@ -1,6 +1,6 @@
 /** A worker's process: memory, CPU time, garbage collections, and its event loop's lag and utilisation. */
 import type { Durations, ProcessStats } from '../../messages.ts';
-import { bucketOf, GC_BUCKETS, LAG_QUANTILES } from '../../observe/metrics/buckets.ts';
+import { bucketOf, GC_BUCKETS, LAG_QUANTILES } from '../../observe/metrics/table.ts';
 
 // Not imported: the facade reads every export of the module (docs/decisions/0002-memory.md).
 const { constants, monitorEventLoopDelay, PerformanceObserver } = process.getBuiltinModule('node:perf_hooks');
