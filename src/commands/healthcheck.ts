@@ -3,7 +3,7 @@ import { formatBindAddress } from '../config/bind-address.ts';
 import { loadSettings } from '../config/load.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { http } from '../platform/node-http.ts';
-import { environmentOf } from './environment.ts';
+import { environmentOf } from './config.ts';
 
 /** Docker's own default for a health check is 30 s; a server that needs longer than this is not well. */
 const TIMEOUT_MS = 5_000;

@@ -1,6 +1,6 @@
 /** The process of a worker: gets its plan, prepares for whatever the app does, boots it, and has it served. */
 import { EXIT_CODES, HaltServer } from '../errors.ts';
-import { type LastWords, STACK_FD } from '../messages.ts';
+import { describeError, STACK_FD, type WorkerFailure } from '../messages.ts';
 import { openServerLog } from '../observe/log/server-log.ts';
 import { loadNative } from '../platform/native/native.ts';
 import { SIGNALS } from '../platform/signals.ts';
@@ -22,16 +22,14 @@ export async function runWorker(process: NodeJS.Process): Promise<number> {
       orphaned = () => worker.drain(false);
     });
   } catch (error) {
-    await channel.sendLast({ type: 'boot-failed', ...wordsOf(error) }); // stderr alone is not where people look
+    await channel.sendLast({ type: 'boot-failed', ...failureOf(error) }); // stderr alone is not where people look
     throw error;
   }
 }
 
-function wordsOf(error: unknown): LastWords {
-  if (!(error instanceof Error)) return { reason: String(error), stack: undefined, fatal: false };
-  const { message: reason, stack } = error;
+function failureOf(error: unknown): WorkerFailure {
   const isConfig = error instanceof HaltServer && error.status === EXIT_CODES.config.status;
-  return { reason, stack, fatal: isConfig, ...(isConfig && { exit: 'config' }) };
+  return { ...describeError(error), fatal: isConfig, ...(isConfig && { exit: 'config' }) };
 }
 
 async function serve(process: NodeJS.Process, channel: Channel, made: (worker: Worker) => void): Promise<number> {

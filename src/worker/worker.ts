@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { RequestContext } from '../context-hook.ts';
 import { EXIT_CODES } from '../errors.ts';
-import type { ToWorker, WorkerPlan } from '../messages.ts';
+import { describeError, type ToWorker, type WorkerFailure, type WorkerPlan } from '../messages.ts';
 import type { AccessLog } from '../observe/log/access-log.ts';
 import { RequestIds, traceIdOf } from '../observe/log/request-id.ts';
 import { scan } from '../observe/log/seen-headers.ts';
@@ -79,7 +79,7 @@ export class Worker implements AppActions {
       native,
       connections: () => this.#connections.size,
       hold: (on) => this.#acceptor.pause(on),
-      full: (heap) => channel.send({ type: 'full', rssBytes: this.#vitals.rssBytes, heap }),
+      full: (heap) => channel.send({ type: 'memory-full', rssBytes: this.#vitals.rssBytes, heap }),
     });
     const server = createServer(app, settings, events, {
       overload: this.#overload,
@@ -168,8 +168,7 @@ export class Worker implements AppActions {
   /** An exception that nobody caught: the state of this process cannot be trusted, the other requests may end. */
   threw(error: unknown, origin: string): void {
     this.#log.logger.fatal({ err: error }, `${origin}: this worker finishes its other requests and is replaced`);
-    if (error instanceof Error) this.#break(error.message, error.stack);
-    else this.#break(String(error));
+    this.#break(describeError(error));
   }
 
   exits(status: number, stack: string): 'now' | 'later' {
@@ -185,16 +184,16 @@ export class Worker implements AppActions {
   closesServer(): void {
     if (this.#drain) return; // so it is meant to
     this.#log.logger.fatal('the app closed its server: this worker finishes its requests and is replaced');
-    this.#break('the app closed its server');
+    this.#break({ reason: 'the app closed its server', stack: undefined });
   }
 
   terminated(): void {
     this.#channel.send({ type: 'replace-me' });
   }
 
-  #break(reason: string, stack?: string): void {
+  #break(failure: Pick<WorkerFailure, 'reason' | 'stack'>): void {
     this.#status = EXIT_CODES.failure.status;
-    this.#channel.send({ type: 'crashing', reason, stack });
+    this.#channel.send({ type: 'crashing', ...failure });
     this.drain(true);
   }
 
@@ -206,12 +205,12 @@ export class Worker implements AppActions {
         return this.drain(message.quick, message.leftMs, message.sweep);
       case 'descriptor':
         if (!handle) return;
-        if (!message.cover) return this.#acceptor.lend(message.key, handle);
+        if (!message.takeOver) return this.#acceptor.lend(message.key, handle);
         this.#acceptor.cover(message.key, handle);
-        return this.#channel.send({ type: 'covers', key: message.key });
-      case 'uncover':
+        return this.#channel.send({ type: 'took-over', key: message.key });
+      case 'hand-back':
         return this.#acceptor.stop(message.key);
-      case 'memory':
+      case 'memory-limit':
         return this.#drain ? undefined : this.#memory.watch(message.memory);
       case 'release-hold':
         return this.#memory.brake.giveUp();

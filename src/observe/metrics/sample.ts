@@ -1,6 +1,8 @@
 /** Families, series and their labels, as arbiter and workers have them. Loads nothing: workers import it. */
 
-export type Labels = Readonly<Record<string, string | number>>;
+import type { Labels } from '../../messages.ts';
+
+export type { Labels };
 
 /** What follows the family's name (`_bucket`), the labels, and the value. Labels that stay the same object print faster. */
 export type Sample = readonly [suffix: string, labels: Labels, value: number];

@@ -1,5 +1,5 @@
 /** How the process is that a worker runs in: memory, CPU time, garbage collections, and how its event loop fares. */
-import type { Durations, Vitals as Report } from '../../messages.ts';
+import type { Durations, ProcessStats as Report } from '../../messages.ts';
 import { bucketOf, GC_BUCKETS, LAG_QUANTILES } from '../../observe/metrics/buckets.ts';
 
 // Not by import, which would read every export of the module (docs/decisions/0002-memory.md).
@@ -89,7 +89,7 @@ export class Vitals {
       this.#loop = performance.eventLoopUtilization();
       this.#delay.reset();
     }
-    return { lag, utilization };
+    return { lag, utilization: utilization || 0 }; // NaN over no time at all
   }
 
   /** Seconds. What is measured is the time from one sample to the next. */
