@@ -1,28 +1,43 @@
-/** What people and probes get to see of the server: the admin address, and the report that USR2 asks for. */
+/** What the admin address and USR2's status report show of the server. */
 import type { Logger } from 'pino';
 import type { AdminSource } from '../admin/routes.ts';
-import type { SettingStatus, Status } from '../admin/status.ts';
-import { readUsage } from '../platform/kernel/usage.ts';
+import type {
+  CgroupStatus,
+  SettingStatus,
+  SizingStatus,
+  Status,
+  TotalsStatus,
+  WorkerExitStatus,
+  WorkerStatus,
+} from '../admin/status.ts';
+import type { MetricName } from '../observe/metrics/table.ts';
+import { LAG_QUANTILES, REQUEST_BUCKETS } from '../observe/metrics/table.ts';
+import { readUsage, type Usage } from '../platform/kernel/usage.ts';
 import type { Listeners } from '../platform/sockets.ts';
 import type { Sizing } from '../sizing.ts';
-import type { History } from './history.ts';
+import { version } from '../version.ts';
 import type { MetricsCollector } from './metrics/scrape.ts';
+import type { MetricsStore } from './metrics/store.ts';
+import type { RestartReason, WorkerView } from './pool/decisions.ts';
 import type { Pool } from './pool/pool.ts';
-import { reportOnWorkers } from './report.ts';
 import type { Sizer } from './sizer.ts';
-import { type StatusSources, statusOf } from './status.ts';
-import type { WorkerProcess } from './worker-process.ts';
+import type { WorkerExit } from './worker-events.ts';
+import { subjectOf, type WorkerProcess } from './worker-process.ts';
+
+/** For the stack of a worker in the status report; one that is idle has none. */
+const STACK_MS = 250;
 
 export interface AdminSourceOptions {
   readonly pool: Pool;
   readonly workers: ReadonlyMap<number, WorkerProcess>;
   readonly listeners: Listeners;
   readonly metrics: MetricsCollector;
-  readonly history: History;
+  readonly history: ExitHistory;
   readonly sizer: Sizer;
   readonly describeSettings: (sizing: Sizing) => Readonly<Record<string, SettingStatus>>;
   readonly process: NodeJS.Process;
   readonly log: Logger;
+  readonly failed: (what: string, error: unknown) => void;
 }
 
 export class ArbiterAdminSource implements AdminSource {
@@ -38,35 +53,216 @@ export class ArbiterAdminSource implements AdminSource {
   }
 
   metrics(accept: string | undefined): Promise<{ contentType: string; text: string }> {
-    return this.#options.metrics.metrics(accept);
+    return this.#answer('/metrics', () => this.#options.metrics.metrics(accept));
   }
 
-  async status(): Promise<Status> {
-    await this.#options.metrics.refresh();
-    return statusOf(this.#sources(), performance.now(), new Date());
+  status(): Promise<Status> {
+    return this.#answer('/status', async () => {
+      const { pool, workers, listeners, metrics, history, sizer, describeSettings, process } = this.#options;
+      await metrics.refresh();
+      const { store } = metrics;
+      const { pid } = process;
+      const sizing = sizer.inForce;
+      const settings = describeSettings(sizing);
+      const [urls, usage] = [listeners.urls, readUsage()];
+      const sources = { pool, store, history, sizing, usage, settings, listeners: urls, workers, pid };
+      return statusOf({ ...sources, startedAt: this.#startedAt }, performance.now(), new Date());
+    });
   }
 
-  /** To the server log, stacks included. */
+  /** To the server log: each worker's state, and its JavaScript stack at this moment. Asks all at once. */
   async report(): Promise<void> {
     const { pool, workers, metrics, log } = this.#options;
-    const lines = await reportOnWorkers({ pool, store: metrics.store, workers }, performance.now());
-    log.info({ target: pool.target, ...pool.readiness(), workers: lines }, 'status report');
+    const now = performance.now();
+    const lines = pool.workers.map(async ({ workerId, slot, state, startedAt }) => {
+      const worker = workers.get(workerId);
+      const subject = worker ? subjectOf(worker) : { worker: slot, workerId };
+      const activity = await worker?.activity(STACK_MS);
+      const seconds = Math.round((now - startedAt) / 1000);
+      return { ...subject, state, seconds, ...metrics.store.latest(workerId), ...activity };
+    });
+    const { target } = pool;
+    log.info({ target, ...pool.readiness(), workers: await Promise.all(lines) }, 'status report');
   }
 
-  #sources(): StatusSources {
-    const { pool, workers, listeners, metrics, history, sizer, describeSettings, process } = this.#options;
-    const sizing = sizer.inForce;
-    return {
-      pool,
-      store: metrics.store,
-      history,
-      sizing,
-      usage: readUsage(),
-      settings: describeSettings(sizing),
-      listeners: listeners.urls,
-      processes: workers,
-      pid: process.pid,
-      startedAt: this.#startedAt,
-    };
+  /** The client gets a 500 for a failure; the log gets its cause. */
+  async #answer<T>(path: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#options.failed(`answering ${path}`, error);
+      throw error;
+    }
   }
+}
+
+/** Exits that `/status` shows: more than a rolling reload of a large machine leaves. */
+const KEPT_EXITS = 24;
+/** Characters: with {@link KEPT_EXITS} stacks at most 100 KB of the arbiter's memory. Deeper frames are the framework's. */
+const LONGEST_STACK = 4_000;
+const LONGEST_MESSAGE = 500;
+
+/** How the last workers ended, and how often each slot was replaced. */
+export class ExitHistory {
+  readonly #exits: WorkerExitStatus[] = [];
+  readonly #restarts = new Map<number, number>();
+
+  /** `reason`: why the worker had to be replaced; undefined where it was not wanted any more. `seconds`: it lived. */
+  add(exit: WorkerExit, at: { reason: RestartReason | undefined; seconds: number; date: Date }): void {
+    const { slot, workerId, pid, how, message, stack } = exit;
+    const { reason } = at;
+    this.#exits.unshift({
+      time: at.date.toISOString(),
+      slot,
+      workerId,
+      pid: pid ?? null,
+      seconds: seconds(at.seconds * 1000),
+      reason: reason ?? null,
+      how,
+      message: cut(message, LONGEST_MESSAGE),
+      stack: cut(stack, LONGEST_STACK),
+    });
+    this.#exits.length = Math.min(this.#exits.length, KEPT_EXITS);
+    if (reason !== undefined) this.#restarts.set(slot, this.restarts(slot) + 1);
+  }
+
+  /** Newest first. */
+  get exits(): readonly WorkerExitStatus[] {
+    return this.#exits;
+  }
+
+  restarts(slot: number): number {
+    return this.#restarts.get(slot) ?? 0;
+  }
+}
+
+function cut(text: string | undefined, most: number): string | null {
+  if (text === undefined) return null;
+  return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
+}
+
+export interface StatusSources {
+  readonly pool: Pick<Pool, 'workers' | 'target' | 'readiness'>;
+  readonly store: MetricsStore;
+  readonly history: ExitHistory;
+  readonly sizing: Sizing;
+  readonly usage: Usage;
+  readonly settings: Readonly<Record<string, SettingStatus>>;
+  readonly listeners: readonly string[];
+  readonly workers: ReadonlyMap<number, Pick<WorkerProcess, 'pid' | 'heapSizeLimitBytes'>>;
+  /** The arbiter's. */
+  readonly pid: number;
+  /** When it started, in milliseconds by the pool's clock. */
+  readonly startedAt: number;
+}
+
+/** What `/status` answers. Pure; `now` in milliseconds by the pool's clock, `date` by the calendar. */
+export function statusOf(sources: StatusSources, now: number, date: Date): Status {
+  const { pool, history } = sources;
+  return {
+    time: date.toISOString(),
+    pid: sources.pid,
+    seconds: seconds(now - sources.startedAt),
+    versions: { tsunicorn: version(), node: process.version },
+    readiness: pool.readiness(),
+    listeners: sources.listeners,
+    sizing: sizingStatus(sources.sizing, pool.target),
+    workers: pool.workers
+      .toSorted((a, b) => a.slot - b.slot || a.workerId - b.workerId)
+      .map((worker) => workerStatus(worker, sources, now)),
+    exits: history.exits,
+    totals: totalsStatus(sources.store),
+    cgroup: cgroupStatus(sources.usage),
+    settings: sources.settings,
+  };
+}
+
+const LAG_INDEX = LAG_QUANTILES.indexOf(0.99);
+
+function workerStatus(
+  { slot, workerId, state, startedAt }: WorkerView,
+  { store, history, workers }: StatusSources,
+  now: number,
+): WorkerStatus {
+  const report = store.latest(workerId);
+  const worker = workers.get(workerId);
+  return {
+    slot,
+    workerId,
+    state,
+    seconds: seconds(now - startedAt),
+    pid: worker?.pid ?? null,
+    inFlight: report?.inFlight ?? null,
+    connections: report?.connections ?? null,
+    requests: report?.served ?? 0,
+    eventLoopLag: report?.lag[LAG_INDEX] ?? null,
+    eventLoopUtilization: report?.utilization ?? null,
+    residentBytes: report?.rssBytes ?? null,
+    heapUsedBytes: report?.heapUsedBytes ?? null,
+    heapLimitBytes: worker?.heapSizeLimitBytes ?? null,
+    restarts: history.restarts(slot),
+  };
+}
+
+function sizingStatus({ workers, heapBytes, cpus, why, warning, inputs }: Sizing, target: number): SizingStatus {
+  const { limits, byCpus, byMemory, min, max } = inputs;
+  return {
+    workers,
+    target,
+    why,
+    warning: warning ?? null,
+    cpus,
+    byCpus,
+    byMemory: byMemory ?? null,
+    minWorkers: min,
+    maxWorkers: max ?? null,
+    heapBytes: heapBytes ?? null,
+    limits: {
+      cgroup: limits.cgroup,
+      quotaCores: limits.quotaCores ?? null,
+      cpusetCpus: limits.cpusetCpus ?? null,
+      affinityCpus: limits.affinityCpus ?? null,
+      onlineCpus: limits.onlineCpus,
+      memoryBytes: limits.memoryBytes ?? null,
+      sources: limits.sources,
+    },
+  };
+}
+
+function totalsStatus({ totals }: MetricsStore): TotalsStatus {
+  const by = (name: MetricName, label: string, group = (value: string): string => value): Record<string, number> => {
+    const sums: Record<string, number> = {};
+    for (const [, labels, count] of totals.samples(name)) {
+      const value = labels[label];
+      if (value === undefined) continue;
+      const key = group(String(value));
+      sums[key] = (sums[key] ?? 0) + count;
+    }
+    return sums;
+  };
+  return {
+    // `404` is a `4xx`; `other` stays.
+    requests: by('tsunicorn_http_requests_total', 'code', (code) => (/^\d{3}$/.test(code) ? `${code[0]}xx` : code)),
+    rejected: by('tsunicorn_http_requests_rejected_total', 'reason'),
+    restarts: by('tsunicorn_worker_restarts_total', 'reason'),
+    latency: {
+      bounds: REQUEST_BUCKETS,
+      counts: totals.buckets('tsunicorn_http_request_duration_seconds' satisfies MetricName, REQUEST_BUCKETS),
+    },
+  };
+}
+
+function cgroupStatus(usage: Usage): CgroupStatus {
+  return {
+    cpuPeriods: usage.periods ?? null,
+    cpuThrottledPeriods: usage.throttledPeriods ?? null,
+    cpuThrottledSeconds: usage.throttledSeconds ?? null,
+    memoryUsageBytes: usage.memoryWorkingSetBytes ?? null,
+    oomKills: usage.oomKills ?? null,
+  };
+}
+
+/** To the millisecond. */
+function seconds(ms: number): number {
+  return Math.round(ms) / 1000;
 }

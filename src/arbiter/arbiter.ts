@@ -1,7 +1,8 @@
 /**
- * The arbiter's loop: handle what was signalled and reported → ask the pool what is due → have it done → sleep until
- * the next deadline. What it is told by workers goes to `news.ts`, what the pool decides to `actor.ts`. It never touches a
- * request.
+ * The arbiter's loop: handle what came (signals, messages, exits, timers) → perform what the pool decides → sleep until
+ * the next deadline. It never touches a request.
+ *
+ * One failure path: whatever a callback throws is logged with its subject, and the loop goes on; only HaltServer ends it.
  */
 import { isatty } from 'node:tty';
 import type { Logger } from 'pino';
@@ -9,6 +10,7 @@ import { serveAdmin } from '../admin/routes.ts';
 import type { SettingStatus } from '../admin/status.ts';
 import type { Settings } from '../config/settings.ts';
 import { HaltServer } from '../errors.ts';
+import { garbageWatch } from '../platform/gc.ts';
 import type { Limits } from '../platform/kernel/limits.ts';
 import { loadNative } from '../platform/native/native.ts';
 import { statSync } from '../platform/node-fs.ts';
@@ -18,23 +20,24 @@ import type { ArbiterSignal, Signals } from '../platform/signals.ts';
 import { inheritedSockets, Listeners } from '../platform/sockets.ts';
 import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';
-import { ArbiterAdminSource } from './admin-source.ts';
+import { ArbiterAdminSource, ExitHistory } from './admin-source.ts';
 import { reloadOnChange } from './dev-reload.ts';
 import { Executor } from './executor.ts';
-import { History } from './history.ts';
-import { MemoryWatch } from './memory-watch.ts';
 import { MetricsCollector } from './metrics/scrape.ts';
 import { writePidfile } from './pidfile.ts';
 import { Pool } from './pool/pool.ts';
 import { type Resize, Sizer } from './sizer.ts';
-import { keepTidy } from './tidy.ts';
 import { WorkerEvents } from './worker-events.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 /** The loop turns at least this often, so that a gap in its own time shows (see the pool's starvation rule). */
 const TICK_MS = 1_000;
-/** Orphans announce themselves by SIGCHLD; this finds one whose signal met a list that lacked it. */
+/** Orphans announce themselves by SIGCHLD; this finds those that the kernel's list lacked at that moment. */
 const REAP_MS = 5_000;
+const OOM_KILLS_MS = 5_000;
+const GARBAGE_MS = 10_000;
+/** A worker whose exit could not be handled has ended nevertheless. */
+const UNEXPLAINED = { why: 'its exit could not be handled', fatal: false };
 
 export interface ArbiterOptions {
   readonly settings: Settings;
@@ -51,92 +54,135 @@ export interface ArbiterOptions {
   readonly process: NodeJS.Process;
 }
 
+interface ArbiterEvent {
+  readonly what: string;
+  readonly handle: () => void;
+}
+
 export class Arbiter {
   readonly #options: ArbiterOptions;
   readonly #settings: Settings;
   readonly #log: Logger;
   readonly #sizer: Sizer;
-  readonly #memory: MemoryWatch;
   readonly #pool: Pool;
   readonly #listeners: Listeners;
   readonly #workers = new Map<number, WorkerProcess>();
   readonly #metrics: MetricsCollector;
-  readonly #views: ArbiterAdminSource;
-  readonly #actor: Executor;
-  readonly #news: WorkerEvents;
+  readonly #adminSource: ArbiterAdminSource;
+  readonly #executor: Executor;
+  readonly #workerEvents: WorkerEvents;
   readonly #notifier: Notifier;
   readonly #native = loadNative();
-  readonly #inbox: (() => void)[] = [];
+  readonly #inbox: ArbiterEvent[] = [];
+  #halt: HaltServer | undefined;
   #wake: () => void = () => {};
 
   constructor(options: ArbiterOptions) {
-    const { settings, logger, process } = options;
+    const { settings, logger: log, process, takeDroppedLines, describeSettings } = options;
     this.#options = options;
     this.#settings = settings;
-    this.#log = logger;
-    const limits = options.readLimits();
-    this.#sizer = new Sizer(settings, limits);
-    this.#memory = new MemoryWatch(settings, limits);
+    this.#log = log;
+    this.#sizer = new Sizer(settings, options.readLimits());
     this.#pool = new Pool({ ...settings, ...this.#sizer.inForce }, Math.random);
-    // A worker at its cap has to leave connections to the others, which only a shared socket can. One that is short of
-    // memory is replaced, and its successor has its socket.
+    // A worker at its cap leaves connections to the others, which only a shared socket can. One that is short of memory is
+    // replaced, and its successor has its socket.
     const uncapped = settings.workerClass === 'async' && settings.workerConnections === 0;
     this.#listeners = new Listeners({ reusePort: settings.reusePort && uncapped, socketMode: settings.socketMode });
-    this.#metrics = new MetricsCollector({
+    const shared = {
       pool: this.#pool,
-      workers: this.#workers,
       listeners: this.#listeners,
-      native: this.#native.native,
-      cpus: () => this.#sizer.inForce.cpus,
+      workers: this.#workers,
+      log,
       process,
-      log: logger,
-      takeDroppedLines: options.takeDroppedLines,
-    });
-    const history = new History();
-    const crew = {
-      pool: this.#pool,
-      listeners: this.#listeners,
-      workers: this.#workers,
-      metrics: this.#metrics,
-      log: logger,
-    };
-    const { describeSettings } = options;
-    this.#views = new ArbiterAdminSource({ ...crew, history, sizer: this.#sizer, describeSettings, process });
-    this.#news = new WorkerEvents({ ...crew, history, chdir: settings.chdir });
-    this.#actor = new Executor({
-      ...crew,
-      settings,
       sizer: this.#sizer,
-      memory: this.#memory,
+      failed: (what: string, error: unknown) => this.#failed(what, error),
+    };
+    const { native } = this.#native;
+    const cpus = (): number => this.#sizer.inForce.cpus;
+    this.#metrics = new MetricsCollector({ ...shared, native, cpus, takeDroppedLines });
+    const known = { ...shared, metrics: this.#metrics, history: new ExitHistory() };
+    this.#adminSource = new ArbiterAdminSource({ ...known, describeSettings });
+    const workerEvents = new WorkerEvents({ ...known, chdir: settings.chdir });
+    this.#workerEvents = workerEvents;
+    this.#executor = new Executor({
+      ...known,
+      settings,
       native: this.#native,
       env: process.env,
       events: {
-        message: (from, message) => this.#enqueue(() => this.#news.said(from, message)),
-        exit: (from, exit) => this.#enqueue(() => this.#news.ended(from, exit)),
+        message: (from, message) =>
+          this.#enqueue(`message ${message.type} of worker ${from.workerId}`, () =>
+            workerEvents.message(from, message),
+          ),
+        forged: (from, fault) =>
+          this.#enqueue(`forged message of worker ${from.workerId}`, () => workerEvents.forged(from, fault)),
+        exit: (from) =>
+          this.#enqueue(`exit of worker ${from.workerId}`, () => {
+            try {
+              workerEvents.exited(from);
+            } finally {
+              this.#pool.exited(from.workerId, UNEXPLAINED, performance.now()); // nothing, if the pool knows
+            }
+          }),
       },
     });
-    this.#notifier = new Notifier({ loaded: this.#native, env: process.env, pid: process.pid, log: logger });
+    this.#notifier = new Notifier({ loaded: this.#native, env: process.env, pid: process.pid, log });
   }
 
   /** Serves until it is told to stop. Always throws HaltServer, whose status is the exit code. */
   async run(): Promise<never> {
-    const undo: (() => void | Promise<void>)[] = [() => this.#notifier.stop()];
+    const undo: (() => void | Promise<void>)[] = [this.#catchAll(), () => this.#notifier.stop()];
     try {
-      undo.push(this.#options.signals.connect((signal) => this.#enqueue(() => this.#onSignal(signal))));
-      undo.push(this.#reap(), keepTidy(), this.#news.watchOomKills());
+      undo.push(this.#options.signals.connect((signal) => this.#enqueue(signal, () => this.#onSignal(signal))));
+      undo.push(this.#reap(), this.#every(GARBAGE_MS, 'garbage collection', garbageWatch()));
+      undo.push(this.#every(OOM_KILLS_MS, 'counting OOM kills', () => this.#workerEvents.countOomKills()));
       await this.#start(undo);
       for (;;) {
-        for (const event of this.#inbox.splice(0)) event();
+        if (this.#halt) throw this.#halt;
+        for (const { what, handle } of this.#inbox.splice(0)) await this.#attempt(what, handle);
         const now = performance.now();
         const waitedMs = (workerId: number): number => this.#workers.get(workerId)?.cpuWait?.take(now) ?? 0;
-        for (const decision of this.#pool.due(now, waitedMs)) await this.#actor.perform(decision);
-        this.#notifier.update(this.#pool.serviceState, this.#pool.readiness().reason);
+        for (const decision of this.#pool.due(now, waitedMs)) {
+          await this.#attempt(`decision ${decision.do}`, () => this.#executor.perform(decision));
+        }
+        if (this.#halt) throw this.#halt;
+        await this.#attempt('notifying the service manager', () => {
+          this.#notifier.update(this.#pool.serviceState, this.#pool.readiness().reason);
+        });
         await this.#sleep();
       }
     } finally {
       this.#listeners.release();
-      for (const undone of undo.reverse()) await undone();
+      for (const undone of undo.reverse()) await this.#attempt('the stop', undone);
     }
+  }
+
+  async #attempt(what: string, work: () => void | Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#failed(what, error);
+    }
+  }
+
+  #failed(what: string, err: unknown): void {
+    if (err instanceof HaltServer) {
+      this.#halt ??= err;
+      this.#wake();
+    } else this.#log.error({ err }, `${what} failed; the server goes on`);
+  }
+
+  /** For what no try around it can catch: timers, promises, and Node.js' own callbacks, which an app can make fail. */
+  #catchAll(): () => void {
+    const { process } = this.#options;
+    const caught = (error: unknown, origin: string): void => this.#failed(`a callback (${origin})`, error);
+    process.on('uncaughtException', caught);
+    return () => void process.off('uncaughtException', caught);
+  }
+
+  #every(intervalMs: number, what: string, look: () => void): () => void {
+    const timer = setInterval(() => this.#enqueue(what, look), intervalMs);
+    return () => clearInterval(timer);
   }
 
   async #start(undo: (() => void | Promise<void>)[]): Promise<void> {
@@ -151,21 +197,19 @@ export class Arbiter {
     if (settings.pidfile) undo.push(writePidfile(settings.pidfile, process.pid));
     const inherited = inheritedSockets(process.env, process.pid);
     await this.#listeners.bind(inherited.length > 0 ? inherited : settings.bind, sizing.workers);
-    if (settings.adminBind) undo.push(await serveAdmin(settings.adminBind, this.#views));
+    if (settings.adminBind) undo.push(await serveAdmin(settings.adminBind, this.#adminSource));
     this.#log.info(`listening on ${this.#listeners.urls.join(', ')}`);
     if (settings.reload) undo.push(this.#reloadOnChange());
-    if (settings.resizeInterval > 0) undo.push(this.#lookAtLimits(settings.resizeInterval * 1000));
+    const { resizeInterval } = settings;
+    if (resizeInterval > 0) undo.push(this.#every(resizeInterval * 1000, 'resizing', () => this.#lookAtLimits()));
   }
 
-  #lookAtLimits(intervalMs: number): () => void {
-    const timer = setInterval(() => {
-      this.#enqueue(() => {
-        const limits = this.#options.readLimits();
-        this.#resize(this.#sizer.look(limits, performance.now()));
-        this.#memory.look(limits, this.#workers.values());
-      });
-    }, intervalMs);
-    return () => clearInterval(timer);
+  #lookAtLimits(): void {
+    const before = this.#sizer.memoryGroup;
+    this.#resize(this.#sizer.look(this.#options.readLimits(), performance.now()));
+    const memory = this.#sizer.memoryGroup;
+    if (memory?.limitBytes === before?.limitBytes && memory?.usageFile === before?.usageFile) return;
+    for (const worker of this.#workers.values()) worker.send({ type: 'memory-limit', memory });
   }
 
   #reloadOnChange(): () => void {
@@ -173,7 +217,7 @@ export class Arbiter {
       settings: this.#settings,
       env: this.#options.process.env,
       log: this.#log,
-      reload: () => this.#enqueue(() => this.#pool.reload(this.#sizer.inForce.workers)),
+      reload: () => this.#enqueue('reload', () => this.#pool.reload(this.#sizer.inForce.workers)),
     });
   }
 
@@ -196,13 +240,13 @@ export class Arbiter {
     });
   }
 
-  #enqueue(event: () => void): void {
-    this.#inbox.push(event);
+  #enqueue(what: string, handle: () => void): void {
+    this.#inbox.push({ what, handle });
     this.#wake();
   }
 
   async #sleep(): Promise<void> {
-    if (this.#inbox.length > 0) return;
+    if (this.#inbox.length > 0 || this.#halt) return;
     const now = performance.now();
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, Math.min(TICK_MS, Math.max(0, this.#pool.nextDeadline(now) - now)));
@@ -233,9 +277,9 @@ export class Arbiter {
         for (const worker of this.#workers.values()) worker.send({ type: 'reload-logs' });
         return;
       case 'SIGUSR2':
-        return void this.#views.report();
+        return void this.#attempt('status report', () => this.#adminSource.report());
       case 'SIGWINCH':
-        // On a terminal it only says that the window has another size (Gunicorn obeys it as a daemon alone, too).
+        // On a terminal it only says that the window was resized (Gunicorn, too, obeys it only as a daemon).
         return isatty(2) ? undefined : this.#pool.park();
       default:
         return signal satisfies never;

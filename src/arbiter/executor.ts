@@ -1,4 +1,4 @@
-/** Performs what the pool decided: the acting hand of the arbiter. */
+/** Performs what the pool decided. */
 import type { Logger } from 'pino';
 import type { Settings } from '../config/settings.ts';
 import { HaltServer } from '../errors.ts';
@@ -6,18 +6,16 @@ import type { LoadedNative } from '../platform/native/native.ts';
 import { NOTIFY_VARIABLES } from '../platform/notify.ts';
 import type { Listeners } from '../platform/sockets.ts';
 import { identityOf } from '../platform/users.ts';
-import type { MemoryWatch } from './memory-watch.ts';
 import type { MetricsCollector } from './metrics/scrape.ts';
-import { nodeFlags } from './node-flags.ts';
 import type { Decision } from './pool/decisions.ts';
 import type { Pool } from './pool/pool.ts';
 import type { Sizer } from './sizer.ts';
 import { subjectOf, WorkerProcess, type WorkerProcessListener } from './worker-process.ts';
 
-/** An answer takes a millisecond, and more where there is no CPU for it, which may be why the worker is late. */
-const LAST_WORDS_MS = 1_000;
+/** For the stack of a stuck worker: a millisecond, or more without CPU, which may be why the worker is late. */
+const STACK_MS = 1_000;
 /** In a stop, whose time is over. */
-const LAST_WORDS_AT_STOP_MS = 100;
+const STACK_AT_STOP_MS = 100;
 
 export interface ExecutorOptions {
   readonly settings: Settings;
@@ -27,18 +25,17 @@ export interface ExecutorOptions {
   /** By workerId; new ones are added. */
   readonly workers: Map<number, WorkerProcess>;
   readonly metrics: MetricsCollector;
-  readonly memory: MemoryWatch;
   readonly log: Logger;
   readonly native: LoadedNative;
   /** The arbiter's. */
   readonly env: NodeJS.ProcessEnv;
-  /** What becomes of workers. */
   readonly events: WorkerProcessListener;
+  /** Logs what went wrong in the background. */
+  readonly failed: (what: string, error: unknown) => void;
 }
 
 export class Executor {
   readonly #options: ExecutorOptions;
-  /** Whom workers run as. */
   readonly #identity: { readonly uid?: number; readonly gid?: number };
   readonly #workerEnv: NodeJS.ProcessEnv;
 
@@ -53,7 +50,7 @@ export class Executor {
 
   /** Does what the pool decided. Throws HaltServer at the end. */
   async perform(decision: Decision): Promise<void> {
-    const { log, listeners, workers } = this.#options;
+    const { log, listeners, workers, failed } = this.#options;
     if (decision.do === 'spawn') return await this.#spawn(decision);
     if (decision.do === 'halt') throw new HaltServer(decision.why, decision.exit);
     if (decision.do === 'warn') return log.warn(decision.why);
@@ -63,7 +60,7 @@ export class Executor {
     }
     if (decision.do === 'release-listeners') return listeners.release();
     if (decision.do === 'give-up-reload') {
-      return log.error(`the reload is given up, the workers that serve go on: ${decision.why}`);
+      return log.error(`the reload is given up; the old workers go on serving: ${decision.why}`);
     }
     const worker = workers.get(decision.workerId);
     if (!worker) return;
@@ -72,7 +69,7 @@ export class Executor {
       case 'close-connections':
         return worker.send({ type: 'close-connections' });
       case 'collect-garbage':
-        log.debug(subject, 'worker clears up its memory');
+        log.debug(subject, 'worker collects garbage');
         return worker.send({ type: 'collect-garbage' });
       case 'recycle':
         return log[decision.soon ? 'warn' : 'info'](subject, `worker is to be replaced: ${decision.why}`);
@@ -85,17 +82,17 @@ export class Executor {
           sweep: decision.sweep,
         });
       case 'kill':
-        // Not awaited: the others have their deadlines too.
-        return void this.#kill(worker, decision.why, decision.stuck);
+        // Not awaited: other workers have deadlines too.
+        return void this.#kill(worker, decision.why, decision.stuck).catch((error) =>
+          failed('killing a worker', error),
+        );
       case 'take-over':
-        for (const { key, handle } of listeners.ownedBy(decision.slot)) {
-          worker.send({ type: 'descriptor', key, cover: true }, handle);
-        }
+        for (const listener of listeners.ownedBy(decision.slot)) worker.lend(listener, true);
         return;
       case 'hand-back':
         for (const { key } of listeners.ownedBy(decision.slot)) {
-          worker.covers.delete(key);
-          worker.send({ type: 'uncover', key });
+          worker.tookOver.delete(key);
+          worker.send({ type: 'hand-back', key });
         }
         return;
       default:
@@ -103,44 +100,49 @@ export class Executor {
     }
   }
 
-  /** Where a worker is stuck can only be asked while it lives. */
+  /** A stuck worker is asked for its stack first, while it lives. */
   async #kill(worker: WorkerProcess, why: string, stuck: boolean): Promise<void> {
-    const inFlight = this.#options.metrics.store.latest(worker.workerId)?.inFlight ?? 0;
-    const waitMs = this.#options.pool.stopping ? LAST_WORDS_AT_STOP_MS : LAST_WORDS_MS;
-    const where = stuck ? await worker.whereabouts(waitMs) : {};
-    worker.stackAtDeath = where.stack;
-    this.#options.log.warn({ ...subjectOf(worker), inFlight, ...where }, `worker is killed: ${why}`);
-    worker.kill(why);
+    const { metrics, pool, log } = this.#options;
+    const inFlight = metrics.store.latest(worker.workerId)?.inFlight ?? 0;
+    try {
+      const activity = stuck ? await worker.activity(pool.stopping ? STACK_AT_STOP_MS : STACK_MS) : {};
+      worker.stackAtKill = activity.stack;
+      log.warn({ ...subjectOf(worker), inFlight, ...activity }, `worker is killed: ${why}`);
+    } finally {
+      worker.kill(why);
+    }
   }
 
   async #spawn({ workerId, slot }: { readonly workerId: number; readonly slot: number }): Promise<void> {
-    const { settings, sizer, pool, listeners, log, events, memory, native } = this.#options;
+    const { settings, sizer, pool, listeners, log, events, native } = this.#options;
     try {
       await listeners.ensureSlots(slot + 1);
+      const worker = new WorkerProcess(
+        {
+          slot,
+          workerId,
+          settings,
+          listeners: listeners.of(slot),
+          ports: listeners.ports,
+          heapBytes: sizer.inForce.heapBytes,
+          env: this.#workerEnv,
+          stackSignal: native.native?.stackSignal,
+          memory: sizer.memoryGroup,
+          started: pool.serviceState !== 'starting',
+          ...this.#identity,
+        },
+        events,
+      );
+      this.#options.workers.set(workerId, worker);
+      log.debug(subjectOf(worker), 'worker boots');
     } catch (error) {
-      if (!(error instanceof HaltServer)) throw error;
-      log.error(`no further worker: ${error.message}`);
-      pool.resize(slot);
-      pool.exited(workerId, { why: error.message, fatal: false }, performance.now());
-      return;
+      // No socket for the slot: make do with fewer workers. Anything else is a failed boot.
+      const { message } = error as Error;
+      if (error instanceof HaltServer) {
+        log.error(`no further worker: ${message}`);
+        pool.resize(slot);
+      } else this.#options.failed(`spawning worker ${workerId}`, error);
+      pool.exited(workerId, { why: message, fatal: false }, performance.now());
     }
-    const worker = new WorkerProcess(
-      {
-        slot,
-        workerId,
-        settings,
-        listeners: listeners.of(slot),
-        ports: listeners.ports,
-        execArgv: nodeFlags(settings, sizer.inForce.heapBytes, this.#workerEnv.NODE_OPTIONS),
-        env: this.#workerEnv,
-        stackSignal: native.native?.stackSignal,
-        memory: memory.watched,
-        started: pool.serviceState !== 'starting',
-        ...this.#identity,
-      },
-      events,
-    );
-    this.#options.workers.set(workerId, worker);
-    log.debug(subjectOf(worker), 'worker boots');
   }
 }

@@ -1,19 +1,20 @@
 /**
- * What becomes of sizing while the server runs: more workers at once, fewer once the limits have been quiet for a while,
- * and another number than sizing's from TTIN or TTOU until HUP. Pure; times in milliseconds.
+ * Sizing while the server runs: more workers at once, fewer after the limits have been stable for a while, and the number
+ * that TTIN and TTOU set until HUP; also the memory limit that workers admit requests by. Pure; times in milliseconds.
  */
 import type { Limits } from '../platform/kernel/limits.ts';
+import { type MemoryGroup, memoryGroup } from '../platform/kernel/memory.ts';
 import { decideSizing, type Sizing, type SizingSettings } from '../sizing.ts';
 
-/** Fewer workers come after so many intervals without change (contract, section 4): a dip is not worth the boots. */
+/** Intervals without change before workers are taken away (contract, section 4): a dip is not worth the boots. */
 const QUIET_INTERVALS = 6;
 
 export interface SizerSettings extends SizingSettings {
-  /** Seconds; 0: limits count as they were at the start. */
+  /** Seconds; 0 keeps the limits of the start. */
   readonly resizeInterval: number;
 }
 
-/** What to say, and what is in force from now on where that is something else than before. */
+/** A log line, and the sizing from now on where it changed. */
 export interface Resize {
   readonly say: string;
   readonly sizing?: Sizing;
@@ -39,7 +40,12 @@ export class Sizer {
     return this.#inForce;
   }
 
-  /** The limits as they are now. Undefined where nothing follows from them. */
+  /** The cgroup whose limit workers admit requests by: none where they are not replaced for their size either. */
+  get memoryGroup(): MemoryGroup | undefined {
+    return this.#settings.maxWorkerRss === 'off' ? undefined : memoryGroup(this.#limits);
+  }
+
+  /** Undefined where nothing follows from the limits. */
   look(limits: Limits, now: number): Resize | undefined {
     if (this.#settings.resizeInterval === 0) return undefined;
     this.#limits = limits;
@@ -48,7 +54,7 @@ export class Sizer {
     const meantToShrink = this.#shrink !== undefined;
     this.#shrink = undefined;
     const taken = this.#take(wanted);
-    return taken ?? (meantToShrink ? { say: `no fewer workers after all: ${wanted.why}` } : undefined);
+    return taken ?? (meantToShrink ? { say: `still as many workers: ${wanted.why}` } : undefined);
   }
 
   /** TTIN and TTOU. */
@@ -69,14 +75,14 @@ export class Sizer {
     return decideSizing(this.#settings, this.#limits, this.#number);
   }
 
-  /** Only the number waits. What a worker may have of the memory is that of the limits at once. */
+  /** Only the number waits: each worker's share of the memory follows the limits at once. */
   #waitToShrink(wanted: Sizing, at: number): Resize | undefined {
     const begun = this.#shrink;
     const since = begun?.workers === wanted.workers ? begun.since : at;
     const leftMs = since + this.#quietMs - at;
     if (leftMs <= 0) return this.#take(wanted);
     this.#shrink = { workers: wanted.workers, since };
-    const say = `fewer workers in ${Number((leftMs / 1000).toFixed(1))} s, unless the limits change again: ${wanted.why}`;
+    const say = `fewer workers in ${Number((leftMs / 1000).toFixed(1))} s unless the limits change: ${wanted.why}`;
     const { heapBytes, maxRss } = decideSizing(this.#settings, this.#limits, this.#inForce.workers);
     if (heapBytes === this.#inForce.heapBytes && maxRss === this.#inForce.maxRss) {
       return since === at ? { say } : undefined;
@@ -91,7 +97,7 @@ export class Sizer {
     if (same && wanted.workers === workers) return undefined;
     this.#inForce = wanted;
     this.#shrink = undefined;
-    const say = wanted.workers === workers ? 'other limits' : `resized from ${workers}`;
+    const say = wanted.workers === workers ? 'limits changed' : `resized from ${workers}`;
     return { say: `${say}: ${wanted.why}`, sizing: wanted };
   }
 }

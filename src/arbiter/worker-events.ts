@@ -1,17 +1,30 @@
-/** Takes what workers say and how they end to everybody whom it concerns: the pool, the books, the log. */
+/** What workers say and how they end: told to the pool, the metrics, the log and `/status`. */
 import type { Logger } from 'pino';
+import type { ExitName } from '../errors.ts';
 import { type FromWorker, WELCOME_APP } from '../messages.ts';
 import { OomKills } from '../platform/kernel/usage.ts';
 import type { Listeners } from '../platform/sockets.ts';
-import { explainExit } from './autopsy.ts';
-import type { History } from './history.ts';
+import type { ExitHistory } from './admin-source.ts';
 import type { MetricsCollector } from './metrics/scrape.ts';
 import type { RestartReason } from './pool/decisions.ts';
 import type { Pool } from './pool/pool.ts';
-import { type Exit, subjectOf, type WorkerProcess } from './worker-process.ts';
+import { subjectOf, type WorkerProcess } from './worker-process.ts';
 
-/** Kills of other processes in the group are not to explain deaths of workers much later. */
-const OOM_LOOK_MS = 5_000;
+/** One dead worker. */
+export interface WorkerExit extends Pick<WorkerProcess, 'slot' | 'workerId' | 'pid'> {
+  /** In one line, with the cause and the fix where they are known: `exit code 1`, `SIGKILL, …`. */
+  readonly how: string;
+  /** The cgroup, or the worker's JavaScript heap, ran out of memory. */
+  readonly cause: 'oom' | 'heap' | undefined;
+  /** What the worker said of its failure, else `how`. */
+  readonly why: string;
+  /** A retry cannot help; `exit` is the server's exit code then, `app` by default. */
+  readonly fatal: boolean;
+  readonly exit: ExitName | undefined;
+  /** What the worker said of its failure, else why the arbiter killed it; and its JavaScript stack then. */
+  readonly message: string | undefined;
+  readonly stack: string | undefined;
+}
 
 export interface WorkerEventsOptions {
   readonly pool: Pool;
@@ -19,7 +32,7 @@ export interface WorkerEventsOptions {
   /** By workerId; those that ended are removed. */
   readonly workers: Map<number, WorkerProcess>;
   readonly metrics: MetricsCollector;
-  readonly history: History;
+  readonly history: ExitHistory;
   readonly log: Logger;
   /** The app's directory. */
   readonly chdir: string;
@@ -33,69 +46,64 @@ export class WorkerEvents {
     this.#options = options;
   }
 
-  /** Returns what ends it. */
-  watchOomKills(): () => void {
-    const timer = setInterval(() => this.#oomKills.look(performance.now()), OOM_LOOK_MS);
-    return () => clearInterval(timer);
+  /** Now and then, so that kills of other processes in the group do not explain a worker's death much later. */
+  countOomKills(): void {
+    this.#oomKills.look(performance.now());
   }
 
-  said(worker: WorkerProcess, message: FromWorker): void {
-    try {
-      this.#take(worker, message);
-    } catch (err) {
-      // The app can send what it likes, and is not to end the server by that.
-      this.#options.log.error({ ...subjectOf(worker), err }, 'worker sent a message that no worker sends');
-      worker.kill('it sent a message that no worker sends');
-    }
+  forged(worker: WorkerProcess, fault: string): void {
+    this.#options.log.error(
+      subjectOf(worker),
+      `worker sent a message that no worker sends (${fault}): the app must not process.send() an object with the key tsunicorn; worker will be killed`,
+    );
+    worker.kill(`it sent a message that no worker sends (${fault})`);
   }
 
-  #take(worker: WorkerProcess, message: FromWorker): void {
+  message(worker: WorkerProcess, message: FromWorker): void {
     const { pool, listeners, metrics, log, chdir } = this.#options;
     const now = performance.now();
     const { workerId } = worker;
-    // The others say that the worker can answer, not that its time for a request is not over (class sync).
+    // Reports do not prove that the time for a request is not over (worker class sync); all other messages do.
     if (message.type !== 'report' && message.type !== 'app-report') {
       pool.heartbeat(workerId, now);
-      worker.cpuWait?.take(now); // what it waited before is of no consequence
+      worker.cpuWait?.take(now); // what it waited before does not count
     }
     switch (message.type) {
-      case 'waiting':
-        return pool.waits(workerId, message.for);
+      case 'boot-progress':
+        return pool.waits(workerId, message.waitingFor);
       case 'ready':
         pool.ready(workerId, now);
-        worker.heapSizeLimitBytes = message.heapSizeLimitBytes;
         log.info(subjectOf(worker), `worker is ready with ${message.app}`);
         if (message.app === WELCOME_APP && workerId === 1) log.warn(NO_APP(chdir));
         return;
       case 'heartbeat':
         pool.report(workerId, message.report);
         return metrics.received(worker, message);
-      case 'full':
+      case 'memory-full':
         return pool.memoryFull(workerId, message);
       case 'report':
-        // Of a new worker: what it has before its first request.
+        // Of a new worker: its state before the first request.
         if (message.serial === 0) pool.report(workerId, message.report);
         return metrics.received(worker, message);
       case 'app-report':
         return metrics.received(worker, message);
       case 'replace-me':
-        if (!pool.stopping) log.info(subjectOf(worker), 'worker received SIGTERM and is to be replaced');
+        if (!pool.stopping) log.info(subjectOf(worker), 'worker received SIGTERM and will be replaced');
         return pool.leave(workerId, 'reload');
       case 'crashing':
-        worker.lastWords = { ...message, fatal: false };
+        worker.failure = { ...message, fatal: false };
         return pool.crashing(workerId, message.reason, now);
       case 'boot-failed':
-        worker.lastWords = message;
+        worker.failure = message;
         return;
       case 'need-descriptor': {
-        const handle = listeners.get(message.key)?.handle;
-        if (handle) worker.send({ type: 'descriptor', key: message.key, cover: false }, handle);
-        return;
+        const listener = listeners.get(message.key);
+        return listener && worker.lend(listener, false);
       }
-      case 'covers': {
+      case 'took-over': {
         const slot = listeners.get(message.key)?.slot;
-        worker.covers.add(message.key);
-        if (slot === undefined || !listeners.ownedBy(slot).every(({ key }) => worker.covers.has(key))) return;
+        worker.tookOver.add(message.key);
+        if (slot === undefined || !listeners.ownedBy(slot).every(({ key }) => worker.tookOver.has(key))) return;
         return pool.tookOver(workerId, slot);
       }
       case 'hello':
@@ -105,39 +113,87 @@ export class WorkerEvents {
     }
   }
 
-  ended(worker: WorkerProcess, exit: Exit): void {
+  exited(worker: WorkerProcess): void {
     const { pool, workers, metrics, history, log } = this.#options;
     const now = performance.now();
-    const { workerId, killedFor, heapLimitBytes, outOfMemory, tellsOutOfMemory } = worker;
-    const heapUsedBytes = metrics.store.latest(workerId)?.heapUsedBytes;
-    const oomKilled = exit.signal === 'SIGKILL' && this.#oomKills.explains(now);
-    const { cause, how } = explainExit({
-      exit,
-      murdered: killedFor !== undefined,
-      oomKilled,
-      outOfMemory,
-      tellsOutOfMemory,
-      heapUsedBytes,
-      heapLimitBytes,
-    });
-    workers.delete(workerId);
+    const oomKilled = worker.signal === 'SIGKILL' && this.#oomKills.explains(now);
+    const exit = explainExit(worker, oomKilled, metrics.store.latest(worker.workerId)?.heapUsedBytes);
+    const startedAt = pool.workers.find(({ workerId }) => workerId === worker.workerId)?.startedAt ?? now;
+    // Before all else: a worker whose end the pool does not hear of is never replaced.
+    const reason = pool.exited(worker.workerId, { ...exit, oom: exit.cause === 'oom' }, now);
+    workers.delete(worker.workerId);
     metrics.gone(worker);
-    if (!worker.born && exit.code) worker.lastWords ??= { ...UNBORN, reason: `${how}${UNBORN.reason}` };
-    const { reason: why = how, fatal = false, exit: ends } = worker.lastWords ?? {};
-    const startedAt = pool.workers.find((w) => w.workerId === workerId)?.startedAt ?? now;
-    const reason = pool.exited(workerId, { why, fatal, exit: ends, oom: cause === 'oom' }, now);
-    history.ended(worker, { reason, how, seconds: (now - startedAt) / 1000, date: new Date() });
+    history.add(exit, { reason, seconds: (now - startedAt) / 1000, date: new Date() });
     if (reason) metrics.store.restarted(reason);
     const level = reason && FAILURES.has(reason) ? 'error' : 'info';
-    const shown = (reason === 'crash' || reason === 'boot') && cause ? cause : reason;
-    log[level]({ ...subjectOf(worker), ...(shown && { reason: shown }) }, `worker ended: ${how}`);
+    const shown = reason === 'crash' || reason === 'boot' ? (exit.cause ?? reason) : reason;
+    log[level]({ ...subjectOf(worker), ...(shown && { reason: shown }) }, `worker ended: ${exit.how}`);
   }
 }
 
 const FAILURES: ReadonlySet<RestartReason> = new Set(['crash', 'oom', 'stall', 'boot']);
 
-/** Of what Node.js does not start with: a flag that it does not know, a preload that throws. */
-const UNBORN = { reason: ' before it could say why: see stderr', stack: undefined, fatal: false };
+type Evidence = Omit<WorkerExit, 'how' | 'cause' | 'why' | 'fatal' | 'exit' | 'message' | 'stack'> &
+  Pick<WorkerProcess, 'code' | 'signal' | 'spawnError' | 'born' | 'failure' | 'killReason' | 'stackAtKill'> &
+  Pick<WorkerProcess, 'outOfMemory' | 'reportsOutOfMemory' | 'heapLimitBytes'>;
+
+/**
+ * Pure. `oomKilled`: the kernel counted a kill for lack of memory. `heapUsedBytes`: by the last report; undefined
+ * without one.
+ */
+export function explainExit(worker: Evidence, oomKilled: boolean, heapUsedBytes = 0): WorkerExit {
+  const { slot, workerId, pid, failure, killReason } = worker;
+  const { cause, how } = causeOf(worker, oomKilled, heapUsedBytes);
+  const message = failure?.reason ?? (!worker.born && worker.code ? `${how}${UNBORN}` : undefined);
+  return {
+    slot,
+    workerId,
+    pid,
+    how,
+    cause,
+    why: message ?? how,
+    fatal: failure?.fatal ?? false,
+    exit: failure?.exit,
+    message: message ?? killReason,
+    stack: failure?.stack ?? worker.stackAtKill,
+  };
+}
+
+const MIB = 1024 * 1024;
+/** A heap that filled up may have been this empty in its last report, a second before: the rest is a guess. */
+const NEARLY_FULL = 0.5;
+/** Where V8 chose the limit itself, it is 2 to 4 GiB on most machines. */
+const UNKNOWN_LIMIT_BYTES = 2048 * MIB;
+
+function causeOf(worker: Evidence, oomKilled: boolean, heapUsedBytes: number): Pick<WorkerExit, 'cause' | 'how'> {
+  const { code, signal, spawnError, killReason, outOfMemory, reportsOutOfMemory, heapLimitBytes } = worker;
+  const how = spawnError?.message ?? signal ?? `exit code ${code}`;
+  const unknown = (why: string): Pick<WorkerExit, 'cause' | 'how'> => ({ cause: undefined, how: `${how}${why}` });
+  if (signal === 'SIGKILL' && killReason === undefined && oomKilled) return { cause: 'oom', how: `${how}, ${OOM}` };
+  const limit = heapLimitBytes === undefined ? 'what V8 allows' : mib(heapLimitBytes);
+  const seen = `${mib(heapUsedBytes)} of ${limit} when it last reported`;
+  if (outOfMemory?.of === 'heap') {
+    return { cause: 'heap', how: `${how}, as its JavaScript heap was full (${outOfMemory.where}; ${seen}). ${HEAP}` };
+  }
+  if (outOfMemory) return unknown(`, as the system gave V8 no more memory (${outOfMemory.where}). ${PROCESS}`);
+  if (signal !== 'SIGABRT') return unknown('');
+  if (reportsOutOfMemory) return unknown(`, ${ABORTED}`);
+  // Node.js 22, 24 and 26 end like this after "FATAL ERROR: … JavaScript heap out of memory" on stderr.
+  if (heapUsedBytes < NEARLY_FULL * (heapLimitBytes ?? UNKNOWN_LIMIT_BYTES)) return unknown(`, ${ABORTED_SOMEHOW}`);
+  return { cause: 'heap', how: `${how}, probably as its JavaScript heap was full (${seen}). ${HEAP}` };
+}
+
+const mib = (bytes: number): string => `${Math.round(bytes / MIB)}MiB`;
+
+/** Node.js did not start: a flag that it does not know, a preload that throws. */
+const UNBORN = ' before it could say why: see stderr';
+const OOM =
+  'from the kernel, as the memory limit was reached: raise the limit, or set a lower TSUNICORN_WORKERS or TSUNICORN_MAX_WORKER_RSS';
+const HEAP = 'Raise TSUNICORN_WORKER_HEAP or the memory limit, or look for a leak';
+const PROCESS = 'Raise the limit of its address space (ulimit -v) or of the system (vm.overcommit_memory)';
+const ABORTED = 'not for lack of heap: a check in Node.js or in native code failed, and stderr says which';
+const ABORTED_SOMEHOW =
+  'as Node.js does when its heap is full: stderr says so then, and TSUNICORN_WORKER_HEAP raises it';
 
 const NO_APP = (directory: string): string =>
   `no app is configured and none was found in ${directory}: serving the built-in welcome app. Set TSUNICORN_APP, for example TSUNICORN_APP=dist/app.js`;

@@ -1,39 +1,35 @@
-/**
- * One worker seen from outside. The only place that spawns, so the only one whose children must not be reaped by
- * anybody else.
- */
-import { type ChildProcess, spawn } from 'node:child_process';
+/** A worker's process seen from the arbiter. The one spawn site: the reaper leaves these pids to libuv. */
+import { type ChildProcess, type SendHandle, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import type { Settings } from '../config/settings.ts';
 import {
   FIRST_SOCKET_FD,
   type FromWorker,
-  type LastWords,
+  parseFromWorker,
   STACK_FD,
   seal,
   type ToWorker,
-  unseal,
+  type WorkerFailure,
   type WorkerPlan,
-  type WorkerSettings,
 } from '../messages.ts';
 import { CpuWait } from '../platform/kernel/cpu.ts';
 import type { MemoryGroup } from '../platform/kernel/memory.ts';
 import { DiagnosticSocket, type OutOfMemory, processState } from '../platform/native/diagnostics.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
-import { heapLimitOf } from './node-flags.ts';
 
 const ENTRY = fileURLToPath(new URL(`../main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url));
 
 export interface SpawnOptions {
   readonly slot: number;
   readonly workerId: number;
-  readonly settings: WorkerSettings;
+  readonly settings: Settings;
   /** Sockets to accept on, in the order of their descriptors in the worker. */
   readonly listeners: readonly { readonly key: string; readonly handle: SocketHandle }[];
   /** TCP ports that are served; the first is the worker's PORT where the environment has none. */
   readonly ports: readonly number[];
-  /** Flags for `node`, before the entry file. */
-  readonly execArgv: readonly string[];
+  /** Bytes of old space, from sizing; undefined leaves it to V8. */
+  readonly heapBytes: number | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
@@ -44,17 +40,11 @@ export interface SpawnOptions {
   readonly stackSignal?: number | undefined;
 }
 
-/** How the process ended: `code` is null where a signal ended it. */
-export interface Exit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  /** The process never came to be (spawn failed). */
-  readonly error?: Error;
-}
-
 export interface WorkerProcessListener {
   message(worker: WorkerProcess, message: FromWorker): void;
-  exit(worker: WorkerProcess, exit: Exit): void;
+  /** It sent what no worker sends: the app forged a message of ours. Nothing more is read from it. */
+  forged(worker: WorkerProcess, fault: string): void;
+  exit(worker: WorkerProcess): void;
 }
 
 export class WorkerProcess {
@@ -63,33 +53,45 @@ export class WorkerProcess {
   readonly pid: number | undefined;
   /** The limit of its old space, where that is known. */
   readonly heapLimitBytes: number | undefined;
-  /** It has run so far that it can speak. */
+  /** It said hello: Node.js started. */
   born = false;
-  /** What the worker said of its own failure before it ended. */
-  lastWords: LastWords | undefined;
-  /** Why the arbiter killed it. */
-  killedFor: string | undefined;
-  /** Where its JavaScript was when it was killed for being late. */
-  stackAtDeath: string | undefined;
-  /** Sockets of other slots that it has said it accepts on, by their keys. */
-  readonly covers = new Set<string>();
-  /** Known once it is ready. */
+  /** V8's limit for the whole heap; known once the worker is ready. */
   heapSizeLimitBytes: number | undefined;
+  /** It says so when V8 is out of memory: one that did not was not. */
+  reportsOutOfMemory = false;
+  /** Its own account of its failure. */
+  failure: WorkerFailure | undefined;
+  /** Why the arbiter killed it, and its JavaScript stack then. */
+  killReason: string | undefined;
+  stackAtKill: string | undefined;
+  /** How the process ended. `code` is null after a signal; `spawnError`: there never was a process. */
+  code: number | null = null;
+  signal: NodeJS.Signals | null = null;
+  spawnError: Error | undefined;
+  /** Keys of other slots' listeners that it accepts on. */
+  readonly tookOver = new Set<string>();
   /** Undefined where there is no process. */
   readonly cpuWait: CpuWait | undefined;
-  /** Where V8 is out of memory it says so: a worker that did not was not. */
-  tellsOutOfMemory = false;
   /** Undefined where spawn threw. */
   readonly #child: ChildProcess | undefined;
   readonly #diagnostics: DiagnosticSocket | undefined;
-  #stackSignal: number | undefined;
+  readonly #events: WorkerProcessListener;
+  readonly #plan: WorkerPlan;
+  readonly #stackSignal: number | undefined;
+  /** Keys of the listeners whose descriptors are on their way. */
+  readonly #lending = new Set<string>();
+  #reportsStacks = false;
+  #forged = false;
 
   constructor(options: SpawnOptions, events: WorkerProcessListener) {
     const { slot, workerId, settings, listeners, ports } = options;
     this.slot = slot;
     this.workerId = workerId;
-    this.heapLimitBytes = heapLimitOf(options.execArgv, options.env.NODE_OPTIONS);
-    const plan: WorkerPlan = {
+    this.#events = events;
+    this.#stackSignal = options.stackSignal;
+    const flags = nodeFlags(settings, options.heapBytes, options.env.NODE_OPTIONS);
+    this.heapLimitBytes = heapLimitOf(flags, options.env.NODE_OPTIONS);
+    this.#plan = {
       slot,
       workerId,
       settings,
@@ -101,13 +103,14 @@ export class WorkerProcess {
       checkOnly: options.checkOnly ?? false,
     };
     let ended = false;
-    const end = (exit: Exit): void => {
+    const end = (code: number | null, signal: NodeJS.Signals | null, spawnError?: Error): void => {
       if (ended) return;
       ended = true;
-      events.exit(this, exit);
+      Object.assign(this, { code, signal, spawnError });
+      events.exit(this);
     };
     try {
-      this.#child = spawn(process.execPath, [...options.execArgv, ENTRY, 'worker'], {
+      this.#child = spawn(process.execPath, [...flags, ENTRY, 'worker'], {
         cwd: settings.chdir,
         env: { ...(ports[0] === undefined ? {} : { PORT: String(ports[0]) }), ...options.env },
         stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe', ...listeners.map((l) => l.handle.fd)],
@@ -116,7 +119,7 @@ export class WorkerProcess {
       });
     } catch (error) {
       // Node.js emits EAGAIN and EMFILE and a few more, and throws the others, such as ENOMEM and E2BIG.
-      process.nextTick(end, { code: null, signal: null, error });
+      process.nextTick(end, null, null, error);
       return;
     }
     const child = this.#child;
@@ -125,56 +128,78 @@ export class WorkerProcess {
       this.cpuWait = new CpuWait(this.pid, performance.now());
       this.#diagnostics = new DiagnosticSocket(child.stdio[STACK_FD] as Readable);
     }
-    child.on('message', (raw) => {
-      const message = unseal<FromWorker>(raw);
-      if (message?.type === 'hello') {
-        this.born = true;
-        this.#stackSignal = message.stacks ? options.stackSignal : undefined;
-        this.tellsOutOfMemory = message.outOfMemory;
-        this.send({ type: 'boot', plan });
-      } else if (message) events.message(this, message);
-    });
-    // 'exit' may come before the last messages were read, 'close' comes after the channel is closed too.
-    child.on('close', (code, signal) => end({ code, signal }));
+    child.on('message', (raw, handle) => this.#read(raw, handle));
+    // 'exit' may come before the last messages were read; 'close' comes after the channel is closed too.
+    child.on('close', end);
     child.on('error', (error) => {
-      if (this.pid === undefined) end({ code: null, signal: null, error });
+      if (this.pid === undefined) end(null, null, error);
     });
   }
 
-  /** What it said of that before its end. */
+  #read(raw: unknown, handle: SendHandle): void {
+    discard(handle);
+    if (this.#forged) return;
+    try {
+      const message = parseFromWorker(raw);
+      if (message === undefined) return;
+      if (message.type === 'hello' && this.born) throw new TypeError('hello came twice');
+      if (message.type === 'ready' && this.heapSizeLimitBytes !== undefined) throw new TypeError('ready came twice');
+      if (message.type === 'ready') this.heapSizeLimitBytes = message.heapSizeLimitBytes;
+      if (message.type !== 'hello') return this.#events.message(this, message);
+      this.born = true;
+      this.#reportsStacks = message.stacks;
+      this.reportsOutOfMemory = message.outOfMemory;
+      this.send({ type: 'boot', plan: this.#plan });
+    } catch (error) {
+      this.#forged = true;
+      this.#events.forged(this, (error as Error).message);
+    }
+  }
+
+  /** What it said of that before it ended. */
   get outOfMemory(): OutOfMemory | undefined {
     return this.#diagnostics?.outOfMemory;
   }
 
-  /** Sends, with a duplicate of `handle` where one is given. A worker that is gone already misses nothing. */
-  send(message: ToWorker, handle?: SocketHandle): void {
-    if (!this.#child?.connected) return;
-    this.#child.send(seal(message), handle as never, ignoreGone);
+  send(message: ToWorker): void {
+    if (this.#child?.connected) this.#child.send(seal(message), ignoreGone);
   }
 
-  /**
-   * What it does at this moment: the stack of its JavaScript, or, where it has none to tell (it is idle, in native code,
-   * or has no CPU), what the kernel says.
-   */
-  async whereabouts(waitMs: number): Promise<{ stack?: string; process?: string }> {
+  /** Sends a duplicate of the listener's descriptor, one at a time: an app may ask thousands of times. */
+  lend({ key, handle }: { readonly key: string; readonly handle: SocketHandle }, takeOver: boolean): void {
+    if (!this.#child?.connected || (!takeOver && this.#lending.has(key))) return;
+    this.#lending.add(key);
+    this.#child.send(seal({ type: 'descriptor', key, takeOver }), handle as never, () => this.#lending.delete(key));
+  }
+
+  /** What it does right now: its JavaScript stack; without one (idle, in native code, no CPU) its process state. */
+  async activity(waitMs: number): Promise<{ stack?: string; process?: string }> {
     const { pid } = this;
-    // A process that has ended may have left its pid to another.
+    // After its end another process may have the pid.
     if (pid === undefined || this.#child?.exitCode !== null || this.#child.signalCode !== null) return {};
-    const signal = this.#stackSignal;
+    const signal = this.#reportsStacks ? this.#stackSignal : undefined;
     const stack = signal === undefined ? undefined : await this.#diagnostics?.stack({ pid, signal, waitMs });
     if (stack !== undefined) return { stack };
     const state = processState(pid);
     return state === undefined ? {} : { process: state };
   }
 
-  kill(why: string): void {
-    this.killedFor = why;
+  kill(reason: string): void {
+    this.killReason = reason;
     this.#child?.kill('SIGKILL');
   }
 }
 
-/** EPIPE or ERR_IPC_CHANNEL_CLOSED: the worker ended meanwhile, and its exit is reported on its own. */
+/** EPIPE or ERR_IPC_CHANNEL_CLOSED: the worker has ended, and its exit is reported on its own. */
 function ignoreGone(): void {}
+
+/** A socket that the app attached to a message: nothing here serves it, and its errors must not end the arbiter. */
+function discard(handle: SendHandle | null): void {
+  if (!handle) return;
+  if ('on' in handle) handle.on('error', () => {});
+  if ('destroy' in handle) handle.destroy();
+  else handle.close();
+}
 
 /** How lines of the log name a worker. */
 export function subjectOf({ slot, workerId, pid }: WorkerProcess): {
@@ -183,4 +208,25 @@ export function subjectOf({ slot, workerId, pid }: WorkerProcess): {
   workerPid: number | undefined;
 } {
   return { worker: slot, workerId, workerPid: pid };
+}
+
+const HEAP_FLAG = /(^|[\s"'])--max[-_]old[-_]space[-_]size/;
+const MIB = 1024 * 1024;
+
+/** The heap limit in bytes that `flags` and NODE_OPTIONS set, where the last wins; undefined where they set none. */
+function heapLimitOf(flags: readonly string[], nodeOptions = ''): number | undefined {
+  const all = `${nodeOptions} ${flags.join(' ')}`;
+  const last = [...all.matchAll(/--max[-_]old[-_]space[-_]size[= ](\d+)/g)].at(-1)?.[1];
+  return last === undefined ? undefined : Number(last) * MIB;
+}
+
+/** The heap limit from sizing, then `TSUNICORN_NODE_OPTIONS`. A limit in NODE_OPTIONS wins over an automatic one. */
+export function nodeFlags(
+  settings: Pick<Settings, 'nodeOptions' | 'workerHeap'>,
+  heapBytes: number | undefined,
+  nodeOptions = '',
+): string[] {
+  const decided = settings.workerHeap === 'auto' && HEAP_FLAG.test(nodeOptions);
+  const heap = heapBytes === undefined || decided ? [] : [`--max-old-space-size=${Math.floor(heapBytes / MIB)}`];
+  return [...heap, ...settings.nodeOptions];
 }

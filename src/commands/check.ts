@@ -1,6 +1,5 @@
 /** `tsunicorn check`: loads the configuration and the app as a worker would, without binding anything. */
 
-import { nodeFlags } from '../arbiter/node-flags.ts';
 import { lateBoot } from '../arbiter/pool/worker.ts';
 import { WorkerProcess } from '../arbiter/worker-process.ts';
 import { loadSettings } from '../config/load.ts';
@@ -8,7 +7,7 @@ import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { readLimits } from '../platform/kernel/limits.ts';
 import { identityOf } from '../platform/users.ts';
 import { decideSizing } from '../sizing.ts';
-import { environmentOf } from './environment.ts';
+import { environmentOf } from './config.ts';
 
 export async function check(process: NodeJS.Process): Promise<number> {
   const { settings } = loadSettings(environmentOf(process));
@@ -23,7 +22,7 @@ export async function check(process: NodeJS.Process): Promise<number> {
       settings,
       listeners: [],
       ports: settings.bind.flatMap((address) => (address.kind === 'tcp' ? [address.port] : [])),
-      execArgv: nodeFlags(settings, heapBytes, process.env.NODE_OPTIONS),
+      heapBytes,
       env: process.env,
       checkOnly: true,
       ...identityOf(settings.user, settings.group),
@@ -31,17 +30,15 @@ export async function check(process: NodeJS.Process): Promise<number> {
     {
       message: (from, message) => {
         if (message.type === 'ready') app = message.app;
-        else if (message.type === 'waiting') waitingFor = message.for;
-        else if (message.type === 'boot-failed') from.lastWords = message;
+        else if (message.type === 'boot-progress') waitingFor = message.waitingFor;
+        else if (message.type === 'boot-failed') from.failure = message;
       },
-      exit: ({ lastWords, killedFor }, { code, signal, error }) => {
+      forged: (from, fault) => from.kill(`the app sent a message that no worker sends (${fault})`),
+      exit: ({ code, signal, spawnError, failure, killReason }) => {
         if (app !== undefined && code === EXIT_CODES.ok.status) return resolve(app);
-        const how =
-          lastWords?.reason ??
-          killedFor ??
-          error?.message ??
-          `it ended with ${signal ?? `exit code ${code}`} while loading`;
-        reject(new HaltServer(how, lastWords?.fatal ? (lastWords.exit ?? 'app') : 'boot'));
+        const ended = spawnError?.message ?? `it ended with ${signal ?? `exit code ${code}`} while loading`;
+        const exit = failure?.fatal ? (failure.exit ?? 'app') : 'boot';
+        reject(new HaltServer(failure?.reason ?? killReason ?? ended, exit));
       },
     },
   );

@@ -1,12 +1,13 @@
 /** `tsunicorn config`: every setting, its effective value and where it came from. */
-import { loadSettings } from '../config/load.ts';
-import { type ConfigFormat, renderTable } from '../config/render.ts';
-import { SETTINGS } from '../config/settings.ts';
+import { isAbsolute } from 'node:path';
+import { isatty } from 'node:tty';
+import { type Environment, loadSettings } from '../config/load.ts';
+import { type ConfigFormat, type Effective, renderTable } from '../config/render.ts';
+import { SETTINGS, type Settings } from '../config/settings.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { readLimits } from '../platform/kernel/limits.ts';
-import { decideSizing } from '../sizing.ts';
-import { effectiveSettings } from './effective.ts';
-import { environmentOf } from './environment.ts';
+import { statSync } from '../platform/node-fs.ts';
+import { decideSizing, type Sizing } from '../sizing.ts';
 
 const FORMS: Readonly<Record<string, ConfigFormat>> = { '--json': 'json', '--markdown': 'markdown', '--env': 'env' };
 
@@ -20,4 +21,33 @@ export function config(process: NodeJS.Process, args: readonly string[]): number
   const sizing = decideSizing(settings, readLimits());
   process.stdout.write(renderTable(SETTINGS, loaded, effectiveSettings(settings, sizing), form));
   return EXIT_CODES.ok.status;
+}
+
+/** What the settings are made from. */
+export function environmentOf(process: NodeJS.Process): Environment {
+  return { env: process.env, cwd: workingDirectory(process), isTerminal: isatty(2) };
+}
+
+/**
+ * The shell's name for it while that leads there: a path through a symbolic link leads to another release once the link
+ * does, as Gunicorn's users expect of a reload.
+ */
+function workingDirectory({ env: { PWD }, cwd }: NodeJS.Process): string {
+  const real = cwd();
+  if (PWD === undefined || !isAbsolute(PWD)) return real;
+  const [named, here] = [PWD, real].map((path) => statSync(path, { throwIfNoEntry: false }));
+  return named && here && named.ino === here.ino && named.dev === here.dev ? PWD : real;
+}
+
+/** The settings that were left to sizing. */
+export function effectiveSettings(settings: Settings, sizing: Sizing): Effective {
+  const effective: Effective = {};
+  if (settings.workers === 'auto') effective.workers = { value: String(sizing.workers), origin: 'cgroup' };
+  if (settings.workerHeap === 'auto' && sizing.heapBytes !== undefined) {
+    effective.workerHeap = { value: SETTINGS.workerHeap.parser.format(sizing.heapBytes), origin: 'cgroup' };
+  }
+  if (settings.maxWorkerRss === 'auto' && sizing.maxRss !== undefined) {
+    effective.maxWorkerRss = { value: SETTINGS.maxWorkerRss.parser.format(sizing.maxRss), origin: 'cgroup' };
+  }
+  return effective;
 }

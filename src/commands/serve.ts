@@ -6,8 +6,7 @@ import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { openServerLog, type ServerLog } from '../observe/log/server-log.ts';
 import { limitsReader } from '../platform/kernel/limits.ts';
 import type { Signals } from '../platform/signals.ts';
-import { effectiveSettings } from './effective.ts';
-import { environmentOf } from './environment.ts';
+import { effectiveSettings, environmentOf } from './config.ts';
 
 /** Resolves with the exit status; the last line of the log says why. */
 export async function serve(process: NodeJS.Process, signals: Signals): Promise<number> {
@@ -39,7 +38,7 @@ export async function serve(process: NodeJS.Process, signals: Signals): Promise<
   }
 }
 
-/** Warnings of Node.js itself: it would write them to stderr, and have the arbiter wait for whoever reads there. */
+/** Node.js would write its own warnings to stderr, and block the arbiter where nothing reads there. */
 function logWarnings(process: NodeJS.Process, log: ServerLog): void {
   const own = process.listeners('warning').find(({ name }) => name === 'onWarning');
   if (!own) return; // NODE_NO_WARNINGS

@@ -1,7 +1,7 @@
 /** From the plan to an app that can be served, or to the reason why this worker fails to boot. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppLoadError, EXIT_CODES } from '../errors.ts';
-import type { WorkerPlan } from '../messages.ts';
+import { describeError, type WorkerPlan } from '../messages.ts';
 import type { ServerLog } from '../observe/log/server-log.ts';
 import type { App } from './app/app.ts';
 import { type Hooks, hooksOf, NO_HOOKS } from './app/exports.ts';
@@ -44,7 +44,7 @@ export async function boot(
     threw: (error) => failure.reject(error),
   });
   let hooks = NO_HOOKS;
-  const waitingFor = (what: string): void => channel.send({ type: 'waiting', for: what });
+  const waitingFor = (what: string): void => channel.send({ type: 'boot-progress', waitingFor: what });
   const program: Program = {
     imported: async (module) => {
       hooks = hooksOf(module);
@@ -70,10 +70,10 @@ export async function boot(
     return { app, hooks };
   } catch (error) {
     const fatal = error instanceof AppLoadError;
-    const reason = error instanceof Error ? error.message : String(error);
+    const { reason } = describeError(error);
     log.logger.error({ err: fatal && error.cause ? error.cause : error }, `the app failed to load: ${reason}`);
     await log.destination.close();
-    const { stack } = (fatal && error.cause instanceof Error ? error.cause : error) as { stack?: string };
+    const { stack } = describeError(fatal && error.cause instanceof Error ? error.cause : error);
     await channel.sendLast({ type: 'boot-failed', reason, stack, fatal });
     return fatal ? EXIT_CODES.app.status : EXIT_CODES.boot.status;
   }

@@ -17,7 +17,7 @@ export class Channel {
     this.#send = process.send?.bind(process);
     keepHooks(process);
     keepListener(process, 'message', (raw: unknown, handle: unknown) => {
-      const message = unseal<ToWorker>(raw);
+      const message = unseal(raw) as ToWorker | undefined;
       if (message) this.#listener(message, handle as SocketHandle | undefined);
     });
     keepListener(process, 'disconnect', () => this.gone());

@@ -1,6 +1,6 @@
 /** The process of a worker: gets its plan, prepares the process for the app, boots the app and serves it. */
 import { EXIT_CODES, HaltServer } from '../errors.ts';
-import { type LastWords, STACK_FD } from '../messages.ts';
+import { describeError, STACK_FD, type WorkerFailure } from '../messages.ts';
 import { openServerLog } from '../observe/log/server-log.ts';
 import { loadNative } from '../platform/native/native.ts';
 import { SIGNALS } from '../platform/signals.ts';
@@ -19,16 +19,14 @@ export async function runWorker(process: NodeJS.Process): Promise<number> {
   try {
     return await serve(process, channel);
   } catch (error) {
-    await channel.sendLast({ type: 'boot-failed', ...wordsOf(error) }); // people read the arbiter's log, not stderr
+    await channel.sendLast({ type: 'boot-failed', ...failureOf(error) }); // people read the arbiter's log, not stderr
     throw error;
   }
 }
 
-function wordsOf(error: unknown): LastWords {
-  if (!(error instanceof Error)) return { reason: String(error), stack: undefined, fatal: false };
-  const { message: reason, stack } = error;
+function failureOf(error: unknown): WorkerFailure {
   const isConfig = error instanceof HaltServer && error.status === EXIT_CODES.config.status;
-  return { reason, stack, fatal: isConfig, ...(isConfig && { exit: 'config' }) };
+  return { ...describeError(error), fatal: isConfig, ...(isConfig && { exit: 'config' }) };
 }
 
 async function serve(process: NodeJS.Process, channel: Channel): Promise<number> {

@@ -1,6 +1,6 @@
 /** The inside of a worker whose app has loaded: ready → heartbeat → drain → end. */
 import { EXIT_CODES } from '../errors.ts';
-import type { ToWorker, WorkerPlan } from '../messages.ts';
+import { describeError, type ToWorker, type WorkerFailure, type WorkerPlan } from '../messages.ts';
 import type { ServerLog } from '../observe/log/server-log.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
 import type { Booted } from './boot.ts';
@@ -42,7 +42,7 @@ export class Worker implements AppActions {
       ...around,
       log,
       needDescriptor: (key) => channel.send({ type: 'need-descriptor', key }),
-      memoryFull: (heap) => channel.send({ type: 'full', rssBytes: stats.rssBytes, heap }),
+      memoryFull: (heap) => channel.send({ type: 'memory-full', rssBytes: stats.rssBytes, heap }),
     });
     this.#http = http;
     this.#reporter = new Reporter(
@@ -94,8 +94,7 @@ export class Worker implements AppActions {
   /** After an uncaught exception the state of this process cannot be trusted; its other requests may finish. */
   threw(error: unknown, origin: string): void {
     this.#log.logger.fatal({ err: error }, `${origin}: this worker finishes its other requests and is replaced`);
-    if (error instanceof Error) this.#crash(error.message, error.stack);
-    else this.#crash(String(error));
+    this.#crash(describeError(error));
   }
 
   exits(status: number, stack: string): 'now' | 'later' {
@@ -112,16 +111,16 @@ export class Worker implements AppActions {
   closesServer(): void {
     if (this.#drain) return; // as it should
     this.#log.logger.fatal('the app closed its server: this worker finishes its requests and is replaced');
-    this.#crash('the app closed its server');
+    this.#crash({ reason: 'the app closed its server', stack: undefined });
   }
 
   terminated(): void {
     this.#channel.send({ type: 'replace-me' });
   }
 
-  #crash(reason: string, stack?: string): void {
+  #crash(failure: Pick<WorkerFailure, 'reason' | 'stack'>): void {
     this.#status = EXIT_CODES.failure.status;
-    this.#channel.send({ type: 'crashing', reason, stack });
+    this.#channel.send({ type: 'crashing', ...failure });
     this.drain(true);
   }
 
@@ -134,12 +133,12 @@ export class Worker implements AppActions {
         return this.drain(message.quick, message.leftMs, message.sweep);
       case 'descriptor':
         if (!handle) return;
-        if (!message.cover) return acceptor.lend(message.key, handle);
+        if (!message.takeOver) return acceptor.lend(message.key, handle);
         acceptor.takeOver(message.key, handle);
-        return this.#channel.send({ type: 'covers', key: message.key });
-      case 'uncover':
+        return this.#channel.send({ type: 'took-over', key: message.key });
+      case 'hand-back':
         return acceptor.handBack(message.key);
-      case 'memory':
+      case 'memory-limit':
         return this.#drain ? undefined : this.#http.watchMemory(message.memory);
       case 'release-hold':
         return this.#http.memory.releaseHold();

@@ -83,11 +83,7 @@ suite('under cgroup v2', { skip: skipReason() }, () => {
     assert.match(text, /"msg":"resized from 2: 3 workers: cgroup v2; cpus 1 /, text);
     assert.match(text, /"ready":true,"reason":"3 of 3 workers are ready"/, text);
     // (0.9 × 400 − 64) ÷ 128 = 2.3; 0.75 × (400 − 64) ÷ 2
-    assert.match(
-      text,
-      /"msg":"fewer workers in 6 s, unless the limits change again: 2 workers: .*memory limit 400MiB /,
-      text,
-    );
+    assert.match(text, /"msg":"fewer workers in 6 s unless the limits change: 2 workers: .*memory limit 400MiB /, text);
     assert.match(text, /"msg":"resized from 3: 2 workers: .*heap limit 126MiB each/, text);
     assert.equal(exit, 0);
   });

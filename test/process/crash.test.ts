@@ -187,7 +187,7 @@ test('a heap that fills within one turn of the loop is named as such too, and an
   process.kill(server.workerPids()[0] ?? 0, 'SIGABRT');
   const other = await server.untilLogged('worker ended', 2);
   assert.equal(other.reason, 'crash');
-  assert.match(other.msg, /SIGABRT, and not for want of heap/);
+  assert.match(other.msg, /SIGABRT, not for lack of heap/);
   assert.equal(await server.stop(), 0);
 });
 

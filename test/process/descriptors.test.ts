@@ -107,14 +107,14 @@ test('an arbiter without a free descriptor keeps the limits that it knows and th
   const answers = await Promise.all(Array.from({ length: 20 }, () => server.get('/pid')));
   assert.deepEqual(new Set(answers.map(({ body }) => Number(body))), new Set([other]));
   assert.equal(server.exitCode, undefined);
-  assert.deepEqual(server.logged(/resized|other limits|fewer workers|no further worker/), []);
+  assert.deepEqual(server.logged(/resized|limits changed|fewer workers|no further worker/), []);
 
   spawnSync('prlimit', ['--pid', String(server.pid), '--nofile=1024:']);
   await server.untilLogged('is ready', 3);
   await waitFor('two workers', () => server.workerPids().length === 2);
   assert.equal((await server.admin('/readyz')).status, 200);
   assert.ok((await server.metric('tsunicorn_worker_restarts_total{reason="boot"}')) >= 6);
-  assert.deepEqual(server.logged(/resized|other limits|fewer workers|no further worker/), []);
+  assert.deepEqual(server.logged(/resized|limits changed|fewer workers|no further worker/), []);
   assert.equal(await server.stop(), 0);
 });
 

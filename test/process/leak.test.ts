@@ -182,7 +182,7 @@ test('a memory limit that is lowered while it serves counts at once, for the wor
   writeFileSync(join(folder, 'memory.max'), String(256 * MIB));
   // 0.75 × (256 − 64) ÷ 2, and 0.9 × (256 − 64) ÷ 2 + 48
   await server.untilLogged(
-    /^other limits: 2 workers: .*memory limit 256MiB .*heap limit 72MiB each; recycled above 134MiB/,
+    /^limits changed: 2 workers: .*memory limit 256MiB .*heap limit 72MiB each; recycled above 134MiB/,
   );
   await waitFor('a worker finds that there is no room', async () => {
     assert.equal((await server.get('/')).status, 200); // nobody has grown: what waits is served

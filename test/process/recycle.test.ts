@@ -119,7 +119,7 @@ test('a worker that has only left garbage behind clears up and is not recycled',
   await server.get('/drop');
   assert.ok(residentBytes(worker) > max * MIB, 'garbage stays where it is');
   // Not before it is ten seconds old.
-  await waitFor('it clears up', () => server.logged('worker clears up its memory').length > 0, { seconds: 60 });
+  await waitFor('it clears up', () => server.logged('worker collects garbage').length > 0, { seconds: 60 });
   await waitFor('it is smaller', () => residentBytes(worker) < 0.9 * max * MIB, {
     state: () => `${residentBytes(worker) / MIB} MiB`,
   });

@@ -57,7 +57,7 @@ test('TTIN overrides the quota until HUP', async (t) => {
   await workers(server, 2);
   await server.untilLogged('is ready', 2);
   group.setQuota(0.9);
-  await server.untilLogged(/^other limits: 2 workers: .*quota 0\.9 .*number set by signals/);
+  await server.untilLogged(/^limits changed: 2 workers: .*quota 0\.9 .*number set by signals/);
   assert.deepEqual(server.logged('fewer workers in'), []);
   server.signal('SIGHUP');
   await server.untilLogged(/^resized from 2: 1 worker: .*quota 0\.9 /);

@@ -11,9 +11,7 @@ const { listenForSignals } = (await import(
 const signals = listenForSignals(process);
 const { Arbiter } = (await import(`${dist}arbiter/arbiter.js`)) as typeof import('../../src/arbiter/arbiter.ts');
 const { loadSettings } = (await import(`${dist}config/load.js`)) as typeof import('../../src/config/load.ts');
-const { environmentOf } = (await import(
-  `${dist}commands/environment.js`
-)) as typeof import('../../src/commands/environment.ts');
+const { environmentOf } = (await import(`${dist}commands/config.js`)) as typeof import('../../src/commands/config.ts');
 const { openServerLog } = (await import(
   `${dist}observe/log/server-log.js`
 )) as typeof import('../../src/observe/log/server-log.ts');

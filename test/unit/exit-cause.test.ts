@@ -1,29 +1,40 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { explainExit, type Remains } from '../../src/arbiter/autopsy.ts';
+import { explainExit } from '../../src/arbiter/worker-events.ts';
 
 const MIB = 2 ** 20;
 
-const killed: Remains = {
-  exit: { code: null, signal: 'SIGKILL' },
-  murdered: false,
-  oomKilled: false,
+type Evidence = Parameters<typeof explainExit>[0] & { oomKilled?: boolean; heapUsedBytes?: number };
+
+const killed: Evidence = {
+  slot: 0,
+  workerId: 7,
+  pid: 77,
+  code: null,
+  signal: 'SIGKILL',
+  spawnError: undefined,
+  born: true,
+  failure: undefined,
+  killReason: undefined,
+  stackAtKill: undefined,
   outOfMemory: undefined,
-  tellsOutOfMemory: false,
-  heapUsedBytes: undefined,
+  reportsOutOfMemory: false,
   heapLimitBytes: undefined,
 };
-const told = (of: 'heap' | 'process') => ({ tellsOutOfMemory: true, outOfMemory: { of, where: 'Reached heap limit' } });
-const aborted: Remains = { ...killed, exit: { code: null, signal: 'SIGABRT' }, heapLimitBytes: 100 * MIB };
+const told = (of: 'heap' | 'process') => ({
+  reportsOutOfMemory: true,
+  outOfMemory: { of, where: 'Reached heap limit' },
+});
+const aborted: Evidence = { ...killed, signal: 'SIGABRT', heapLimitBytes: 100 * MIB };
 
 describe('what a worker died of', () => {
-  const rows: [name: string, Remains, cause: string | undefined, how: RegExp][] = [
-    ['an exit code', { ...killed, exit: { code: 7, signal: null } }, undefined, /^exit code 7$/],
-    ['no start', { ...killed, exit: { code: null, signal: null, error: new Error('EAGAIN') } }, undefined, /^EAGAIN$/],
+  const rows: [name: string, Evidence, cause: string | undefined, how: RegExp][] = [
+    ['an exit code', { ...killed, code: 7, signal: null }, undefined, /^exit code 7$/],
+    ['no start', { ...killed, signal: null, spawnError: new Error('EAGAIN') }, undefined, /^EAGAIN$/],
     ['SIGKILL from somebody', killed, undefined, /^SIGKILL$/],
     ['SIGKILL from the kernel', { ...killed, oomKilled: true }, 'oom', /raise the limit.*TSUNICORN_WORKERS/],
-    ['SIGKILL from the arbiter', { ...killed, oomKilled: true, murdered: true }, undefined, /^SIGKILL$/],
-    ['SIGSEGV', { ...killed, exit: { code: null, signal: 'SIGSEGV' }, oomKilled: true }, undefined, /^SIGSEGV$/],
+    ['SIGKILL from the arbiter', { ...killed, oomKilled: true, killReason: 'silent for 30 s' }, undefined, /^SIGKILL$/],
+    ['SIGSEGV', { ...killed, signal: 'SIGSEGV', oomKilled: true }, undefined, /^SIGSEGV$/],
     [
       'a heap that it says is full',
       { ...aborted, ...told('heap'), heapUsedBytes: 5 * MIB },
@@ -39,16 +50,16 @@ describe('what a worker died of', () => {
     ],
     [
       'a full heap, and killed over its last snapshot of it',
-      { ...killed, ...told('heap'), murdered: true },
+      { ...killed, ...told('heap'), killReason: 'silent for 30 s' },
       'heap',
       /^SIGKILL, as its JavaScript heap was full/,
     ],
     ['no memory from the system', { ...aborted, ...told('process') }, undefined, /as the system gave V8.*ulimit -v/],
     [
       'abort() with a heap nearly full that it would have told of',
-      { ...aborted, tellsOutOfMemory: true, heapUsedBytes: 99 * MIB },
+      { ...aborted, reportsOutOfMemory: true, heapUsedBytes: 99 * MIB },
       undefined,
-      /^SIGABRT, and not for want of heap/,
+      /^SIGABRT, not for lack of heap/,
     ],
     [
       'without its word, a heap that was nearly full',
@@ -60,7 +71,7 @@ describe('what a worker died of', () => {
       'without its word, a heap that was rather empty',
       { ...aborted, heapUsedBytes: 49 * MIB },
       undefined,
-      /^SIGABRT, which .* stderr says/,
+      /^SIGABRT, as Node.js .* stderr says/,
     ],
     ['without its word and without a report', aborted, undefined, /stderr says so/],
     [
@@ -73,14 +84,29 @@ describe('what a worker died of', () => {
       'without its word, less than half of that',
       { ...aborted, heapLimitBytes: undefined, heapUsedBytes: 900 * MIB },
       undefined,
-      /^SIGABRT, which/,
+      /^SIGABRT, as Node.js/,
     ],
   ];
-  for (const [name, remains, cause, how] of rows) {
+  for (const [name, { oomKilled = false, heapUsedBytes, ...evidence }, cause, how] of rows) {
     it(name, () => {
-      const finding = explainExit(remains);
-      assert.equal(finding.cause, cause);
-      assert.match(finding.how, how);
+      const exit = explainExit(evidence, oomKilled, heapUsedBytes);
+      assert.equal(exit.cause, cause);
+      assert.match(exit.how, how);
     });
   }
+
+  it('has what the worker said of its failure, else why it was killed, else how it ended', () => {
+    const said = (change: Partial<Evidence>) => {
+      const { why, message, stack, fatal, exit } = explainExit({ ...killed, ...change }, false);
+      return [why, message, stack, fatal, exit];
+    };
+    const failure = { reason: 'boom', stack: 'at app.js', fatal: true, exit: 'config' as const };
+    const stall = { killReason: 'silent for 30 s', stackAtKill: 'at spin' };
+    assert.deepEqual(said({}), ['SIGKILL', undefined, undefined, false, undefined]);
+    assert.deepEqual(said(stall), ['SIGKILL', 'silent for 30 s', 'at spin', false, undefined]);
+    assert.deepEqual(said({ ...stall, failure }), ['boom', 'boom', 'at app.js', true, 'config']);
+    const unborn = 'exit code 9 before it could say why: see stderr';
+    assert.deepEqual(said({ code: 9, signal: null, born: false }), [unborn, unborn, undefined, false, undefined]);
+    assert.deepEqual(said({ code: 9, signal: null }), ['exit code 9', undefined, undefined, false, undefined]);
+  });
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Tidy } from '../../src/arbiter/tidy.ts';
+import { garbageWatch } from '../../src/platform/gc.ts';
 
 const MIB = 2 ** 20;
 
@@ -16,11 +16,11 @@ function heapOf(aliveMib: number) {
       heap.used = heap.alive;
     },
   };
-  const tidy = new Tidy(heap);
+  const look = garbageWatch(heap.usedBytes, heap.collect);
   /** Mebibytes of garbage more, then a look: how often it was collected so far. */
   const leave = (mib: number): number => {
     heap.used += mib * MIB;
-    tidy.look();
+    look();
     return heap.collections;
   };
   return { heap, leave };

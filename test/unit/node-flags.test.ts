@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { it } from 'node:test';
-import { nodeFlags } from '../../src/arbiter/node-flags.ts';
+import { nodeFlags } from '../../src/arbiter/worker-process.ts';
 
 const MIB = 2 ** 20;
 const HEAP = '--max-old-space-size=300';

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Sizer, type SizerSettings } from '../../src/arbiter/sizer.ts';
 import type { Limits } from '../../src/platform/kernel/limits.ts';
+import { memoryLimits } from './memory-limits.ts';
 
 const MIB = 2 ** 20;
 
@@ -36,7 +37,7 @@ function tell(first: Limits, rows: readonly Row[], settings: Partial<SizerSettin
     return [
       second,
       what,
-      resize === undefined ? '' : workers !== undefined ? then : resize.say.startsWith('no fewer') ? 'stay' : 'wait',
+      resize === undefined ? '' : workers !== undefined ? then : resize.say.startsWith('still') ? 'stay' : 'wait',
     ];
   });
   assert.deepEqual(told, rows);
@@ -132,9 +133,9 @@ describe('a limit that changes', () => {
   it('says what it decided and why', () => {
     const sizer = new Sizer(SETTINGS, limits(1));
     assert.match(sizer.look(limits(3), 0)?.say ?? '', /^resized from 1: 3 workers: .*quota 3.* ask for 3/);
-    assert.match(sizer.look(limits(2), 0)?.say ?? '', /^fewer workers in 30 s, unless .*: 2 workers: .*quota 2/);
-    assert.match(sizer.look(limits(3), 0)?.say ?? '', /^no fewer workers after all: 3 workers: .*quota 3/);
-    assert.match(sizer.look(limits(3, 512), 0)?.say ?? '', /^other limits: 3 workers: .*memory limit 512MiB/);
+    assert.match(sizer.look(limits(2), 0)?.say ?? '', /^fewer workers in 30 s unless .*: 2 workers: .*quota 2/);
+    assert.match(sizer.look(limits(3), 0)?.say ?? '', /^still as many workers: 3 workers: .*quota 3/);
+    assert.match(sizer.look(limits(3, 512), 0)?.say ?? '', /^limits changed: 3 workers: .*memory limit 512MiB/);
   });
 });
 
@@ -188,5 +189,21 @@ describe('HUP', () => {
       [6, 'HUP', '1'],
       [40, 1, ''],
     ]);
+  });
+});
+
+describe('the memory limit that workers admit requests by', () => {
+  const bytes = (memoryBytes: number | undefined, maxWorkerRss: SizerSettings['maxWorkerRss'] = 'auto') => {
+    const sizer = new Sizer({ ...SETTINGS, maxWorkerRss }, memoryLimits(1000 * MIB));
+    sizer.look(memoryLimits(memoryBytes), 0);
+    return sizer.memoryGroup?.limitBytes;
+  };
+
+  it('is the present one', () => {
+    assert.deepEqual([bytes(1000 * MIB), bytes(2000 * MIB), bytes(undefined)], [1000 * MIB, 2000 * MIB, undefined]);
+  });
+
+  it('is none where workers are not replaced for their size', () => {
+    assert.equal(bytes(2000 * MIB, 'off'), undefined);
   });
 });

@@ -1,10 +1,10 @@
 /** How the answer of /status is put together, and what is kept of workers that ended. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { History } from '../../src/arbiter/history.ts';
+import { ExitHistory, type StatusSources, statusOf } from '../../src/arbiter/admin-source.ts';
 import { MetricsStore } from '../../src/arbiter/metrics/store.ts';
 import { Pool } from '../../src/arbiter/pool/pool.ts';
-import { type StatusSources, statusOf } from '../../src/arbiter/status.ts';
+import type { WorkerExit } from '../../src/arbiter/worker-events.ts';
 import { REQUEST_BUCKETS } from '../../src/observe/metrics/table.ts';
 import type { Usage } from '../../src/platform/kernel/usage.ts';
 import { decideSizing } from '../../src/sizing.ts';
@@ -50,12 +50,12 @@ function world(change: Partial<StatusSources> = {}): StatusSources {
   return {
     pool: new Pool(SETTINGS, Math.random),
     store: new MetricsStore(() => {}),
-    history: new History(),
+    history: new ExitHistory(),
     sizing,
     usage: NO_USAGE,
     settings: { TSUNICORN_WORKERS: { value: '2', origin: 'cgroup' } },
     listeners: ['http://0.0.0.0:8000'],
-    processes: new Map(),
+    workers: new Map(),
     pid: 42,
     startedAt: 1_000,
     ...change,
@@ -124,8 +124,8 @@ describe('/status', () => {
       { slot: 0, workerId: 1 },
       { ...QUIET, inFlight: 2, connections: 9, served: 700, utilization: 0.25, rssBytes: 80, lag: [1, 2, 3, 4] },
     );
-    const processes = new Map([[1, { pid: 101, heapSizeLimitBytes: 224 * MIB }]]);
-    const { workers } = statusOf(world({ pool, store, processes }), 5_000, DATE);
+    const running = new Map([[1, { pid: 101, heapSizeLimitBytes: 224 * MIB }]]);
+    const { workers } = statusOf(world({ pool, store, workers: running }), 5_000, DATE);
     assert.deepEqual(
       workers.map(({ slot, workerId, state, seconds }) => [slot, workerId, state, seconds]),
       [
@@ -194,18 +194,29 @@ describe('/status', () => {
   });
 });
 
-describe('the history', () => {
-  const worker = { slot: 1, workerId: 7, pid: 77, lastWords: undefined, killedFor: undefined, stackAtDeath: undefined };
-  const end = { reason: 'crash' as const, how: 'exit code 1', seconds: 12.34567, date: DATE };
+describe('the history of exits', () => {
+  const exit: WorkerExit = {
+    slot: 1,
+    workerId: 7,
+    pid: 77,
+    how: 'exit code 1',
+    cause: undefined,
+    why: 'exit code 1',
+    fatal: false,
+    exit: undefined,
+    message: undefined,
+    stack: undefined,
+  };
+  const end = { reason: 'crash' as const, seconds: 12.34567, date: DATE };
 
   it('tells how a worker ended, and what it said', () => {
-    const history = new History();
-    history.ended({ ...worker, lastWords: { reason: 'boom', stack: 'Error: boom\n    at app.js', fatal: false } }, end);
-    history.ended(
-      { ...worker, workerId: 8, killedFor: 'silent for 30 s', stackAtDeath: 'at spin' },
-      { ...end, reason: 'stall', how: 'SIGKILL' },
+    const history = new ExitHistory();
+    history.add({ ...exit, message: 'boom', stack: 'Error: boom\n    at app.js' }, end);
+    history.add(
+      { ...exit, workerId: 8, how: 'SIGKILL', message: 'silent for 30 s', stack: 'at spin' },
+      { ...end, reason: 'stall' },
     );
-    history.ended({ ...worker, workerId: 9, pid: undefined }, { ...end, reason: undefined, how: 'exit code 0' });
+    history.add({ ...exit, workerId: 9, pid: undefined, how: 'exit code 0' }, { ...end, reason: undefined });
     const time = '2026-01-01T00:00:00.000Z';
     const common = { time, slot: 1, seconds: 12.346 };
     assert.deepEqual(history.exits, [
@@ -232,21 +243,18 @@ describe('the history', () => {
   });
 
   it('counts the replacements of each slot, and not ends that nobody has to make good', () => {
-    const history = new History();
-    history.ended(worker, end);
-    history.ended({ ...worker, slot: 0 }, { ...end, reason: 'reload' });
-    history.ended(worker, { ...end, reason: 'stall' });
-    history.ended(worker, { ...end, reason: undefined });
+    const history = new ExitHistory();
+    history.add(exit, end);
+    history.add({ ...exit, slot: 0 }, { ...end, reason: 'reload' });
+    history.add(exit, { ...end, reason: 'stall' });
+    history.add(exit, { ...end, reason: undefined });
     assert.deepEqual([history.restarts(0), history.restarts(1), history.restarts(2)], [1, 2, 0]);
   });
 
   it('is bounded, however many workers end and however much they say', () => {
-    const history = new History();
+    const history = new ExitHistory();
     for (let workerId = 1; workerId <= 1_000; workerId++) {
-      history.ended(
-        { ...worker, workerId, lastWords: { reason: 'x'.repeat(1e5), stack: 'y'.repeat(1e5), fatal: false } },
-        end,
-      );
+      history.add({ ...exit, workerId, message: 'x'.repeat(1e5), stack: 'y'.repeat(1e5) }, end);
     }
     const { exits } = history;
     assert.equal(exits.length, 24);

@@ -1,12 +1,12 @@
-/** The arbiter's books: what workers reported. Counts are kept beyond their end, what they were like is not. */
+/** What workers reported. A worker's counts outlive it, its gauges do not. */
 import type { AppReport, Labels, WorkerReport } from '../../messages.ts';
 import { Totals } from '../../observe/metrics/aggregate.ts';
 import { AppSeries } from '../../observe/metrics/app-series.ts';
 import { GC_BUCKETS, initialSeries, METRICS, type MetricName, REQUEST_BUCKETS } from '../../observe/metrics/table.ts';
 import type { RestartReason } from '../pool/decisions.ts';
 
-/** What a worker was like when it last reported. */
-export type Present = Pick<
+/** A worker's gauges in its last report. */
+export type WorkerGauges = Pick<
   WorkerReport,
   | 'inFlight'
   | 'connections'
@@ -19,7 +19,7 @@ export type Present = Pick<
   | 'utilization'
 >;
 
-export interface Subject {
+export interface WorkerKey {
   readonly slot: number;
   readonly workerId: number;
 }
@@ -28,7 +28,7 @@ export class MetricsStore {
   readonly totals = new Totals();
   readonly app: AppSeries;
   /** By workerId. */
-  readonly #present = new Map<number, Present>();
+  readonly #gauges = new Map<number, WorkerGauges>();
 
   /** `clash` is called with the name of an app's metric that is left out, since tsunicorn has one by that name. */
   constructor(clash: (name: string) => void) {
@@ -38,8 +38,8 @@ export class MetricsStore {
     }
   }
 
-  add({ slot, workerId }: Subject, report: WorkerReport): void {
-    const { requests, rejected, sentBytes, droppedLogLines, cpu, gc, ...present } = report;
+  add({ slot, workerId }: WorkerKey, report: WorkerReport): void {
+    const { requests, rejected, sentBytes, droppedLogLines, cpu, gc, ...gauges } = report;
     for (const [method, { codes, ...durations }] of Object.entries(requests)) {
       for (const [code, count] of Object.entries(codes)) {
         this.#add('tsunicorn_http_requests_total', { method, code }, count);
@@ -58,15 +58,15 @@ export class MetricsStore {
       const labels = { worker: slot, kind };
       this.totals.observe('tsunicorn_worker_gc_duration_seconds' satisfies MetricName, labels, GC_BUCKETS, durations);
     }
-    this.#present.set(workerId, present);
+    this.#gauges.set(workerId, gauges);
   }
 
-  addApp({ workerId }: Subject, report: AppReport): void {
+  addApp({ workerId }: WorkerKey, report: AppReport): void {
     this.app.add(workerId, report);
   }
 
-  gone({ workerId }: Subject): void {
-    this.#present.delete(workerId);
+  gone({ workerId }: WorkerKey): void {
+    this.#gauges.delete(workerId);
     this.app.gone(workerId);
   }
 
@@ -84,8 +84,8 @@ export class MetricsStore {
   }
 
   /** Undefined until a worker has reported. */
-  latest(workerId: number): Present | undefined {
-    return this.#present.get(workerId);
+  latest(workerId: number): WorkerGauges | undefined {
+    return this.#gauges.get(workerId);
   }
 
   #add(name: MetricName, labels: Labels, by = 1): void {

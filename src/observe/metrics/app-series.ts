@@ -36,6 +36,11 @@ interface MergedFamily {
   readonly series: Map<string, MergedSeries>;
 }
 
+/** The data model of Prometheus: an app that bypasses prom-client could break the whole exposition. */
+const NAME = /^[a-zA-Z_:][\w:]*$/;
+const LABEL = /^[a-zA-Z_]\w*$/;
+const TYPES: ReadonlySet<string> = new Set(['counter', 'gauge', 'histogram', 'summary']);
+
 /** What a worker's indexes mean; undefined where the metric is left out. */
 interface Dictionary {
   readonly families: (MergedFamily | undefined)[];
@@ -64,7 +69,7 @@ export class AppSeries {
       const found = dictionary.series[values[i] as number];
       const value = values[i + 1] ?? null;
       if (found === undefined) continue;
-      if (found.total !== undefined) found.total += Number(value);
+      if (found.total !== undefined) found.total += Math.max(0, Number(value) || 0);
       else if (value === null) found.values.delete(workerId);
       else found.values.set(workerId, Number(value));
     }
@@ -87,7 +92,8 @@ export class AppSeries {
       this.#clash(name);
       return undefined;
     }
-    if (!isAggregator(aggregator)) return undefined; // "omit", or new in another version of prom-client
+    if (!NAME.test(name) || name in {} || !TYPES.has(type)) return undefined; // prom-client would not print it
+    if (!isAggregator(aggregator)) return undefined; // omit, and what another version may bring
     const known = this.#families.get(name);
     if (known?.type === type && known.aggregator === aggregator) {
       known.help = help;
@@ -101,7 +107,7 @@ export class AppSeries {
 }
 
 function seriesOf(family: MergedFamily | undefined, suffix: string, labels: Labels): MergedSeries | undefined {
-  if (family === undefined) return undefined;
+  if (family === undefined || !/^\w*$/.test(suffix) || !Object.keys(labels).every((name) => LABEL.test(name))) return;
   return entry(family.series, `${suffix}{${labelText(labels)}`, () => {
     const { type, aggregator } = family;
     const grows = onlyGrows(type, suffix, aggregator);

@@ -5,7 +5,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { WorkerSettings } from '../../messages.ts';
+import type { Settings } from '../../config/settings.ts';
 import { http } from '../../platform/node-http.ts';
 import type { MemoryAdmission } from '../admission/memory.ts';
 import type { Overload } from '../admission/overload.ts';
@@ -13,7 +13,7 @@ import type { App, NodeHandler } from '../app/app.ts';
 import { isThenable } from '../app/duck-typing.ts';
 import { answerInstead, type HeadRefusal, OVERLOADED, type Refusal, refuseHandshake, shed } from './error-responses.ts';
 
-export type RequestLimits = Pick<WorkerSettings, 'limitRequestLine' | 'limitRequestFields' | 'limitBodySize'>;
+export type RequestLimits = Pick<Settings, 'limitRequestLine' | 'limitRequestFields' | 'limitBodySize'>;
 
 /**
  * Node.js makes a response for the first three; `upgrade` and `connect` hand over the connection itself. A

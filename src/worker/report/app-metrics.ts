@@ -127,7 +127,7 @@ export class AppMetrics {
     if (family === undefined) {
       family = this.#families.size;
       this.#families.set(id, family);
-      report.families.push([name, help, type, aggregator]);
+      report.families.push([name, String(help), String(type), String(aggregator)]); // a registered object may lack them
     }
     for (const { metricName = name, labels, value } of values) {
       const suffix = metricName.startsWith(name) ? metricName.slice(name.length) : '';

@@ -81,7 +81,7 @@ export class ProcessMonitor {
       this.#loop = performance.eventLoopUtilization();
       this.#delay.reset();
     }
-    return { lag, utilization };
+    return { lag, utilization: utilization || 0 }; // NaN over no time at all
   }
 
   /** In seconds. The histogram has the time from one sample to the next. */

@@ -2,51 +2,51 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { test } from 'node:test';
-import { Collector, PATIENCE_MS } from '../../src/arbiter/metrics/collector.ts';
+import { PATIENCE_MS, Reports } from '../../src/arbiter/metrics/scrape.ts';
 
 const PLACES = 4;
 /** On two cores. */
-const collectorAt = (now: () => number) => new Collector({ cpus: () => 2, now });
+const reportsAt = (now: () => number) => new Reports({ cpus: () => 2, now });
 
 /** Workers by workerId: each asks into `asked`. */
-function workers(asked: [workerId: number, serial: number][], ...ages: number[]) {
-  return ages.map((workerId) => ({ workerId, ask: (serial: number) => void asked.push([workerId, serial]) }));
+function workers(asked: [workerId: number, serial: number][], ...ids: number[]) {
+  return ids.map((workerId) => ({ workerId, ask: (serial: number) => void asked.push([workerId, serial]) }));
 }
 
 test('all are asked, and the round ends with the last answer', async () => {
-  const collector = collectorAt(() => performance.now());
+  const reports = reportsAt(() => performance.now());
   const asked: [number, number][] = [];
   const from = performance.now();
   let done = false;
-  const round = collector.collect(workers(asked, 1, 2)).then(() => {
+  const round = reports.collect(workers(asked, 1, 2)).then(() => {
     done = true;
   });
   assert.deepEqual(asked, [
     [1, 1],
     [2, 1],
   ]);
-  collector.answered(1, 1);
-  collector.answered(1, 1);
+  reports.answered(1, 1);
+  reports.answered(1, 1);
   await new Promise(setImmediate);
   assert.equal(done, false);
-  collector.answered(2, 1);
+  reports.answered(2, 1);
   await round;
   assert.ok(performance.now() - from < PATIENCE_MS);
 });
 
 test('nobody to ask', async () => {
   const from = performance.now();
-  await collectorAt(() => performance.now()).collect([]);
+  await reportsAt(() => performance.now()).collect([]);
   assert.ok(performance.now() - from < PATIENCE_MS);
 });
 
 test('a silent worker is waited for only so long, and by the next round not at all until it is heard', async () => {
-  const collector = collectorAt(() => performance.now());
+  const reports = reportsAt(() => performance.now());
   const asked: [number, number][] = [];
   const round = async (serial: number): Promise<number> => {
     const from = performance.now();
-    const done = collector.collect(workers(asked, 1, 2));
-    collector.answered(1, serial);
+    const done = reports.collect(workers(asked, 1, 2));
+    reports.answered(1, serial);
     await done;
     return performance.now() - from;
   };
@@ -54,29 +54,29 @@ test('a silent worker is waited for only so long, and by the next round not at a
   assert.ok(first >= PATIENCE_MS - 2 && first < 2 * PATIENCE_MS, String(first));
   assert.ok((await round(2)) < PATIENCE_MS / 2);
   assert.deepEqual(asked.at(-1), [2, 2], 'it is asked all the same');
-  collector.answered(2, 1); // late, of a round that is over
-  collector.heard(2);
+  reports.answered(2, 1); // late, of a round that is over
+  reports.heard(2);
   assert.ok((await round(3)) >= PATIENCE_MS - 2);
 });
 
 test('who ends is not waited for', async () => {
-  const collector = collectorAt(() => performance.now());
+  const reports = reportsAt(() => performance.now());
   const from = performance.now();
-  const round = collector.collect(workers([], 1, 2));
-  collector.answered(1, 1);
-  collector.gone(2);
+  const round = reports.collect(workers([], 1, 2));
+  reports.answered(1, 1);
+  reports.gone(2);
   await round;
   assert.ok(performance.now() - from < PATIENCE_MS);
 });
 
 test('two scrapes at once share a round, and the next has one of its own', async () => {
-  const collector = collectorAt(() => performance.now());
+  const reports = reportsAt(() => performance.now());
   const asked: [number, number][] = [];
-  const both = [collector.collect(workers(asked, 1)), collector.collect(workers(asked, 1))];
-  collector.answered(1, 1);
+  const both = [reports.collect(workers(asked, 1)), reports.collect(workers(asked, 1))];
+  reports.answered(1, 1);
   await Promise.all(both);
-  const next = collector.collect(workers(asked, 1));
-  collector.answered(1, 2);
+  const next = reports.collect(workers(asked, 1));
+  reports.answered(1, 2);
   await next;
   assert.deepEqual(asked, [
     [1, 1],
@@ -87,14 +87,14 @@ test('two scrapes at once share a round, and the next has one of its own', async
 const MANY = Array.from({ length: 64 }, (_, i) => i + 1);
 
 test('so many are asked at a time, and the next with each answer', async () => {
-  const collector = collectorAt(() => performance.now());
+  const reports = reportsAt(() => performance.now());
   const asked: [number, number][] = [];
-  const round = collector.collect(workers(asked, ...MANY));
+  const round = reports.collect(workers(asked, ...MANY));
   assert.equal(asked.length, PLACES);
-  collector.answered(2, 0); // of another round
+  reports.answered(2, 0); // of another round
   assert.equal(asked.length, PLACES);
   for (const workerId of MANY) {
-    collector.answered(workerId, 1);
+    reports.answered(workerId, 1);
     assert.equal(asked.length, Math.min(PLACES + workerId, MANY.length));
   }
   await round;
@@ -112,10 +112,10 @@ test('where answers do not come, the others are asked all the same within 200 ms
     t.mock.timers.tick(ms);
     await new Promise(setImmediate);
   };
-  const collector = collectorAt(() => now);
+  const reports = reportsAt(() => now);
   const asked: [number, number][] = [];
   let done = false;
-  const round = collector.collect(workers(asked, ...MANY)).then(() => {
+  const round = reports.collect(workers(asked, ...MANY)).then(() => {
     done = true;
   });
   const seen: number[] = [];
@@ -124,14 +124,14 @@ test('where answers do not come, the others are asked all the same within 200 ms
     seen.push(asked.length);
   }
   assert.deepEqual(seen, [4, 4, 4, 4, 16, 32, 48, 64]);
-  for (const workerId of MANY.slice(PLACES)) collector.answered(workerId, 1);
+  for (const workerId of MANY.slice(PLACES)) reports.answered(workerId, 1);
   await pass(PATIENCE_MS - now - 1);
   assert.equal(done, false);
   await pass(1);
   await round;
 
   const before = asked.length;
-  const next = collector.collect(workers(asked, ...MANY));
+  const next = reports.collect(workers(asked, ...MANY));
   const silent = MANY.slice(0, PLACES);
   const first = MANY.slice(PLACES, 2 * PLACES);
   assert.deepEqual(
@@ -139,16 +139,16 @@ test('where answers do not come, the others are asked all the same within 200 ms
     new Set([...silent, ...first]),
     'the silent ones beside the others',
   );
-  for (const workerId of MANY.slice(PLACES)) collector.answered(workerId, 2);
+  for (const workerId of MANY.slice(PLACES)) reports.answered(workerId, 2);
   await next;
 });
 
 test('a worker that ends before its turn is not asked', async () => {
-  const collector = collectorAt(() => performance.now());
+  const reports = reportsAt(() => performance.now());
   const asked: [number, number][] = [];
-  const round = collector.collect(workers(asked, ...MANY));
-  collector.gone(MANY.length);
-  for (const workerId of MANY) collector.answered(workerId, 1);
+  const round = reports.collect(workers(asked, ...MANY));
+  reports.gone(MANY.length);
+  for (const workerId of MANY) reports.answered(workerId, 1);
   await round;
   assert.deepEqual(
     asked.map(([workerId]) => workerId),
@@ -166,20 +166,20 @@ test('answers that came during a long turn of the loop are read before others ar
   t.after(() => theirs.destroy());
 
   let now = 0;
-  const collector = collectorAt(() => now);
+  const reports = reportsAt(() => now);
   let out = 0;
   let most = 0;
-  socket.on('data', (ages: Buffer) => {
-    for (const workerId of ages) {
+  socket.on('data', (ids: Buffer) => {
+    for (const workerId of ids) {
       out--;
-      collector.answered(workerId, 1);
+      reports.answered(workerId, 1);
     }
   });
   const ask = (workerId: number): void => {
     most = Math.max(most, ++out);
     theirs.write(Uint8Array.of(workerId)); // is with the kernel at once
   };
-  const round = collector.collect(MANY.map((workerId) => ({ workerId, ask: () => ask(workerId) })));
+  const round = reports.collect(MANY.map((workerId) => ({ workerId, ask: () => ask(workerId) })));
   const from = performance.now();
   while (performance.now() - from < 20);
   now = 109; // six are due
@@ -193,11 +193,11 @@ for (const { cpus, places } of [
   { cpus: 40, places: 64 },
 ]) {
   test(`with ${cpus} CPUs ${places} workers are asked at a time`, async () => {
-    const collector = new Collector({ cpus: () => cpus, now: () => 0 });
+    const reports = new Reports({ cpus: () => cpus, now: () => 0 });
     const asked: [number, number][] = [];
-    const round = collector.collect(workers(asked, ...MANY));
+    const round = reports.collect(workers(asked, ...MANY));
     assert.equal(asked.length, places);
-    for (const workerId of MANY) collector.answered(workerId, 1);
+    for (const workerId of MANY) reports.answered(workerId, 1);
     await round;
   });
 }
