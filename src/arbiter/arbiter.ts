@@ -16,6 +16,7 @@ import { Notifier } from '../platform/notify.ts';
 import { startReaper } from '../platform/reaper.ts';
 import type { ArbiterSignal, Signals } from '../platform/signals.ts';
 import { inheritedSockets, Listeners } from '../platform/sockets.ts';
+import { handOverLog, identityOf } from '../platform/users.ts';
 import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';
 import { ArbiterAdminSource } from './admin-source.ts';
@@ -148,13 +149,21 @@ export class Arbiter {
     this.#log.info(`tsunicorn ${version()} on Node.js ${process.version}`);
     if (sizing.warning) this.#log.warn(sizing.warning);
     this.#log.info(sizing.why);
-    if (settings.pidfile) undo.push(writePidfile(settings.pidfile, process.pid));
+    this.#handOverLogs();
+    if (settings.pidfile) undo.push(writePidfile(settings.pidfile, process.pid, { info: (m) => this.#log.info(m) }));
     const inherited = inheritedSockets(process.env, process.pid);
     await this.#listeners.bind(inherited.length > 0 ? inherited : settings.bind, sizing.workers);
     if (settings.adminBind) undo.push(await serveAdmin(settings.adminBind, this.#views));
     this.#log.info(`listening on ${this.#listeners.urls.join(', ')}`);
     if (settings.reload) undo.push(this.#reloadOnChange());
     if (settings.resizeInterval > 0) undo.push(this.#lookAtLimits(settings.resizeInterval * 1000));
+  }
+
+  /** Before workers open them: in a directory of root only the arbiter can make a new file after logrotate. */
+  #handOverLogs(): void {
+    const { user, group, errorLog, accessLog } = this.#settings;
+    const identity = identityOf(user, group);
+    for (const path of new Set([errorLog, accessLog])) if (path !== '-' && path !== 'off') handOverLog(path, identity);
   }
 
   #lookAtLimits(intervalMs: number): () => void {
@@ -230,6 +239,7 @@ export class Arbiter {
         return this.#resize(this.#sizer.set(target - 1));
       case 'SIGUSR1':
         this.#options.reopenLog();
+        this.#handOverLogs();
         for (const worker of this.#workers.values()) worker.send({ type: 'reload-logs' });
         return;
       case 'SIGUSR2':

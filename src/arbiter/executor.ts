@@ -19,6 +19,9 @@ const LAST_WORDS_MS = 1_000;
 /** In a stop, whose time is over. */
 const LAST_WORDS_AT_STOP_MS = 100;
 
+const CANNOT_KILL =
+  'the arbiter must run as the user of its workers or have CAP_KILL (docker run --cap-add KILL; systemd: CapabilityBoundingSet=)';
+
 export interface ExecutorOptions {
   readonly settings: Settings;
   readonly pool: Pool;
@@ -109,8 +112,10 @@ export class Executor {
     const waitMs = this.#options.pool.stopping ? LAST_WORDS_AT_STOP_MS : LAST_WORDS_MS;
     const where = stuck ? await worker.whereabouts(waitMs) : {};
     worker.stackAtDeath = where.stack;
-    this.#options.log.warn({ ...subjectOf(worker), inFlight, ...where }, `worker is killed: ${why}`);
-    worker.kill(why);
+    const problem = worker.kill(why);
+    const subject = { ...subjectOf(worker), inFlight, ...where };
+    if (problem === undefined) this.#options.log.warn(subject, `worker is killed: ${why}`);
+    else this.#options.log.error(subject, `kill() failed with ${problem} (${why}): ${CANNOT_KILL}`);
   }
 
   async #spawn({ workerId, slot }: { readonly workerId: number; readonly slot: number }): Promise<void> {

@@ -24,6 +24,9 @@ import { heapLimitOf } from './node-flags.ts';
 
 const ENTRY = fileURLToPath(new URL(`../main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url));
 
+/** From the end of a process to the end of what it wrote, which the kernel has already. */
+const LONGEST_CLOSE_MS = 1_000;
+
 export interface SpawnOptions {
   readonly slot: number;
   readonly workerId: number;
@@ -82,6 +85,7 @@ export class WorkerProcess {
   /** Undefined where spawn threw. */
   readonly #child: ChildProcess | undefined;
   readonly #diagnostics: DiagnosticSocket | undefined;
+  readonly #end: (exit: Exit) => void;
   #stackSignal: number | undefined;
 
   constructor(options: SpawnOptions, events: WorkerProcessListener) {
@@ -106,6 +110,7 @@ export class WorkerProcess {
       ended = true;
       events.exit(this, exit);
     };
+    this.#end = end;
     try {
       this.#child = spawn(process.execPath, [...options.execArgv, ENTRY, 'worker'], {
         cwd: settings.chdir,
@@ -136,6 +141,8 @@ export class WorkerProcess {
     });
     // 'exit' may come before the last messages were read, 'close' comes after the channel is closed too.
     child.on('close', (code, signal) => end({ code, signal }));
+    // 'close' never comes while a helper process of the app holds the channel.
+    child.on('exit', (code, signal) => void setTimeout(end, LONGEST_CLOSE_MS, { code, signal }).unref());
     child.on('error', (error) => {
       if (this.pid === undefined) end({ code: null, signal: null, error });
     });
@@ -167,9 +174,19 @@ export class WorkerProcess {
     return state === undefined ? {} : { process: state };
   }
 
-  kill(why: string): void {
+  /** Sends SIGKILL. Returns the code of the error where kill(2) fails: EPERM, or ESRCH, which ends it here too. */
+  kill(why: string): string | undefined {
     this.killedFor = why;
-    this.#child?.kill('SIGKILL');
+    const { pid } = this;
+    if (pid === undefined || this.#child?.exitCode !== null || this.#child.signalCode !== null) return undefined;
+    try {
+      process.kill(pid, 'SIGKILL');
+      return undefined;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ESRCH') this.#end({ code: null, signal: null, error: new Error('no such process (ESRCH)') });
+      return code;
+    }
   }
 }
 

@@ -9,6 +9,7 @@ export const {
   closeSync,
   constants,
   existsSync,
+  fchownSync,
   fstatSync,
   lstatSync,
   openSync,

@@ -1,14 +1,44 @@
 /** `TSUNICORN_USER` and `TSUNICORN_GROUP`: whom the workers run as, by name or number (passwd(5), group(5)). */
 import { ConfigError } from '../errors.ts';
-import { readFileSync } from './node-fs.ts';
+import { closeSync, constants, fchownSync, fstatSync, openSync, readFileSync } from './node-fs.ts';
+
+export interface Identity {
+  readonly uid?: number;
+  readonly gid?: number;
+}
 
 /** Throws ConfigError for a name that the machine does not know. */
-export function identityOf(user: string | undefined, group: string | undefined): { uid?: number; gid?: number } {
+export function identityOf(user: string | undefined, group: string | undefined): Identity {
   const account = user === undefined ? undefined : find('/etc/passwd', user, 'TSUNICORN_USER');
   const own = group === undefined ? undefined : find('/etc/group', group, 'TSUNICORN_GROUP');
   // As login does: the user's own group, unless another is named.
   const gid = own?.id ?? account?.gid;
   return { ...(account && { uid: account.id }), ...(gid !== undefined && { gid }) };
+}
+
+/** As open(2) does for everybody: the umask decides. */
+const FILE_MODE = 0o666;
+
+/**
+ * Lets workers of another user write a log: creates the file where it is missing, and gives it to them where they may not
+ * write it. Never through a symbolic link and no file with a second name: in a directory of the workers those could lead
+ * to any file. What cannot be done here is left to the worker, which says why it cannot open its log.
+ */
+export function handOverLog(path: string, { uid, gid }: Identity): void {
+  if (uid === undefined || uid === process.geteuid?.()) return; // workers of root open everything
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK, O_NOFOLLOW } = constants;
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOFOLLOW, FILE_MODE);
+    const stat = fstatSync(fd);
+    const writable = stat.uid === uid ? 0o200 : stat.gid === (gid ?? process.getegid?.()) ? 0o020 : 0o002;
+    if (!stat.isFile() || stat.nlink > 1 || (stat.mode & writable) !== 0) return;
+    fchownSync(fd, uid, gid ?? stat.gid);
+  } catch {
+    // EPERM: no right to give files away; ELOOP: a link
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
 }
 
 function find(file: string, name: string, variable: string): { id: number; gid: number | undefined } {

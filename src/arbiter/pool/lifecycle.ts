@@ -6,6 +6,8 @@ import { drain, kill, type PoolWorkers } from './worker.ts';
 
 /** INT and QUIT leave requests in flight this long (contract, section 5). */
 const QUICK_STOP_MS = 1_000;
+/** From SIGKILL to the end of a process, at a stop. One that kill(2) may not reach, or in a broken device, never ends. */
+const KILL_WAIT_MS = 2_000;
 
 export class Lifecycle {
   readonly #settings: PoolSettings;
@@ -15,6 +17,8 @@ export class Lifecycle {
   /** When the drain delay is over. */
   #ends = Number.POSITIVE_INFINITY;
   #stopBy = Number.POSITIVE_INFINITY;
+  /** When it stops waiting for workers that SIGKILL has not ended. */
+  #abandonAt: number | undefined;
   /** What the server ends with once the last worker is gone. */
   #verdict: { exit: ExitName; why: string } = { exit: 'ok', why: 'stopped as asked' };
   #released = false;
@@ -110,7 +114,12 @@ export class Lifecycle {
     for (const m of hastened) {
       if (!m.killed) drain(m, { why: 'the server stops at once', quick: true, sweep: true, killAt: m.killAt }, out);
     }
+    if (now >= this.#stopBy) this.#abandonAt ??= now + KILL_WAIT_MS;
     if (this.#members.size === 0) out.push({ do: 'halt', ...this.#verdict });
+    else if (this.#abandonAt !== undefined && now >= this.#abandonAt) {
+      const why = `${this.#members.size} of the workers did not end within ${KILL_WAIT_MS / 1000} s of SIGKILL`;
+      out.push({ do: 'halt', exit: 'failure', why });
+    }
   }
 
   #drainAll(why: string, now: number, out: Decision[]): void {
