@@ -2,10 +2,13 @@
  * Health for orchestrators, metrics for Prometheus, the live page for people. Served by the arbiter, so a busy worker
  * cannot delay it. Nothing here changes anything.
  */
+import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { type BindAddress, formatBindAddress } from '../config/bind-address.ts';
+import type { BindAddress } from '../config/bind-address.ts';
 import { HaltServer } from '../errors.ts';
 import { http } from '../platform/node-http.ts';
+import { listenOnHandle } from '../platform/socket-handle.ts';
+import { Listeners } from '../platform/sockets.ts';
 import { PAGE_HEADERS, pageFile } from './page.ts';
 import type { Status } from './status.ts';
 
@@ -23,9 +26,14 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const CHECK_MS = 2_000;
 /** Scrapers, probes and some people with the live page. Others would use up descriptors that workers need. */
 const MAX_CONNECTIONS = 64;
+const BACKLOG = 128;
 
 /** Binds and serves until the returned function is called. Throws HaltServer (69) where the address cannot be bound. */
-export async function serveAdmin(address: BindAddress, source: AdminSource): Promise<() => Promise<void>> {
+export async function serveAdmin(
+  address: BindAddress,
+  socketMode: number,
+  source: AdminSource,
+): Promise<() => Promise<void>> {
   const server = http.createServer(
     {
       requestTimeout: REQUEST_TIMEOUT_MS,
@@ -40,29 +48,29 @@ export async function serveAdmin(address: BindAddress, source: AdminSource): Pro
     },
   );
   server.maxConnections = MAX_CONNECTIONS;
-  await listen(server, address);
+  // As the app's sockets: a stale unix socket is replaced, a live one refused, and the file removed at the end.
+  const sockets = new Listeners({ reusePort: false, socketMode });
+  try {
+    await sockets.bind([address], 1);
+    await listen(server, sockets);
+  } catch (error) {
+    sockets.release();
+    const { message } = error as Error;
+    throw new HaltServer(
+      `${message.replace(/^cannot bind/, '$& the admin address')}. See TSUNICORN_ADMIN_BIND`,
+      'bind',
+    );
+  }
   return async () => {
-    const closed = new Promise((resolve) => server.close(resolve));
     server.closeAllConnections();
-    await closed;
+    sockets.release();
   };
 }
 
-function listen(server: Server, address: BindAddress): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('error', (error) => {
-    reject(
-      new HaltServer(
-        `cannot bind the admin address ${formatBindAddress(address)}: ${error.message}. See TSUNICORN_ADMIN_BIND`,
-        'bind',
-      ),
-    );
-  });
-  server.once('listening', () => resolve());
-  if (address.kind === 'tcp') server.listen({ host: address.host, port: address.port });
-  else if (address.kind === 'unix') server.listen({ path: address.path });
-  else server.listen({ fd: address.fd });
-  return promise;
+async function listen(server: Server, sockets: Listeners): Promise<void> {
+  const listening = once(server, 'listening');
+  for (const { handle } of sockets.of(0)) listenOnHandle(server, handle, BACKLOG);
+  await listening;
 }
 
 async function answer(source: AdminSource, request: IncomingMessage, response: ServerResponse): Promise<void> {
