@@ -11,7 +11,6 @@ import type { Settings } from '../config/settings.ts';
 import { HaltServer } from '../errors.ts';
 import type { Limits } from '../platform/kernel/limits.ts';
 import { loadNative } from '../platform/native/native.ts';
-import { statSync } from '../platform/node-fs.ts';
 import { Notifier } from '../platform/notify.ts';
 import { startReaper } from '../platform/reaper.ts';
 import type { ArbiterSignal, Signals } from '../platform/signals.ts';
@@ -30,12 +29,14 @@ import { Pool } from './pool/pool.ts';
 import { type Resize, Sizer } from './sizer.ts';
 import { keepTidy } from './tidy.ts';
 import { WorkerEvents } from './worker-events.ts';
-import type { WorkerProcess } from './worker-process.ts';
+import { directoryProblem, type WorkerProcess } from './worker-process.ts';
 
 /** The loop turns at least this often, so that a gap in its own time shows (see the pool's starvation rule). */
 const TICK_MS = 1_000;
 /** Orphans announce themselves by SIGCHLD; this finds one whose signal met a list that lacked it. */
 const REAP_MS = 5_000;
+
+const STOPS: ReadonlySet<ArbiterSignal> = new Set(['SIGTERM', 'SIGINT', 'SIGQUIT']);
 
 export interface ArbiterOptions {
   readonly settings: Settings;
@@ -123,9 +124,16 @@ export class Arbiter {
   async run(): Promise<never> {
     const undo: (() => void | Promise<void>)[] = [() => this.#notifier.stop()];
     try {
-      undo.push(this.#options.signals.connect((signal) => this.#enqueue(() => this.#onSignal(signal))));
+      const stopped = Promise.withResolvers<never>();
+      const onSignal = (signal: ArbiterSignal): void => {
+        if (STOPS.has(signal)) stopped.reject(new HaltServer('stopped as asked, before it served', 'ok'));
+        this.#enqueue(() => this.#onSignal(signal));
+      };
+      undo.push(this.#options.signals.connect(onSignal));
       undo.push(this.#reap(), keepTidy(), this.#news.watchOomKills());
-      await this.#start(undo);
+      // A name server that does not answer must not hold up a stop.
+      stopped.promise.catch(() => {});
+      await Promise.race([stopped.promise, this.#start(undo)]);
       for (;;) {
         for (const event of this.#inbox.splice(0)) event();
         const now = performance.now();
@@ -143,9 +151,8 @@ export class Arbiter {
   async #start(undo: (() => void | Promise<void>)[]): Promise<void> {
     const { settings, process } = this.#options;
     const sizing = this.#sizer.inForce;
-    if (!statSync(settings.chdir, { throwIfNoEntry: false })?.isDirectory()) {
-      throw new HaltServer(`TSUNICORN_CHDIR=${settings.chdir}: there is no such directory`, 'config');
-    }
+    const problem = directoryProblem(settings.chdir);
+    if (problem !== undefined) throw new HaltServer(problem, 'config');
     this.#log.info(`tsunicorn ${version()} on Node.js ${process.version}`);
     if (sizing.warning) this.#log.warn(sizing.warning);
     this.#log.info(sizing.why);
@@ -153,7 +160,7 @@ export class Arbiter {
     if (settings.pidfile) undo.push(writePidfile(settings.pidfile, process.pid, { info: (m) => this.#log.info(m) }));
     const inherited = inheritedSockets(process.env, process.pid);
     await this.#listeners.bind(inherited.length > 0 ? inherited : settings.bind, sizing.workers);
-    if (settings.adminBind) undo.push(await serveAdmin(settings.adminBind, this.#views));
+    if (settings.adminBind) undo.push(await serveAdmin(settings.adminBind, settings.socketMode, this.#views));
     this.#log.info(`listening on ${this.#listeners.urls.join(', ')}`);
     if (settings.reload) undo.push(this.#reloadOnChange());
     if (settings.resizeInterval > 0) undo.push(this.#lookAtLimits(settings.resizeInterval * 1000));

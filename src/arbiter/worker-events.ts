@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import { type FromWorker, WELCOME_APP } from '../messages.ts';
 import { OomKills } from '../platform/kernel/oom.ts';
+import { SIGNALS } from '../platform/signals.ts';
 import type { Listeners } from '../platform/sockets.ts';
 import { explainExit } from './autopsy.ts';
 import type { History } from './history.ts';
@@ -123,14 +124,20 @@ export class WorkerEvents {
     workers.delete(workerId);
     metrics.gone(worker);
     if (!worker.born && exit.code) worker.lastWords ??= { ...UNBORN, reason: `${how}${UNBORN.reason}` };
-    const { reason: why = how, fatal = false, exit: ends } = worker.lastWords ?? {};
+    // Before it says hello it has no handlers: what was meant for the whole process group must not count against the app.
+    const interrupted = !worker.born && killedFor === undefined && SIGNALS.some((signal) => signal === exit.signal);
+    const directory = exit.badDirectory === undefined ? undefined : ({ fatal: true, exit: 'config' } as const);
+    const { reason: why = how, fatal = false, exit: ends } = worker.lastWords ?? { reason: undefined, ...directory };
     const startedAt = pool.workers.find((w) => w.workerId === workerId)?.startedAt ?? now;
-    const reason = pool.exited(workerId, { why, fatal, exit: ends, oom: cause === 'oom' }, now);
+    const reason = pool.exited(workerId, { why, fatal, exit: ends, oom: cause === 'oom', interrupted }, now);
     history.ended(worker, { reason, how, seconds: (now - startedAt) / 1000, date: new Date() });
     if (reason) metrics.store.restarted(reason);
     const level = reason && FAILURES.has(reason) ? 'error' : 'info';
     const shown = (reason === 'crash' || reason === 'boot') && cause ? cause : reason;
-    log[level]({ ...subjectOf(worker), ...(shown && { reason: shown }) }, `worker ended: ${how}`);
+    log[level](
+      { ...subjectOf(worker), ...(shown && { reason: shown }) },
+      `worker ended: ${how}${interrupted ? ' before it had handlers; another one boots' : ''}`,
+    );
   }
 }
 

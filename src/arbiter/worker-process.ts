@@ -19,6 +19,8 @@ import {
 import { CpuWait } from '../platform/kernel/cpu-wait.ts';
 import type { MemoryGroup } from '../platform/kernel/memory.ts';
 import { DiagnosticSocket, type OutOfMemory, processState } from '../platform/native/diagnostics.ts';
+import { accessSync, constants, statSync } from '../platform/node-fs.ts';
+import { NO_DEBUGGER } from '../platform/signals.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
 import { heapLimitOf } from './node-flags.ts';
 
@@ -53,6 +55,8 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
   /** The process never came to be (spawn failed). */
   readonly error?: Error;
+  /** Because of the directory to start in. */
+  readonly badDirectory?: string | undefined;
 }
 
 export interface WorkerProcessListener {
@@ -112,7 +116,7 @@ export class WorkerProcess {
     };
     this.#end = end;
     try {
-      this.#child = spawn(process.execPath, [...options.execArgv, ENTRY, 'worker'], {
+      this.#child = spawn(process.execPath, [NO_DEBUGGER, ...options.execArgv, ENTRY, 'worker'], {
         cwd: settings.chdir,
         env: { ...(ports[0] === undefined ? {} : { PORT: String(ports[0]) }), ...options.env },
         stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe', ...listeners.map((l) => l.handle.fd)],
@@ -144,7 +148,14 @@ export class WorkerProcess {
     // 'close' never comes while a helper process of the app holds the channel.
     child.on('exit', (code, signal) => void setTimeout(end, LONGEST_CLOSE_MS, { code, signal }).unref());
     child.on('error', (error) => {
-      if (this.pid === undefined) end({ code: null, signal: null, error });
+      if (this.pid !== undefined) return;
+      const problem = directoryProblem(settings.chdir);
+      end({
+        code: null,
+        signal: null,
+        error: problem === undefined ? error : new Error(problem),
+        badDirectory: problem,
+      });
     });
   }
 
@@ -187,6 +198,23 @@ export class WorkerProcess {
       if (code === 'ESRCH') this.#end({ code: null, signal: null, error: new Error('no such process (ESRCH)') });
       return code;
     }
+  }
+}
+
+/**
+ * Why no process can start in a directory: spawn says ENOENT and EACCES for it and the program alike. Where it is fine
+ * again the problem was another one.
+ */
+export function directoryProblem(path: string): string | undefined {
+  try {
+    // As chdir(2), which wants no right to read.
+    if (statSync(path).isDirectory()) accessSync(path, constants.X_OK);
+    else return `TSUNICORN_CHDIR=${path}: this is not a directory`;
+    return undefined;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return `TSUNICORN_CHDIR=${path}: there is no such directory`;
+    return `TSUNICORN_CHDIR=${path}: the directory cannot be entered (${code})`;
   }
 }
 

@@ -34,13 +34,14 @@ export async function check(process: NodeJS.Process): Promise<number> {
         else if (message.type === 'waiting') waitingFor = message.for;
         else if (message.type === 'boot-failed') from.lastWords = message;
       },
-      exit: ({ lastWords, killedFor }, { code, signal, error }) => {
+      exit: ({ lastWords, killedFor }, { code, signal, error, badDirectory }) => {
         if (app !== undefined && code === EXIT_CODES.ok.status) return resolve(app);
         const how =
           lastWords?.reason ??
           killedFor ??
           error?.message ??
           `it ended with ${signal ?? `exit code ${code}`} while loading`;
+        if (badDirectory !== undefined) return reject(new HaltServer(badDirectory, 'config'));
         reject(new HaltServer(how, lastWords?.fatal ? (lastWords.exit ?? 'app') : 'boot'));
       },
     },

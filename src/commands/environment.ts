@@ -1,6 +1,7 @@
 import { isAbsolute } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Environment } from '../config/load.ts';
+import { HaltServer } from '../errors.ts';
 import { statSync } from '../platform/node-fs.ts';
 
 /** The process as the settings see it. */
@@ -13,7 +14,15 @@ export function environmentOf(process: NodeJS.Process): Environment {
  * leads to another release once the link does, as Gunicorn's users expect at a reload.
  */
 function workingDirectory({ env: { PWD }, cwd }: NodeJS.Process): string {
-  const real = cwd();
+  let real: string;
+  try {
+    real = cwd();
+  } catch {
+    throw new HaltServer(
+      'the working directory has been removed, or cannot be entered: start in another one',
+      'config',
+    );
+  }
   if (PWD === undefined || !isAbsolute(PWD)) return real;
   const [named, here] = [PWD, real].map((path) => statSync(path, { throwIfNoEntry: false }));
   return named && here && named.ino === here.ino && named.dev === here.dev ? PWD : real;

@@ -1,5 +1,10 @@
 /** The signals that tsunicorn answers to. Handlers only enqueue: what a signal does is decided in the arbiter's loop. */
 
+const DEBUGGER_OPENS_MS = 500;
+
+/** A flag of `node`: SIGUSR1 in the first moments of a process ends it instead of opening the debugger. */
+export const NO_DEBUGGER = '--disable-sigusr1';
+
 type Enqueue = (signal: ArbiterSignal) => void;
 
 export const SIGNALS = [
@@ -16,6 +21,29 @@ export const SIGNALS = [
 
 export type ArbiterSignal = (typeof SIGNALS)[number];
 
+function ignore(): void {}
+
+/**
+ * For a worker that boots: a terminal, a supervisor or logrotate may signal the whole process group. Returns what gives
+ * signals back to those who have listened since.
+ */
+export function ignoreSignals(process: NodeJS.Process): () => void {
+  for (const signal of SIGNALS) if (process.listenerCount(signal) === 0) process.on(signal, ignore);
+  return () => {
+    for (const signal of SIGNALS) if (process.listenerCount(signal) > 1) process.off(signal, ignore);
+  };
+}
+
+/**
+ * Closes the debugger where SIGUSR1 has opened it: until there is a handler that is what Node.js does with the signal,
+ * unless it runs with --disable-sigusr1.
+ */
+function closeDebugger({ execArgv, env }: NodeJS.Process): void {
+  if ([...execArgv, env.NODE_OPTIONS ?? ''].some((option) => /--inspect(?!-port|-publish)/.test(option))) return;
+  const inspector = process.getBuiltinModule('node:inspector');
+  if (inspector.url() !== undefined) inspector.close();
+}
+
 /**
  * Listens from now on; `connect` says where to, once that is there, and returns what undoes it all. What comes before
  * waits: to PID 1 a signal that it has no handler for does not even arrive (pid_namespaces(7)).
@@ -28,6 +56,9 @@ export function listenForSignals(process: NodeJS.Process): { connect(enqueue: En
     process.on(signal, handler);
     return () => void process.off(signal, handler);
   });
+  closeDebugger(process);
+  // Another thread opens it, which may be on its way.
+  setTimeout(closeDebugger, DEBUGGER_OPENS_MS, process).unref();
   return {
     connect(to) {
       enqueue = to;

@@ -13,6 +13,7 @@ import { type BindAddress, formatBindAddress } from '../config/bind-address.ts';
 import { cannotBind } from './cannot-bind.ts';
 import { existsSync, lstatSync, unlinkSync } from './node-fs.ts';
 import { BindError, bindTcp, bindUnix, openDescriptor, REUSE_PORT, type SocketHandle } from './socket-handle.ts';
+import { inThread } from './thread-writes.ts';
 
 export interface ListenerOptions {
   /** One SO_REUSEPORT socket a slot on TCP; otherwise one shared. */
@@ -51,6 +52,7 @@ export class Listeners {
   readonly #listeners: Listener[] = [];
   readonly #options: ListenerOptions;
   #slots = 0;
+  #released = false;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
@@ -110,6 +112,7 @@ export class Listeners {
    * its own there since, that one stays, and ours goes with this process. Idempotent.
    */
   release(): void {
+    this.#released = true;
     for (const { handle, file } of this.#listeners.splice(0)) {
       const now = file && fileIdentity(file.path);
       if (now === undefined || now === file?.identity) handle.close();
@@ -118,6 +121,7 @@ export class Listeners {
 
   async #open(endpoint: Endpoint, slot: number | undefined): Promise<void> {
     const opened = await endpoint.open(slot ?? 0);
+    if (this.#released) return opened.handle.close(); // a stop while it starts
     this.#listeners.push({ key: `${endpoint.index}/${slot ?? 'shared'}`, slot, ...opened });
   }
 
@@ -189,7 +193,7 @@ function bound(address: BindAddress, open: () => SocketHandle): Opened {
 
 async function resolve(address: BindAddress & { kind: 'tcp' }): Promise<{ address: string; family: 4 | 6 }> {
   try {
-    const found = await lookup(address.host);
+    const found = await inThread(lookup(address.host));
     return { address: found.address, family: found.family === 6 ? 6 : 4 };
   } catch (error) {
     throw cannotBind(address, (error as NodeJS.ErrnoException).code ?? String(error));

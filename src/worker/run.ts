@@ -3,7 +3,7 @@ import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { type LastWords, STACK_FD } from '../messages.ts';
 import { openServerLog } from '../observe/log/server-log.ts';
 import { loadNative } from '../platform/native/native.ts';
-import { SIGNALS } from '../platform/signals.ts';
+import { NO_DEBUGGER } from '../platform/signals.ts';
 import { boot } from './boot.ts';
 import { Channel } from './channel.ts';
 import { RequestContexts } from './http/request-context.ts';
@@ -14,11 +14,12 @@ import { heapLimit, Worker } from './worker.ts';
 const ORPHAN_MARGIN_S = 5;
 
 /** Runs one worker until it has drained. Resolves with its exit status. */
-export async function runWorker(process: NodeJS.Process): Promise<number> {
+export async function runWorker(process: NodeJS.Process, restoreSignals: () => void): Promise<number> {
+  process.execArgv = process.execArgv.filter((flag) => flag !== NO_DEBUGGER); // the app's processes have their own
   let orphaned = (): void => {};
   const channel = new Channel(process, () => orphaned());
   try {
-    return await serve(process, channel, (worker) => {
+    return await serve(process, channel, restoreSignals, (worker) => {
       orphaned = () => worker.drain(false);
     });
   } catch (error) {
@@ -34,7 +35,12 @@ function wordsOf(error: unknown): LastWords {
   return { reason, stack, fatal: isConfig, ...(isConfig && { exit: 'config' }) };
 }
 
-async function serve(process: NodeJS.Process, channel: Channel, made: (worker: Worker) => void): Promise<number> {
+async function serve(
+  process: NodeJS.Process,
+  channel: Channel,
+  restoreSignals: () => void,
+  made: (worker: Worker) => void,
+): Promise<number> {
   const arbiter = process.ppid; // before the plan, which only a live arbiter sends: it cannot be its successor's
   const { native } = loadNative();
   const plan = await channel.plan({
@@ -50,7 +56,7 @@ async function serve(process: NodeJS.Process, channel: Channel, made: (worker: W
     checkOnly: plan.checkOnly,
     warn: (message) => slot === 0 && log.logger.warn(message), // once is enough
   });
-  for (const signal of SIGNALS) if (process.listenerCount(signal) === 0) process.on(signal, () => {});
+  restoreSignals();
   try {
     const contexts = new RequestContexts();
     contexts.offer();

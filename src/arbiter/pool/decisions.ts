@@ -83,4 +83,6 @@ export interface Ending {
   readonly exit?: ExitName | undefined;
   /** The kernel killed it for want of memory. */
   readonly oom?: boolean;
+  /** A signal to the whole process group ended it before it could have handlers. */
+  readonly interrupted?: boolean;
 }

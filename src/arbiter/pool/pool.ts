@@ -109,7 +109,8 @@ export class Pool {
     this.#covers.gone(workerId);
     if (this.stopping) return undefined;
     if (member.state === 'booting') {
-      if (member.killed && member.reason === undefined) return undefined; // it was not wanted any more
+      // It was not wanted any more, or is just spawned again.
+      if (ending.interrupted || (member.killed && member.reason === undefined)) return undefined;
       this.#failures.bootFailed(member, { ...ending, why: member.killedFor ?? ending.why }, this.#started, now);
       return ending.oom ? 'oom' : 'boot';
     }

@@ -1,5 +1,6 @@
 /** The ways in which log bytes leave this process. None makes anybody wait. */
 import net from 'node:net';
+import { isatty } from 'node:tty';
 import { loadNative } from '../../platform/native/native.ts';
 import { closeSync, constants, fstatSync, openSync, write, writeSync } from '../../platform/node-fs.ts';
 import { type Written, writeInThread } from '../../platform/thread-writes.ts';
@@ -61,7 +62,23 @@ function standardSink(fd: 1 | 2): Sink {
 
 /** `fd` was opened here, with O_NONBLOCK. */
 function ownSink(fd: number): Sink {
+  if (isatty(fd)) return terminalSink(fd);
   return fstatSync(fd).isFIFO() ? pipeSink(fd) : descriptorSink(fd, () => closeSync(fd));
+}
+
+/** In this thread: those of libuv's pool may have SIGTTOU, see writeFromBackground(). */
+function terminalSink(fd: number): Sink {
+  const sink = descriptorSink(fd, () => closeSync(fd));
+  return {
+    ...sink,
+    write: (bytes, done) => {
+      try {
+        process.nextTick(done, null, writeSync(fd, bytes));
+      } catch (error) {
+        process.nextTick(done, error, 0);
+      }
+    },
+  };
 }
 
 /** A write in a thread of libuv's, which returns: a file is always ready, and a terminal that is not says EAGAIN. */

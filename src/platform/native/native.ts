@@ -19,7 +19,7 @@ export interface Native {
   isChildSubreaper(): boolean;
   /**
    * Once `parent` is gone this process has `graceSeconds` (a whole number, at least 1) to end by itself; then SIGALRM
-   * ends it, whatever its JavaScript does. A change of user or group afterwards clears it (PR_SET_PDEATHSIG, prctl(2)).
+   * ends it, whatever its JavaScript does. A process that is stopped goes on first. A change of user or group afterwards clears it (PR_SET_PDEATHSIG, prctl(2)).
    */
   dieWithParent(parent: number, graceSeconds: number): void;
   /** One datagram to a unix socket, a path or `@name` (sd_notify(3)). Returns 0 or the errno; waits 250 ms at most. */
@@ -45,6 +45,13 @@ export interface Native {
    * no room, undefined where the kernel cannot do it for such a descriptor. Throws where writing fails.
    */
   writeNow(fd: number, bytes: Uint8Array): number | undefined;
+  /** _exit(2): ends the process at once, whatever its threads wait for. */
+  exitNow(status: number): never;
+  /**
+   * From now on this thread, and those it starts, write to a terminal also in the background under `stty tostop`, where
+   * the kernel would answer each write with SIGTTOU. A SIGTTOU from elsewhere still arrives.
+   */
+  writeFromBackground(): void;
   /** Gives memory that was freed back to the kernel, which malloc(3) of glibc would keep (malloc_trim(3)). */
   trimMemory(): void;
 }
