@@ -1,4 +1,6 @@
 /** The signals that tsunicorn answers to. Handlers only enqueue: what a signal does is decided in the arbiter's loop. */
+import { isatty } from 'node:tty';
+import { loadNative } from './native/native.ts';
 
 const DEBUGGER_OPENS_MS = 500;
 
@@ -23,11 +25,17 @@ export type ArbiterSignal = (typeof SIGNALS)[number];
 
 function ignore(): void {}
 
+/** With a handler for SIGTTOU a write from the background under `stty tostop` would be repeated for ever. */
+function writeFromBackground(): void {
+  if (isatty(1) || isatty(2)) loadNative().native?.writeFromBackground();
+}
+
 /**
  * For a worker that boots: a terminal, a supervisor or logrotate may signal the whole process group. Returns what gives
  * signals back to those who have listened since.
  */
 export function ignoreSignals(process: NodeJS.Process): () => void {
+  writeFromBackground();
   for (const signal of SIGNALS) if (process.listenerCount(signal) === 0) process.on(signal, ignore);
   return () => {
     for (const signal of SIGNALS) if (process.listenerCount(signal) > 1) process.off(signal, ignore);
@@ -52,6 +60,7 @@ function closeDebugger(process: NodeJS.Process): void {
 export function listenForSignals(process: NodeJS.Process): { connect(enqueue: Enqueue): () => void } {
   const waiting: ArbiterSignal[] = [];
   let enqueue: Enqueue = (signal) => void waiting.push(signal);
+  writeFromBackground();
   const undo = SIGNALS.map((signal) => {
     const handler = (): void => enqueue(signal);
     process.on(signal, handler);

@@ -34,6 +34,12 @@ test('it serves, writes its logs, and obeys TTOU and TERM', { skip }, async (t) 
   assert.match(server.stdout, /stopped as asked/);
 });
 
+test('a bad setting ends it with 78, and is told', { skip }, async (t) => {
+  const server = await start(t, { app: 'basic.js', env: { TSUNICORN_TIMEOUT: 'soon' }, wrapper: IN_BACKGROUND });
+  assert.equal((await server.exited).code, 78);
+  assert.match(server.stdout, /TSUNICORN_TIMEOUT=soon/);
+});
+
 /** utime and stime, proc_pid_stat(5): hundredths of a second. */
 function cpuTicks(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')

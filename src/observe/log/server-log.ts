@@ -1,8 +1,6 @@
 /** The server log: pino, one JSON object a line, or one readable line on a terminal. */
-import { isatty } from 'node:tty';
 import type { Logger } from 'pino';
 import type { Settings } from '../../config/settings.ts';
-import { loadNative } from '../../platform/native/native.ts';
 import { closeSync, openSync } from '../../platform/node-fs.ts';
 import { type LogDestination, openDestination } from './destination.ts';
 import { prettyLine } from './pretty.ts';
@@ -29,7 +27,6 @@ export function openServerLog(
   who: Readonly<Record<string, number>>,
   mayBeLost = false,
 ): ServerLog {
-  if (isatty(1) || isatty(2)) loadNative().native?.writeFromBackground();
   const problems: string[] = [];
   const destination = openDestination(
     settings.errorLog,
