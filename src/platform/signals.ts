@@ -66,9 +66,8 @@ export function listenForSignals(process: NodeJS.Process): { connect(enqueue: En
     process.on(signal, handler);
     return () => void process.off(signal, handler);
   });
-  closeDebugger(process);
-  // Another thread opens it, which may be on its way.
-  setTimeout(closeDebugger, DEBUGGER_OPENS_MS, process).unref();
+  // Not at once: another thread asks for it, and the event loop opens it (again) as it polls, which is after timers.
+  setTimeout(setImmediate, DEBUGGER_OPENS_MS, closeDebugger, process).unref();
   return {
     connect(to) {
       enqueue = to;

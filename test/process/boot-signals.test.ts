@@ -35,10 +35,9 @@ test('USR1 to an arbiter that has just been started leaves no debugger open', as
       'ready, or ended by the signal',
       () => server.exitCode !== undefined || server.logged('is ready').length > 0,
     );
-    const port = Number(/Debugger listening on ws:\/\/127\.0\.0\.1:(\d+)/.exec(server.stderr)?.[1] ?? 0);
-    if (port > 0) {
+    for (const [, port] of server.stderr.matchAll(/Debugger listening on ws:\/\/127\.0\.0\.1:(\d+)/g)) {
       opened++;
-      await waitFor('it is closed', () => refused(port));
+      await waitFor('it is closed', () => refused(Number(port)));
     }
     if (server.exitCode === undefined) assert.equal(await server.stop(), 0);
   }
