@@ -99,7 +99,7 @@ test('a worker that cannot be told to drain is killed when its time is over', as
   const server = await (await startFaulty(t, 'decision', { TSUNICORN_GRACEFUL_TIMEOUT: '1' })).ready();
   assert.equal(await server.stop(), 0);
   assert.equal(server.logged(/^decision drain failed; the server goes on$/).length, WORKERS);
-  assert.equal(server.logged('worker is killed: not finished').length, WORKERS);
+  assert.equal(server.logged('worker is killed: still draining at its deadline').length, WORKERS);
 });
 
 test('a fault in the stop does not change its exit code', async (t) => {

@@ -217,8 +217,8 @@ test('USR2 reports the status in the log', async (t) => {
   const server = await (await start(t, { app: 'basic.js' })).ready();
   server.signal('SIGUSR2');
   const report = await server.untilLogged('status report');
-  const workers = report.workers as { pid: number; state: string }[];
-  assert.deepEqual(workers.map(({ pid }) => pid).sort(), server.workerPids().sort());
+  const workers = report.workers as { workerPid: number; state: string }[];
+  assert.deepEqual(workers.map(({ workerPid }) => workerPid).sort(), server.workerPids().sort());
   assert.ok(workers.every(({ state }) => state === 'ready'));
 });
 
