@@ -24,6 +24,8 @@ export interface PoolExit {
   readonly fatal: boolean;
   readonly exit?: ExitName | undefined;
   readonly oom?: boolean;
+  /** A signal to the whole process group ended it before it had handlers. */
+  readonly interrupted?: boolean;
 }
 
 export class RestartPolicy {
@@ -56,7 +58,7 @@ export class RestartPolicy {
   exited(worker: PoolWorker, exit: PoolExit, started: boolean, now: number): RestartReason | undefined {
     const { state, killed, killReason } = worker;
     if (state === 'booting') {
-      if (killed && worker.reason === undefined) return undefined;
+      if (exit.interrupted || (killed && worker.reason === undefined)) return undefined;
       this.#bootFailed(worker, { ...exit, why: killReason ?? exit.why }, started, now);
       return exit.oom ? 'oom' : 'boot';
     }
