@@ -9,8 +9,8 @@
 import net from 'node:net';
 import type { InheritedListener } from '../../messages.ts';
 import { listenOnHandle, openDescriptor, type SocketHandle } from '../../platform/socket-handle.ts';
-import type { Trust } from './forwarded.ts';
-import { Peer } from './peer.ts';
+
+import { Peer, type Trust } from './peer.ts';
 
 export interface AcceptOptions {
   readonly backlog: number;

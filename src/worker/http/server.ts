@@ -22,9 +22,8 @@ import type { App } from '../app/app.ts';
 import { Counters } from '../report/counters.ts';
 import { Acceptor } from './accept.ts';
 import { CLIENT_CLOSED_REQUEST, Connections } from './connections.ts';
-import { trustIn } from './forwarded.ts';
 import { Gate, type GateEvents, type GateExtras, type RequestLimits } from './gate.ts';
-import { peerOf } from './peer.ts';
+import { peerOf, trustIn } from './peer.ts';
 import type { RequestContexts } from './request-context.ts';
 
 export interface HttpServiceOptions {
