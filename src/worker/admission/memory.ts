@@ -1,6 +1,6 @@
 /**
  * Memory admission: keeps a worker from taking on requests for which there is no memory
- * (docs/decisions/0012-memory-brake.md). It reads how full the group and the heap are, more often the faster they fill.
+ * (docs/decisions/0012-memory-admission.md). It reads how full the group and the heap are, more often the faster they fill.
  * When only the reserve is left it holds new requests and tells the arbiter, which replaces a worker. Without a memory
  * limit it watches nothing.
  */
@@ -8,7 +8,7 @@ import type { Gauge } from './memory-gauges.ts';
 
 /** Each open connection may bring a request that costs as much as those before; in all at most this share of the limit. */
 const ON_THE_WAY_SHARE = 0.125;
-/** It lets requests go on with this much of the reserve to spare, so that it does not flutter. */
+/** Share of the reserve that has to be free before requests go on, so that it does not flutter. */
 const SLACK = 0.5;
 
 /** Requests from one look to the next. A look takes 8 µs, so that it is 0.04 µs a request where memory does not grow. */
@@ -68,13 +68,10 @@ export class MemoryAdmission {
 
   /** Replaces the gauges that it watches. None: there is no limit, or the worker drains and serves what it has. */
   watch(gauges: readonly Gauge[]): void {
-    clearTimeout(this.#timer);
     this.#readings = gauges.map((gauge) => ({ gauge, last: undefined, grown: 0, requests: 0 }));
     this.#gaveUp = false;
-    this.#between = FIRST_AFTER;
-    if (gauges.length > 0) return this.#look(0);
-    this.#left = NEVER;
-    this.#release();
+    this.#lookAfter(FIRST_AFTER);
+    this.#look();
   }
 
   /** Nothing can make room: serve what waits, and what comes, until there is room again. */
@@ -88,7 +85,7 @@ export class MemoryAdmission {
   get holds(): boolean {
     if (this.#heldSince !== undefined) return true;
     if (--this.#left > 0) return false;
-    this.#look(this.#between);
+    this.#look();
     return this.#heldSince !== undefined;
   }
 
@@ -97,13 +94,18 @@ export class MemoryAdmission {
     this.#waiting.push(serve);
   }
 
-  /** @param requests so many since the last look */
-  #look(requests: number): void {
+  #lookAfter(requests: number): void {
+    this.#between = requests;
+    this.#left = requests;
+  }
+
+  readonly #look = (): void => {
     clearTimeout(this.#timer);
     if (this.#readings.length === 0) {
-      this.#left = NEVER;
-      return;
+      this.#release();
+      return this.#lookAfter(NEVER);
     }
+    const requests = this.#between - this.#left;
     let ahead = Math.min(2 * this.#between, MOST_BETWEEN);
     let full: Gauge | undefined;
     let relieved = true;
@@ -122,19 +124,13 @@ export class MemoryAdmission {
       if (reading.requests === 0) ahead = FIRST_AFTER;
     }
     if (relieved) this.#gaveUp = false;
-    if (this.#heldSince !== undefined) this.#goOn(relieved, full);
-    else if (full && !this.#gaveUp) {
-      this.#heldSince = this.#events.now();
-      this.#callsAt = this.#heldSince + FIRST_CALL_MS;
-      this.#events.hold(true);
-    }
-    if (this.#gaveUp) ahead = MOST_BETWEEN;
+    this.#holdOrRelease(relieved, full);
+    const holds = this.#heldSince !== undefined;
     // While requests are held none passes, and the past says little about what comes after.
-    this.#between = this.#heldSince === undefined ? Math.max(1, Math.floor(ahead)) : FIRST_AFTER;
-    this.#left = this.#between;
-    const every = this.#heldSince === undefined ? IDLE_LOOK_MS : HOLD_LOOK_MS;
-    this.#timer = setTimeout(() => this.#look(this.#between - this.#left), every).unref();
-  }
+    if (holds) this.#lookAfter(FIRST_AFTER);
+    else this.#lookAfter(this.#gaveUp ? MOST_BETWEEN : Math.max(1, Math.floor(ahead)));
+    this.#timer = setTimeout(this.#look, holds ? HOLD_LOOK_MS : IDLE_LOOK_MS).unref();
+  };
 
   /** Bytes beyond the reserve and what the requests on the way may take. Undefined: unknown at the moment. */
   #room(reading: GaugeReading, requests: number): number | undefined {
@@ -158,10 +154,15 @@ export class MemoryAdmission {
     return exact === undefined ? undefined : most - exact;
   }
 
-  #goOn(relieved: boolean, full: Gauge | undefined): void {
+  #holdOrRelease(relieved: boolean, full: Gauge | undefined): void {
     const now = this.#events.now();
-    if (relieved) this.#release();
-    else if (now - (this.#heldSince ?? now) >= LONGEST_HOLD_MS) this.releaseHold();
+    if (this.#heldSince === undefined) {
+      if (!full || this.#gaveUp) return;
+      this.#heldSince = now;
+      this.#callsAt = now + FIRST_CALL_MS;
+      this.#events.hold(true);
+    } else if (relieved) this.#release();
+    else if (now - this.#heldSince >= LONGEST_HOLD_MS) this.releaseHold();
     else if (full && now >= this.#callsAt) {
       this.#callsAt = now + CALL_AGAIN_MS;
       this.#events.full(full);
@@ -171,8 +172,6 @@ export class MemoryAdmission {
   #release(): void {
     if (this.#heldSince === undefined) return;
     this.#heldSince = undefined;
-    this.#between = FIRST_AFTER;
-    this.#left = FIRST_AFTER;
     this.#events.hold(false);
     setImmediate(this.#serveNext);
   }

@@ -71,10 +71,6 @@ export function answerInstead(response: ServerResponse, status: number, headers:
   const body = bodyFor(status);
   response.writeHead(status, { ...fieldsFor(body), Connection: 'close', ...headers });
   response.end(body);
-  mute(response);
-}
-
-function mute(response: ServerResponse): void {
   const same = (): ServerResponse => response;
   const nothing = (): void => undefined;
   Object.assign(response, {

@@ -26,24 +26,20 @@ export interface GateEvents {
   refused(why: Refusal): void;
   /** A connection is about to become a WebSocket, or whatever the app's listener makes of it. */
   upgraded(socket: Socket): void;
-  /** A listener threw or rejected. */
   handlerFailed(error: unknown, request: IncomingMessage, event: Handover): void;
+  /** What came was not HTTP, or too slow, or too large; `status` was answered where that was possible. */
+  malformed(socket: Socket, status: number, code: string): void;
 }
 
 /** Calls the app with what Node.js handed over. */
 export type CallApp = (request: IncomingMessage, event: Handover, args: Args) => void;
 
-/** What may refuse or hold requests, where it is wanted. */
-export interface GateExtras {
+export interface GateOptions {
+  readonly events: GateEvents;
   readonly overload?: Overload | undefined;
   readonly memory?: MemoryAdmission | undefined;
   /** Wraps each call of the app. */
   readonly around?: (call: CallApp) => CallApp;
-}
-
-export interface GateOptions extends GateExtras {
-  readonly limits: RequestLimits;
-  readonly events: GateEvents;
 }
 
 /** The arguments of the event; a handshake has the head of the new protocol as well. */
@@ -55,16 +51,18 @@ export class Gate {
   readonly #server: Server;
   /** Undefined where the server is the app's own, with listeners. */
   readonly #handle: NodeHandler | undefined;
+  readonly #limits: RequestLimits;
   readonly #options: GateOptions;
   readonly #call: CallApp;
 
   /** Puts itself before the listeners of `server`, those that come later too. */
-  constructor(server: Server, app: App, options: GateOptions) {
+  constructor(server: Server, app: App, limits: RequestLimits, options: GateOptions) {
     this.#server = server;
     this.#handle = app.kind === 'handler' ? app.handle : undefined;
+    this.#limits = limits;
     this.#options = options;
     this.#call = options.around?.(this.#callApp) ?? this.#callApp;
-    // Without a listener Node.js says 100 before anybody could refuse (RFC 9110, section 10.1.1).
+    // Without a listener Node.js says 100 before the gate could refuse (RFC 9110, section 10.1.1).
     server.on('checkContinue', continueByDefault);
     const { emit } = server;
     // A listener would not do: one for 'upgrade' alone tells Node.js that the app takes handshakes.
@@ -98,32 +96,28 @@ export class Gate {
   }
 
   #decide(event: Handover, args: Args): void {
-    const { events, limits, overload } = this.#options;
+    const { events, overload } = this.#options;
+    const { limitBodySize } = this.#limits;
     const [request, target] = args;
-    const refusal = overload?.exceeded ? OVERLOADED : this.#refusalOf(event, request);
+    const handshake = isHandshake(event);
+    let refusal = overload?.exceeded ? OVERLOADED : refusalOf(request, this.#limits);
+    if (!handshake) refusal ??= refusalOfWebSocket(request, this.#server);
     if (refusal) {
       events.refused(refusal.why);
-      if (isHandshake(event)) refuseHandshake(request, target as Duplex, refusal.status, refusal.headers);
+      if (handshake) refuseHandshake(request, target as Duplex, refusal.status, refusal.headers);
       else if (refusal === OVERLOADED) shed(request, target as ServerResponse);
       else answerInstead(target as ServerResponse, refusal.status, refusal.headers);
       return;
     }
-    if (isHandshake(event))
+    if (handshake)
       events.upgraded(request.socket); // before any byte of the new protocol
-    else if (limits.limitBodySize > 0) {
-      watchBody(request, limits.limitBodySize, () => {
+    else if (limitBodySize > 0) {
+      watchBody(request, limitBodySize, () => {
         events.refused('body_too_large');
         answerInstead(target as ServerResponse, 413);
       });
     }
     this.#serve(event, args);
-  }
-
-  #refusalOf(event: Handover, request: IncomingMessage): HeadRefusal | undefined {
-    return (
-      refusalOf(request, this.#options.limits) ??
-      (isHandshake(event) ? undefined : refusalOfWebSocket(request, this.#server))
-    );
   }
 
   #serve(event: Handover, args: Args): void {
@@ -214,7 +208,7 @@ export function refusalOf(request: IncomingMessage, limits: RequestLimits): Head
   return undefined;
 }
 
-/** Watches a body of unknown length (chunked); calls `exceeded` once when it is longer than `limit` bytes. */
+/** Calls `exceeded` once when a body of unknown length (chunked) is longer than `limit` bytes. */
 export function watchBody(request: IncomingMessage, limit: number, exceeded: () => void): void {
   if (request.headers['transfer-encoding'] === undefined) return;
   const push = request.push;

@@ -12,19 +12,23 @@ import { jsonLines } from '../../observe/log/json.ts';
 import { RequestIds, scan, traceIdOf } from '../../observe/log/request-headers.ts';
 import type { ServerLog } from '../../observe/log/server-log.ts';
 import { textLines } from '../../observe/log/text.ts';
+import { fileReader } from '../../platform/kernel/read-file.ts';
 import type { Native } from '../../platform/native/native.ts';
 import { http } from '../../platform/node-http.ts';
 import { MemoryAdmission } from '../admission/memory.ts';
-import { MemoryGauges } from '../admission/memory-gauges.ts';
+import { type Gauge, groupGauge, type Heap, heapGauge, v8Heap } from '../admission/memory-gauges.ts';
 import { Overload } from '../admission/overload.ts';
-import { enforceRequestTimeout } from '../admission/request-timeout.ts';
 import type { App } from '../app/app.ts';
 import { Counters } from '../report/counters.ts';
 import { Acceptor } from './accept.ts';
 import { CLIENT_CLOSED_REQUEST, Connections } from './connections.ts';
-import { Gate, type GateEvents, type GateExtras, type RequestLimits } from './gate.ts';
+import { answerInstead } from './error-responses.ts';
+import { Gate, type GateEvents, type GateOptions, type RequestLimits } from './gate.ts';
 import { peerOf, trustIn } from './peer.ts';
 import type { RequestContexts } from './request-context.ts';
+
+/** A late response is noticed within this time, or a quarter of the limit where that is less. */
+const LONGEST_TIMEOUT_CHECK_MS = 1_000;
 
 export interface HttpServiceOptions {
   readonly log: ServerLog;
@@ -44,7 +48,9 @@ export class HttpService {
   readonly acceptor: Acceptor;
   readonly memory: MemoryAdmission;
   readonly #plan: WorkerPlan;
-  readonly #gauges: MemoryGauges;
+  readonly #heap: Heap;
+  /** Undefined where its limit is not known. What it found by collecting stays valid when another group is watched. */
+  readonly #heapGauge: Gauge | undefined;
   readonly #overload: Overload | undefined;
   readonly #ids = new RequestIds();
 
@@ -62,15 +68,17 @@ export class HttpService {
       onConnection: (socket, peer) => this.connections.add(socket, peer),
       needDescriptor,
     });
-    this.#gauges = new MemoryGauges(plan.heapLimitBytes, native);
+    this.#heap = v8Heap(native);
+    this.#heapGauge = plan.heapLimitBytes === undefined ? undefined : heapGauge(plan.heapLimitBytes, this.#heap);
     this.memory = new MemoryAdmission({
       now: () => performance.now(),
       connections: () => this.connections.size,
       hold: (on) => this.acceptor.pause(on),
-      full: (gauge) => memoryFull(gauge === this.#gauges.heap),
+      full: (gauge) => memoryFull(gauge === this.#heapGauge),
     });
     this.#overload = settings.maxEventLoopLag > 0 ? new Overload(settings.maxEventLoopLag * 1000) : undefined;
-    this.server = createServer(app, settings, this.#serverEvents(app.name, log), {
+    this.server = createServer(app, settings, {
+      events: this.#gateEvents(app.name, log),
       overload: this.#overload,
       memory: this.memory,
       around: (call) => contexts.around(call, (request) => this.#contextOf(request)),
@@ -89,27 +97,42 @@ export class HttpService {
   /** Accepts from now on. Returns what ends the watching of overload and timeouts; the acceptor ends with the drain. */
   start(): () => void {
     const { settings, listeners, memory } = this.#plan;
-    const refused = (): void => this.counters.rejected('timeout');
-    const unlimit = enforceRequestTimeout(this.connections, settings.requestTimeout * 1000, refused);
+    const limitMs = settings.requestTimeout * 1000;
+    const checkMs = Math.min(LONGEST_TIMEOUT_CHECK_MS, limitMs / 4);
+    const timer = limitMs > 0 ? setInterval(() => this.#refuseLate(limitMs), checkMs) : undefined;
     const unwatch = this.#overload?.start();
     this.acceptor.start(listeners);
     this.watchMemory(memory);
     return () => {
       unwatch?.();
-      unlimit();
+      clearInterval(timer);
     };
   }
 
-  /** Undefined: there is no limit, or the worker drains and serves what it has. */
+  /** `TSUNICORN_REQUEST_TIMEOUT`: a request whose response does not start in time gets 503. */
+  #refuseLate(limitMs: number): void {
+    const now = performance.now();
+    for (const { exchanges } of this.connections) {
+      for (const { response, startedAt } of exchanges) {
+        if (response.headersSent || now - startedAt < limitMs) continue;
+        this.counters.rejected('timeout');
+        answerInstead(response, 503);
+      }
+    }
+  }
+
+  /** Undefined: the worker drains and serves what it has, or the group has no limit; then V8 alone guards the heap. */
   watchMemory(memory: WorkerPlan['memory']): void {
-    this.memory.watch(this.#gauges.of(memory));
+    const group = memory && groupGauge(memory, fileReader(), this.#heap);
+    this.memory.watch(group ? [group, ...(this.#heapGauge ? [this.#heapGauge] : [])] : []);
   }
 
   collectGarbage(): void {
-    this.#gauges.collectGarbage();
+    this.#heap.collectAll();
+    this.#heap.giveBack();
   }
 
-  #serverEvents(appName: string, { logger }: ServerLog): ServerEvents {
+  #gateEvents(appName: string, { logger }: ServerLog): GateEvents {
     let warned = false;
     return {
       upgraded: (socket) => this.connections.markUpgraded(socket),
@@ -156,23 +179,13 @@ function openAccessLog(plan: WorkerPlan, ids: RequestIds, log: ServerLog): Acces
 type ServerSettings = RequestLimits &
   Pick<WorkerPlan['settings'], 'keepalive' | 'headerTimeout' | 'bodyTimeout' | 'limitHeaderSize'>;
 
-export interface ServerEvents extends GateEvents {
-  /** What came was not HTTP, or too slow, or too large; `status` was answered where that was possible. */
-  malformed(socket: Socket, status: number, code: string): void;
-}
-
 /** How often Node.js looks for requests that exceed their timeouts; its own default of 30 s is too coarse for 10 s. */
 export const CHECK_INTERVAL_MS = 1_000;
 
 /** An http.Server that never listens, behind the gate: the acceptor hands its connections over. */
-export function createServer(
-  app: App,
-  settings: ServerSettings,
-  events: ServerEvents,
-  extras: GateExtras = {},
-): Server {
+export function createServer(app: App, settings: ServerSettings, options: GateOptions): Server {
   const server = app.kind === 'server' ? app.server : http.createServer();
-  new Gate(server, app, { ...extras, limits: settings, events });
+  new Gate(server, app, settings, options);
   server.keepAliveTimeout = settings.keepalive * 1000;
   server.headersTimeout = settings.headerTimeout * 1000;
   server.requestTimeout = settings.bodyTimeout * 1000;
@@ -180,7 +193,7 @@ export function createServer(
   server.maxHeadersCount = settings.limitRequestFields + 1;
   // Documented as options of createServer() alone, but the app may have made the server already.
   Object.assign(server, { maxHeaderSize: settings.limitHeaderSize, connectionsCheckingInterval: CHECK_INTERVAL_MS });
-  if (server.listenerCount('clientError') === 0) server.on('clientError', answerMalformed(events));
+  if (server.listenerCount('clientError') === 0) server.on('clientError', answerMalformed(options.events));
   // Starts the checks of headersTimeout and requestTimeout. The app's own server has had it already (Capture).
   if (!server.listening) server.emit('listening');
   return server;
@@ -193,7 +206,7 @@ const STATUS_OF: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-function answerMalformed(events: ServerEvents) {
+function answerMalformed(events: GateEvents) {
   return (error: NodeJS.ErrnoException, socket: Socket & { _httpMessage?: ServerResponse | null }): void => {
     const code = error.code ?? 'ERROR';
     if (code === 'ECONNRESET' || !socket.writable) {
