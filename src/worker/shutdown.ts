@@ -3,12 +3,10 @@
  * the part of the connections, {@link AppShutdown} that of the app.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ServerLog } from '../observe/log/server-log.ts';
 import type { Hooks } from './app/exports.ts';
-import type { Channel } from './channel.ts';
+import type { WorkerContext } from './boot.ts';
 import type { Acceptor } from './http/accept.ts';
 import type { Connections } from './http/connections.ts';
-import type { Standalone } from './standalone/standalone.ts';
 
 /**
  * A keep-alive connection is not closed before it has been idle this long: its client may have sent the next request
@@ -105,23 +103,19 @@ export class Drain {
 /** `onShutdown` as the drain begins; the app's signal handlers once no request needs it; then it may end. */
 export class AppShutdown {
   readonly #hooks: Hooks;
-  readonly #standalone: Standalone;
-  readonly #channel: Channel;
-  readonly #log: ServerLog;
+  readonly #context: WorkerContext;
   #hook: Promise<void> | undefined;
   #handlers: Promise<void> | undefined;
   #toldToEnd = false;
 
-  constructor(hooks: Hooks, standalone: Standalone, channel: Channel, log: ServerLog) {
+  constructor(hooks: Hooks, context: WorkerContext) {
     this.#hooks = hooks;
-    this.#standalone = standalone;
-    this.#channel = channel;
-    this.#log = log;
+    this.#context = context;
   }
 
   /** The drain begins. */
   begin(): void {
-    this.#standalone.capture.keepIdleConnections();
+    this.#context.standalone.capture.keepIdleConnections();
     this.#hook = this.#callHook();
   }
 
@@ -129,15 +123,15 @@ export class AppShutdown {
   runHandlers(): void {
     if (this.#toldToEnd) return;
     this.#toldToEnd = true;
-    this.#handlers = this.#standalone.signals.run((err) =>
-      this.#log.logger.error({ err }, "the app's signal handler failed"),
-    );
+    const { standalone, log } = this.#context;
+    this.#handlers = standalone.signals.run((err) => log.logger.error({ err }, "the app's signal handler failed"));
   }
 
   /** Every connection has ended. Resolves with the app's own exit status when it has finished too. */
   async finish(): Promise<number> {
-    const { capture, exit, flushStreams } = this.#standalone;
-    const alone = this.#channel.alone();
+    const { channel, standalone } = this.#context;
+    const { capture, exit, flushStreams } = standalone;
+    const alone = channel.alone();
     this.runHandlers();
     capture.end();
     await Promise.race([this.#appEnds(), alone.promise]);
@@ -149,7 +143,7 @@ export class AppShutdown {
   async #appEnds(): Promise<void> {
     await this.#hook;
     if (this.#handlers === undefined) return;
-    const { requested } = this.#standalone.exit;
+    const { requested } = this.#context.standalone.exit;
     await Promise.race([requested, this.#handlers.then(() => sleep(LINGER_MS, undefined, { ref: false }))]);
   }
 
@@ -157,7 +151,7 @@ export class AppShutdown {
     try {
       await this.#hooks.onShutdown?.();
     } catch (err) {
-      this.#log.logger.error({ err }, 'onShutdown() failed; the worker goes on to drain');
+      this.#context.log.logger.error({ err }, 'onShutdown() failed; the worker goes on to drain');
     }
   }
 }

@@ -15,8 +15,8 @@ export class RequestContexts {
   #storage: AsyncLocalStorage<Handled> | undefined;
   #contextOf: ((request: IncomingMessage) => RequestContext) | undefined;
 
-  /** Call it before the app loads, which may ask at once. */
-  offer(): void {
+  /** Make it before the app loads, which may ask at once. */
+  constructor() {
     setContextHook({
       enable: () => {
         const { AsyncLocalStorage } = process.getBuiltinModule('node:async_hooks');

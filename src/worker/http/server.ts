@@ -13,32 +13,22 @@ import { RequestIds, scan, traceIdOf } from '../../observe/log/request-headers.t
 import type { ServerLog } from '../../observe/log/server-log.ts';
 import { textLines } from '../../observe/log/text.ts';
 import { fileReader } from '../../platform/kernel/read-file.ts';
-import type { Native } from '../../platform/native/native.ts';
 import { http } from '../../platform/node-http.ts';
 import { MemoryAdmission } from '../admission/memory.ts';
 import { type Gauge, groupGauge, type Heap, heapGauge, v8Heap } from '../admission/memory-gauges.ts';
 import { Overload } from '../admission/overload.ts';
 import type { App } from '../app/app.ts';
+import type { WorkerContext } from '../boot.ts';
 import { Counters } from '../report/counters.ts';
+import type { ProcessMonitor } from '../report/process-stats.ts';
 import { Acceptor } from './accept.ts';
 import { CLIENT_CLOSED_REQUEST, Connections } from './connections.ts';
 import { answerInstead } from './error-responses.ts';
 import { Gate, type GateEvents, type GateOptions, type RequestLimits } from './gate.ts';
 import { peerOf, trustIn } from './peer.ts';
-import type { RequestContexts } from './request-context.ts';
 
 /** A late response is noticed within this time, or a quarter of the limit where that is less. */
 const LONGEST_TIMEOUT_CHECK_MS = 1_000;
-
-export interface HttpServiceOptions {
-  readonly log: ServerLog;
-  readonly contexts: RequestContexts;
-  readonly native: Native | undefined;
-  /** Asks the arbiter for another descriptor of a listener; it comes back through {@link Acceptor.lend}. */
-  readonly needDescriptor: (key: string) => void;
-  /** New requests wait for memory: in this worker's heap, or else in the group. */
-  readonly memoryFull: (heap: boolean) => void;
-}
 
 export class HttpService {
   readonly server: Server;
@@ -54,9 +44,9 @@ export class HttpService {
   readonly #overload: Overload | undefined;
   readonly #ids = new RequestIds();
 
-  constructor(plan: WorkerPlan, app: App, options: HttpServiceOptions) {
+  constructor(context: WorkerContext, app: App, processMonitor: ProcessMonitor) {
+    const { plan, channel, log, native, requests } = context;
     const { settings } = plan;
-    const { log, contexts, native, needDescriptor, memoryFull } = options;
     const isSync = settings.workerClass === 'sync';
     this.#plan = plan;
     this.accessLog = openAccessLog(plan, this.#ids, log);
@@ -66,7 +56,7 @@ export class HttpService {
       spares: isSync || settings.workerConnections > 0 || plan.memory !== undefined,
       trusts: trustIn(settings.forwardedAllowIps),
       onConnection: (socket, peer) => this.connections.add(socket, peer),
-      needDescriptor,
+      needDescriptor: (key) => channel.send({ type: 'need-descriptor', key }),
     });
     this.#heap = v8Heap(native);
     this.#heapGauge = plan.heapLimitBytes === undefined ? undefined : heapGauge(plan.heapLimitBytes, this.#heap);
@@ -74,14 +64,16 @@ export class HttpService {
       now: () => performance.now(),
       connections: () => this.connections.size,
       hold: (on) => this.acceptor.pause(on),
-      full: (gauge) => memoryFull(gauge === this.#heapGauge),
+      full: (gauge) => {
+        channel.send({ type: 'memory-full', rssBytes: processMonitor.rssBytes, heap: gauge === this.#heapGauge });
+      },
     });
     this.#overload = settings.maxEventLoopLag > 0 ? new Overload(settings.maxEventLoopLag * 1000) : undefined;
     this.server = createServer(app, settings, {
       events: this.#gateEvents(app.name, log),
       overload: this.#overload,
       memory: this.memory,
-      around: (call) => contexts.around(call, (request) => this.#contextOf(request)),
+      around: (call) => requests.around(call, (request) => this.#contextOf(request)),
     });
     this.connections = new Connections(this.server, !isSync && settings.keepalive > 0, {
       count: (open) => this.acceptor.balance(open),
