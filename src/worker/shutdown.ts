@@ -1,6 +1,6 @@
 /**
- * How a worker stops: what it has accepted is answered, then the app ends (docs/design.md, "Drain"). {@link Drain} is
- * the part of the connections, {@link AppShutdown} that of the app.
+ * How a worker stops: what it has accepted is answered, then the app ends (docs/design.md, "Drain"). {@link ConnectionDrain}
+ * does the first, {@link AppShutdown} the second.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hooks } from './app/exports.ts';
@@ -41,14 +41,7 @@ export interface DrainOptions {
   readonly drainQueues: boolean;
 }
 
-export interface DrainPace {
-  /** Close idle connections, and tell the app, without waiting. */
-  readonly quick: boolean;
-  /** Milliseconds from now until the worker is killed. */
-  readonly leftMs: number;
-}
-
-export class Drain {
+export class ConnectionDrain {
   readonly #options: DrainOptions;
   #quietMs = Number.POSITIVE_INFINITY;
   /** Times of performance.now(). */
@@ -56,13 +49,15 @@ export class Drain {
   #endStreamsAt = Number.POSITIVE_INFINITY;
   #closeEndedAt = Number.POSITIVE_INFINITY;
 
-  constructor(options: DrainOptions, pace: DrainPace) {
+  constructor(options: DrainOptions) {
     this.#options = options;
-    this.hasten(pace);
   }
 
-  /** Only ever makes the drain faster. */
-  hasten({ quick, leftMs }: DrainPace): void {
+  /**
+   * Sets the pace, before {@link run}; later it can only make the drain faster. `quick`: close idle connections, and tell
+   * the app, without waiting. `leftMs`: from now until the worker is killed.
+   */
+  hasten(quick: boolean, leftMs: number): void {
     const now = performance.now();
     const margin = Math.min(END_MARGIN_MS, leftMs * END_MARGIN);
     const quietMs = this.#options.reload ? RELOAD_QUIET_MS : IDLE_QUIET_MS;

@@ -7,7 +7,7 @@ import { HttpService } from './http/server.ts';
 import { AppMetrics, loadedModules } from './report/app-metrics.ts';
 import { ProcessMonitor } from './report/process-stats.ts';
 import { Reporter } from './report/reporter.ts';
-import { AppShutdown, Drain } from './shutdown.ts';
+import { AppShutdown, ConnectionDrain } from './shutdown.ts';
 import type { AppActions } from './standalone/standalone.ts';
 
 export class Worker implements AppActions {
@@ -16,7 +16,7 @@ export class Worker implements AppActions {
   readonly #reporter: Reporter;
   readonly #app: AppShutdown;
   readonly #drained = Promise.withResolvers<void>();
-  #drain: Drain | undefined;
+  #drain: ConnectionDrain | undefined;
   #status: number = EXIT_CODES.ok.status;
 
   constructor(context: WorkerContext, { app, hooks }: Booted) {
@@ -64,12 +64,12 @@ export class Worker implements AppActions {
    * serves what waits in the accept queues. A second call can only make it faster.
    */
   drain(quick: boolean, leftMs = this.#context.plan.settings.gracefulTimeout * 1000, drainQueues = true): void {
-    const pace = { quick, leftMs };
-    if (this.#drain) return this.#drain.hasten(pace);
+    if (this.#drain) return this.#drain.hasten(quick, leftMs);
     this.#http.watchMemory(undefined);
     const { connections, acceptor } = this.#http;
     const { reload } = this.#context.plan.settings;
-    this.#drain = new Drain({ connections, acceptor, app: this.#app, reload, drainQueues }, pace);
+    this.#drain = new ConnectionDrain({ connections, acceptor, app: this.#app, reload, drainQueues });
+    this.#drain.hasten(quick, leftMs);
     void this.#drain.run().then(this.#drained.resolve);
   }
 

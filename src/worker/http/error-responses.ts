@@ -22,7 +22,7 @@ export interface HeadRefusal {
   readonly headers?: Headers;
 }
 
-/** Load shedding. A worker that has shed load catches up within the second or has not yet. */
+/** Load shedding. A worker catches up within a second, if at all. */
 export const OVERLOADED: HeadRefusal = { status: 503, why: 'overload', headers: { 'Retry-After': '1' } };
 
 const bodyFor = (status: number): string => `${status} ${http.STATUS_CODES[status]}\n`;
@@ -31,12 +31,18 @@ const fieldsFor = (body: string) => ({
   'Content-Length': body.length,
 });
 
-/** The connection stays, since a new one is more work for both sides, unless an unread body is on its way. */
-export function shed({ rawHeaders }: IncomingMessage, response: ServerResponse): void {
+/** Scans the raw list: `headers` would build all of them. `name` in lower case. */
+export function hasField({ rawHeaders }: IncomingMessage, name: string): boolean {
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i]?.toLowerCase();
-    if (name === 'content-length' || name === 'transfer-encoding') response.shouldKeepAlive = false;
+    const field = rawHeaders[i] as string;
+    if (field.length === name.length && field.toLowerCase() === name) return true;
   }
+  return false;
+}
+
+/** The connection stays, since a new one is more work for both sides, unless an unread body is on its way. */
+export function shed(request: IncomingMessage, response: ServerResponse): void {
+  if (hasField(request, 'content-length') || hasField(request, 'transfer-encoding')) response.shouldKeepAlive = false;
   const body = bodyFor(OVERLOADED.status);
   response.writeHead(OVERLOADED.status, { ...fieldsFor(body), ...OVERLOADED.headers });
   response.end(body);

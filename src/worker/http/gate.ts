@@ -9,9 +9,17 @@ import type { Settings } from '../../config/settings.ts';
 import { http } from '../../platform/node-http.ts';
 import type { MemoryAdmission } from '../admission/memory.ts';
 import type { Overload } from '../admission/overload.ts';
-import type { App, NodeHandler } from '../app/app.ts';
+import type { App } from '../app/app.ts';
 import { isThenable } from '../app/duck-typing.ts';
-import { answerInstead, type HeadRefusal, OVERLOADED, type Refusal, refuseHandshake, shed } from './error-responses.ts';
+import {
+  answerInstead,
+  type HeadRefusal,
+  hasField,
+  OVERLOADED,
+  type Refusal,
+  refuseHandshake,
+  shed,
+} from './error-responses.ts';
 
 export type RequestLimits = Pick<Settings, 'limitRequestLine' | 'limitRequestFields' | 'limitBodySize'>;
 
@@ -49,8 +57,7 @@ const REJECTION: typeof import('node:events').captureRejectionSymbol = Symbol.fo
 
 export class Gate {
   readonly #server: Server;
-  /** Undefined where the server is the app's own, with listeners. */
-  readonly #handle: NodeHandler | undefined;
+  readonly #app: App;
   readonly #limits: RequestLimits;
   readonly #options: GateOptions;
   readonly #call: CallApp;
@@ -58,7 +65,7 @@ export class Gate {
   /** Puts itself before the listeners of `server`, those that come later too. */
   constructor(server: Server, app: App, limits: RequestLimits, options: GateOptions) {
     this.#server = server;
-    this.#handle = app.kind === 'handler' ? app.handle : undefined;
+    this.#app = app;
     this.#limits = limits;
     this.#options = options;
     this.#call = options.around?.(this.#callApp) ?? this.#callApp;
@@ -86,13 +93,11 @@ export class Gate {
 
   #pass(event: Handover, args: Args): void {
     const { memory } = this.#options;
-    if (!memory?.holds) this.#decide(event, args);
-    else if (isHandshake(event)) this.#holdHandshake(memory, event, args);
-    else {
-      memory.wait(() => {
-        if (!args[1].destroyed) this.#decide(event, args);
-      });
-    }
+    if (!memory?.holds) return this.#decide(event, args);
+    if (isHandshake(event)) return this.#holdHandshake(memory, event, args);
+    memory.wait(() => {
+      if (!args[1].destroyed) this.#decide(event, args);
+    });
   }
 
   #decide(event: Handover, args: Args): void {
@@ -130,8 +135,8 @@ export class Gate {
 
   /** As EventEmitter.emit() does, but that a promise of any listener is watched. */
   readonly #callApp: CallApp = (request, event, args) => {
-    if (event === 'request' && this.#handle) {
-      return this.#watch(this.#handle(request, args[1] as ServerResponse), event, args);
+    if (event === 'request' && this.#app.kind === 'handler') {
+      return this.#watch(this.#app.handle(request, args[1] as ServerResponse), event, args);
     }
     const listeners = this.#server.rawListeners(event); // a copy, in which `once` still removes itself
     if (event === 'checkContinue' && listeners.every((listener) => listener === continueByDefault)) {
@@ -238,20 +243,11 @@ const NO_WEBSOCKET: HeadRefusal = {
  * ignored, as RFC 9110, section 7.8 allows.
  */
 export function refusalOfWebSocket(request: IncomingMessage, server: Server): HeadRefusal | undefined {
-  if (!hasUpgrade(request.rawHeaders) || server.listenerCount('upgrade') > 0) return undefined;
+  if (!hasField(request, 'upgrade') || server.listenerCount('upgrade') > 0) return undefined;
   const { headers } = request;
   if (!hasToken(headers.upgrade, 'websocket') || !hasToken(headers.connection, 'upgrade')) return undefined;
   const isValid = request.method === 'GET' && WEBSOCKET_KEY.test(headers['sec-websocket-key'] ?? '');
   return isValid ? NO_WEBSOCKET : { status: 400, why: 'no_websocket' };
-}
-
-/** Scans the raw list: `headers` would build all of them, and hardly any request has this one. */
-function hasUpgrade(rawHeaders: readonly string[]): boolean {
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] as string;
-    if (name.length === 7 && name.toLowerCase() === 'upgrade') return true;
-  }
-  return false;
 }
 
 function hasToken(list: string | undefined, token: string): boolean {
