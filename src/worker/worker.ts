@@ -40,7 +40,7 @@ export class Worker implements AppActions {
     );
     process.once('exit', () => http.accessLog?.flushSync());
     standalone.capture.servedBy(http.server);
-    channel.listen((message, handle) => this.#on(message, handle));
+    channel.onMessage = (message, handle) => this.#on(message, handle);
   }
 
   /** Serves until the drain is over. Resolves with the exit status. `onReady`: it accepts connections. */

@@ -13,8 +13,7 @@ const SLACK = 0.5;
 
 /** Requests from one look to the next. A look takes 8 µs, so that it is 0.04 µs a request where memory does not grow. */
 const MOST_BETWEEN = 256;
-const FIRST_AFTER = 1;
-/** A small integer to V8, so counting down is free. */
+/** Small enough that V8 counts down without allocating. */
 const NEVER = 2 ** 30;
 /** The next requests are assumed to cost what so many before them did. */
 const JUDGED_BY = 64;
@@ -55,8 +54,9 @@ export class MemoryAdmission {
   readonly #waiting: (() => void)[] = [];
   #readings: readonly GaugeReading[] = [];
   #timer: NodeJS.Timeout | undefined;
-  #between = FIRST_AFTER;
-  #left = FIRST_AFTER;
+  /** Requests from the last look to the next, and those left of them. */
+  #between = 1;
+  #left = 1;
   #heldSince: number | undefined;
   #callsAt = 0;
   /** Holding did not help. It is not tried again before there is room. */
@@ -70,7 +70,7 @@ export class MemoryAdmission {
   watch(gauges: readonly Gauge[]): void {
     this.#readings = gauges.map((gauge) => ({ gauge, last: undefined, grown: 0, requests: 0 }));
     this.#gaveUp = false;
-    this.#lookAfter(FIRST_AFTER);
+    this.#lookAfter(1);
     this.#look();
   }
 
@@ -111,24 +111,22 @@ export class MemoryAdmission {
     let relieved = true;
     for (const reading of this.#readings) {
       const room = this.#room(reading, requests);
-      if (room === undefined) {
-        relieved = false;
-        continue;
-      }
-      const short = room < SLACK * reading.gauge.reserveBytes;
+      const short = room === undefined || room < SLACK * reading.gauge.reserveBytes;
       if (short) relieved = false;
+      if (room === undefined) continue;
       // While requests are held a gauge counts as full until there is room to spare, or the arbiter would hear no call.
       if (room <= 0 || (short && this.#heldSince !== undefined)) full ??= reading.gauge;
       const growth = growthOf(reading);
       if (growth > 0) ahead = Math.min(ahead, room / (2 * growth));
-      if (reading.requests === 0) ahead = FIRST_AFTER;
+      if (reading.requests === 0) ahead = 1;
     }
     if (relieved) this.#gaveUp = false;
     this.#holdOrRelease(relieved, full);
     const holds = this.#heldSince !== undefined;
     // While requests are held none passes, and the past says little about what comes after.
-    if (holds) this.#lookAfter(FIRST_AFTER);
-    else this.#lookAfter(this.#gaveUp ? MOST_BETWEEN : Math.max(1, Math.floor(ahead)));
+    if (holds) ahead = 1;
+    else if (this.#gaveUp) ahead = MOST_BETWEEN;
+    this.#lookAfter(Math.max(1, Math.floor(ahead)));
     this.#timer = setTimeout(this.#look, holds ? HOLD_LOOK_MS : IDLE_LOOK_MS).unref();
   };
 

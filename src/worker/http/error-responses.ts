@@ -13,13 +13,11 @@ export type Refusal =
   | 'overload'
   | 'no_websocket';
 
-type Headers = Readonly<Record<string, string>>;
-
 /** A request that its head alone turns away. */
 export interface HeadRefusal {
   readonly status: number;
   readonly why: Refusal;
-  readonly headers?: Headers;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Load shedding. A worker catches up within a second, if at all. */
@@ -49,14 +47,11 @@ export function shed(request: IncomingMessage, response: ServerResponse): void {
 }
 
 /** Node.js makes no response for a handshake. Answers `status` and ends the connection, which has left HTTP. */
-export function refuseHandshake(request: IncomingMessage, stream: Duplex, status: number, headers: Headers = {}): void {
+export function refuseHandshake(request: IncomingMessage, stream: Duplex, status: number, headers = {}): void {
   stream.on('error', () => undefined); // its client may be gone
   const { socket } = request as { socket: { readonly _httpMessage?: ServerResponse | null } };
   // A request before it is unanswered, and its client would take this for the answer.
-  if (socket._httpMessage) {
-    stream.destroy();
-    return;
-  }
+  if (socket._httpMessage) return void stream.destroy();
   const body = bodyFor(status);
   const fields = Object.entries({ ...fieldsFor(body), Connection: 'close', ...headers });
   const head = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
@@ -67,29 +62,25 @@ export function refuseHandshake(request: IncomingMessage, stream: Duplex, status
  * Answers `status` and ends the connection. A response that has begun can only be cut off. What the app does with the
  * response afterwards is ignored: a handler that was merely too slow must not get ERR_HTTP_HEADERS_SENT.
  */
-export function answerInstead(response: ServerResponse, status: number, headers: Headers = {}): void {
+export function answerInstead(response: ServerResponse, status: number, headers = {}): void {
   if (response.writableEnded) return; // complete, and on its way
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
+  if (response.headersSent) return void response.destroy();
   for (const name of response.getHeaderNames()) response.removeHeader(name);
   const body = bodyFor(status);
   response.writeHead(status, { ...fieldsFor(body), Connection: 'close', ...headers });
   response.end(body);
   const same = (): ServerResponse => response;
-  const nothing = (): void => undefined;
   Object.assign(response, {
     writeHead: same,
     setHeader: same,
     setHeaders: same,
     appendHeader: same,
-    removeHeader: nothing,
-    flushHeaders: nothing,
-    writeContinue: nothing,
-    writeProcessing: nothing,
-    writeEarlyHints: nothing,
-    addTrailers: nothing,
+    removeHeader: same,
+    flushHeaders: same,
+    writeContinue: same,
+    writeProcessing: same,
+    writeEarlyHints: same,
+    addTrailers: same,
     write: () => true,
     end: same,
   });

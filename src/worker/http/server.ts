@@ -201,17 +201,12 @@ const STATUS_OF: Readonly<Record<string, number>> = {
 function answerMalformed(events: GateEvents) {
   return (error: NodeJS.ErrnoException, socket: Socket & { _httpMessage?: ServerResponse | null }): void => {
     const code = error.code ?? 'ERROR';
-    if (code === 'ECONNRESET' || !socket.writable) {
-      socket.destroy(error);
-      return;
-    }
+    if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy(error);
     const status = STATUS_OF[code] ?? 400;
     events.malformed(socket, status, code);
     // An answer into the middle of a response that has begun would corrupt it.
-    if (socket._httpMessage?.headersSent) socket.destroy(error);
-    else {
-      const head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`;
-      socket.end(head, () => socket.destroy());
-    }
+    if (socket._httpMessage?.headersSent) return void socket.destroy(error);
+    const head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`;
+    socket.end(head, () => socket.destroy());
   };
 }
