@@ -1,7 +1,4 @@
-/**
- * How a worker stops: what it has accepted is answered, then the app ends (docs/design.md, "Drain"). {@link ConnectionDrain}
- * does the first, {@link AppShutdown} the second.
- */
+/** How a worker stops: it answers what it has accepted, then ends the app (docs/design.md, "Drain"). */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hooks } from './app/exports.ts';
 import type { WorkerContext } from './boot.ts';
@@ -35,7 +32,6 @@ export interface DrainOptions {
   readonly connections: Connections;
   readonly acceptor: Acceptor;
   readonly app: Pick<AppShutdown, 'begin' | 'runHandlers'>;
-  /** Development: `TSUNICORN_RELOAD`. */
   readonly reload: boolean;
   /** No other worker serves what waits in the accept queues. */
   readonly drainQueues: boolean;
@@ -75,7 +71,12 @@ export class ConnectionDrain {
     await acceptor.end(drainQueues);
     const { promise, resolve } = Promise.withResolvers<void>();
     const check = (): void => {
-      this.#advance(performance.now());
+      const now = performance.now();
+      connections.closeIdle(this.#quietMs, now);
+      const hasRequests = acceptor.held > 0 || [...connections].some(({ upgraded }) => !upgraded);
+      if (!hasRequests || now >= this.#handlersAt) app.runHandlers();
+      if (now >= this.#endStreamsAt) connections.endStreams();
+      if (now >= this.#closeEndedAt) connections.closeEnded();
       if (connections.size === 0 && acceptor.held === 0) resolve();
     };
     // In the check phase the loop has read what there was to read: see Connections.closeIdle().
@@ -83,15 +84,6 @@ export class ConnectionDrain {
     check();
     await promise;
     clearInterval(timer);
-  }
-
-  #advance(now: number): void {
-    const { connections, acceptor, app } = this.#options;
-    connections.closeIdle(this.#quietMs, now);
-    const hasRequests = acceptor.held > 0 || [...connections].some(({ upgraded }) => !upgraded);
-    if (!hasRequests || now >= this.#handlersAt) app.runHandlers();
-    if (now >= this.#endStreamsAt) connections.endStreams();
-    if (now >= this.#closeEndedAt) connections.closeEnded();
   }
 }
 
@@ -108,7 +100,6 @@ export class AppShutdown {
     this.#context = context;
   }
 
-  /** The drain begins. */
   begin(): void {
     this.#context.standalone.capture.keepIdleConnections();
     this.#hook = this.#callHook();

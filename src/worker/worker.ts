@@ -58,11 +58,7 @@ export class Worker implements AppActions {
     return this.#status || status;
   }
 
-  /**
-   * Stops accepting and finishes the requests in flight. `quick`: closes idle connections without waiting. `leftMs`:
-   * until the worker is killed; the graceful timeout where the worker drains by itself. `drainQueues`: no other worker
-   * serves what waits in the accept queues. A second call can only make it faster.
-   */
+  /** The parameters are those of the message. A second call can only make it faster. */
   drain(quick: boolean, leftMs = this.#context.plan.settings.gracefulTimeout * 1000, drainQueues = true): void {
     if (this.#drain) return this.#drain.hasten(quick, leftMs);
     this.#http.watchMemory(undefined);
@@ -75,10 +71,8 @@ export class Worker implements AppActions {
 
   /** After an uncaught exception the state of this process cannot be trusted; its other requests may finish. */
   threw(error: unknown, origin: string): void {
-    this.#context.log.logger.fatal(
-      { err: error },
-      `${origin}: this worker finishes its other requests and is replaced`,
-    );
+    const { logger } = this.#context.log;
+    logger.fatal({ err: error }, `${origin}: this worker finishes its other requests and is replaced`);
     this.#crash(describeError(error));
   }
 

@@ -2,14 +2,12 @@
  * The accepting side of a worker: starts, pauses and ends `accept(2)` on each of its listening sockets.
  *
  * Node.js cannot stop polling a listening socket without closing its descriptor, and cannot duplicate one. So a worker
- * that may have to pause, at its connection cap or for want of memory, keeps a spare descriptor of each socket, sent by
- * the arbiter over the IPC channel: to pause it closes the one in use, to resume it listens on the spare and asks for
- * the next.
+ * that may have to pause keeps a spare descriptor of each socket, sent by the arbiter over the IPC channel: to pause it
+ * closes the one in use, to resume it listens on the spare and asks for the next.
  */
 import net from 'node:net';
 import type { InheritedListener } from '../../messages.ts';
 import { listenOnHandle, openDescriptor, type SocketHandle } from '../../platform/socket-handle.ts';
-
 import { Peer, type Trust } from './peer.ts';
 
 export interface AcceptOptions {
@@ -177,9 +175,11 @@ export class Acceptor {
   #accept(socket: net.Socket, kind: Peer['kind']): void {
     const { cap, trusts, onConnection } = this.#options;
     this.#accepted++;
-    const peer = Peer.of(socket, kind, trusts);
-    if (peer === undefined) socket.destroy();
-    else if (cap > 0 && this.#open >= cap) this.#held.push(() => onConnection(socket, peer));
+    const address = kind === 'unix' ? '' : socket.remoteAddress;
+    // A TCP client that has reset the connection already: its requests would have no sender.
+    if (address === undefined) return void socket.destroy();
+    const peer = new Peer(kind, address, trusts);
+    if (cap > 0 && this.#open >= cap) this.#held.push(() => onConnection(socket, peer));
     else onConnection(socket, peer);
   }
 }

@@ -8,7 +8,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Peer } from './peer.ts';
+import { Peer } from './peer.ts';
 
 /** One request and its response. `method` and `url` are as they arrived: routers rewrite them. */
 export interface Exchange {
@@ -44,6 +44,11 @@ export class Connection {
     this.socket = socket;
     this.peer = peer;
   }
+}
+
+/** The peer of an accepted socket. A socket that the app itself handed to node:http is never trusted. */
+export function peerOf(socket: TrackedSocket): Peer {
+  return socket[CONNECTION]?.peer ?? new Peer('tcp', socket.remoteAddress ?? '', () => false);
 }
 
 export interface ConnectionEvents {

@@ -13,16 +13,6 @@ export type Refusal =
   | 'overload'
   | 'no_websocket';
 
-/** A request that its head alone turns away. */
-export interface HeadRefusal {
-  readonly status: number;
-  readonly why: Refusal;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** Load shedding. A worker catches up within a second, if at all. */
-export const OVERLOADED: HeadRefusal = { status: 503, why: 'overload', headers: { 'Retry-After': '1' } };
-
 const bodyFor = (status: number): string => `${status} ${http.STATUS_CODES[status]}\n`;
 const fieldsFor = (body: string) => ({
   'Content-Type': 'text/plain; charset=utf-8',
@@ -39,10 +29,10 @@ export function hasField({ rawHeaders }: IncomingMessage, name: string): boolean
 }
 
 /** The connection stays, since a new one is more work for both sides, unless an unread body is on its way. */
-export function shed(request: IncomingMessage, response: ServerResponse): void {
+export function shed(request: IncomingMessage, response: ServerResponse, status: number, headers = {}): void {
   if (hasField(request, 'content-length') || hasField(request, 'transfer-encoding')) response.shouldKeepAlive = false;
-  const body = bodyFor(OVERLOADED.status);
-  response.writeHead(OVERLOADED.status, { ...fieldsFor(body), ...OVERLOADED.headers });
+  const body = bodyFor(status);
+  response.writeHead(status, { ...fieldsFor(body), ...headers });
   response.end(body);
 }
 

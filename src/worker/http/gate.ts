@@ -11,15 +11,7 @@ import type { MemoryAdmission } from '../admission/memory.ts';
 import type { Overload } from '../admission/overload.ts';
 import type { App } from '../app/app.ts';
 import { isThenable } from '../app/duck-typing.ts';
-import {
-  answerInstead,
-  type HeadRefusal,
-  hasField,
-  OVERLOADED,
-  type Refusal,
-  refuseHandshake,
-  shed,
-} from './error-responses.ts';
+import { answerInstead, hasField, type Refusal, refuseHandshake, shed } from './error-responses.ts';
 
 export type RequestLimits = Pick<Settings, 'limitRequestLine' | 'limitRequestFields' | 'limitBodySize'>;
 
@@ -80,10 +72,8 @@ export class Gate {
         case 'checkExpectation':
         case 'upgrade':
         case 'connect':
-          this.#pass(event, args as unknown as Args);
-          return true;
         case 'dropRequest':
-          this.#serve(event, args as unknown as Args);
+          this.#pass(event, args as unknown as Args);
           return true;
         default:
           return Reflect.apply(emit, server, [event, ...args]);
@@ -93,6 +83,7 @@ export class Gate {
 
   #pass(event: Handover, args: Args): void {
     const { memory } = this.#options;
+    if (event === 'dropRequest') return this.#serve(event, args);
     if (!memory?.holds) return this.#decide(event, args);
     if (isHandshake(event)) return this.#holdHandshake(memory, event, args);
     memory.wait(() => {
@@ -110,7 +101,7 @@ export class Gate {
     if (refusal) {
       events.refused(refusal.why);
       if (handshake) refuseHandshake(request, target as Duplex, refusal.status, refusal.headers);
-      else if (refusal === OVERLOADED) shed(request, target as ServerResponse);
+      else if (refusal === OVERLOADED) shed(request, target as ServerResponse, refusal.status, refusal.headers);
       else answerInstead(target as ServerResponse, refusal.status, refusal.headers);
       return;
     }
@@ -199,6 +190,16 @@ function continueByDefault(): void {}
 function isHandshake(event: Handover): boolean {
   return event === 'upgrade' || event === 'connect';
 }
+
+/** Why a request is turned away by its head alone. */
+interface HeadRefusal {
+  readonly status: number;
+  readonly why: Refusal;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Load shedding. A worker catches up within a second, if at all. */
+const OVERLOADED: HeadRefusal = { status: 503, why: 'overload', headers: { 'Retry-After': '1' } };
 
 /** What a method and `HTTP/1.1` with two spaces and a line end add to the target in the request line. */
 const LINE_OVERHEAD = ' '.length + ' HTTP/1.1\r\n'.length;

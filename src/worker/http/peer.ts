@@ -5,7 +5,7 @@
  * A trusted peer is a proxy that speaks for its client: RFC 7239 `Forwarded` and the older `X-Forwarded-*`. They are read
  * from the right: each proxy appends the address it saw, so the first that is no trusted proxy is the client.
  */
-import { BlockList, isIP, type Socket } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 
 /** Whether a proxy with this address is believed. */
 export type Trust = (address: string) => boolean;
@@ -18,10 +18,6 @@ export interface OriginHeaders {
   readonly forwardedHost: string;
 }
 
-const PEER = Symbol('tsunicorn.peer');
-
-type PeerSocket = Socket & { [PEER]?: Peer };
-
 export class Peer {
   readonly kind: 'tcp' | 'unix';
   /** Empty for a unix socket. */
@@ -33,17 +29,6 @@ export class Peer {
     this.kind = kind;
     this.address = address;
     this.#trusts = trusts;
-  }
-
-  /**
-   * Names the peer of a socket that was just accepted. `kind` is the listener's. Undefined for a TCP client that has
-   * reset the connection already: close the socket, since its requests would have no sender.
-   */
-  static of(socket: PeerSocket, kind: 'tcp' | 'unix', trusts: Trust): Peer | undefined {
-    const address = kind === 'unix' ? '' : socket.remoteAddress;
-    if (address === undefined) return undefined;
-    socket[PEER] = new Peer(kind, address, trusts);
-    return socket[PEER];
   }
 
   /** Whether its forwarding headers are believed (`TSUNICORN_FORWARDED_ALLOW_IPS`). */
@@ -89,11 +74,6 @@ export class Peer {
     }
     return { client, passed };
   }
-}
-
-/** The peer of an accepted socket. A socket that the app itself handed to node:http is never trusted. */
-export function peerOf(socket: PeerSocket): Peer {
-  return socket[PEER] ?? new Peer('tcp', socket.remoteAddress ?? '', () => false);
 }
 
 const NAMED: Readonly<Record<string, readonly string[]>> = {

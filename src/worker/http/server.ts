@@ -22,10 +22,10 @@ import type { WorkerContext } from '../boot.ts';
 import { Counters } from '../report/counters.ts';
 import type { ProcessMonitor } from '../report/process-stats.ts';
 import { Acceptor } from './accept.ts';
-import { CLIENT_CLOSED_REQUEST, Connections } from './connections.ts';
+import { CLIENT_CLOSED_REQUEST, Connections, peerOf } from './connections.ts';
 import { answerInstead } from './error-responses.ts';
 import { Gate, type GateEvents, type GateOptions, type RequestLimits } from './gate.ts';
-import { peerOf, trustIn } from './peer.ts';
+import { trustIn } from './peer.ts';
 
 /** A late response is noticed within this time, or a quarter of the limit where that is less. */
 const LONGEST_TIMEOUT_CHECK_MS = 1_000;
@@ -185,7 +185,9 @@ export function createServer(app: App, settings: ServerSettings, options: GateOp
   server.maxHeadersCount = settings.limitRequestFields + 1;
   // Documented as options of createServer() alone, but the app may have made the server already.
   Object.assign(server, { maxHeaderSize: settings.limitHeaderSize, connectionsCheckingInterval: CHECK_INTERVAL_MS });
-  if (server.listenerCount('clientError') === 0) server.on('clientError', answerMalformed(options.events));
+  if (server.listenerCount('clientError') === 0) {
+    server.on('clientError', (error, socket) => answerMalformed(error, socket as Socket, options.events));
+  }
   // Starts the checks of headersTimeout and requestTimeout. The app's own server has had it already (Capture).
   if (!server.listening) server.emit('listening');
   return server;
@@ -198,15 +200,15 @@ const STATUS_OF: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-function answerMalformed(events: GateEvents) {
-  return (error: NodeJS.ErrnoException, socket: Socket & { _httpMessage?: ServerResponse | null }): void => {
-    const code = error.code ?? 'ERROR';
-    if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy(error);
-    const status = STATUS_OF[code] ?? 400;
-    events.malformed(socket, status, code);
-    // An answer into the middle of a response that has begun would corrupt it.
-    if (socket._httpMessage?.headersSent) return void socket.destroy(error);
-    const head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`;
-    socket.end(head, () => socket.destroy());
-  };
+type AnsweringSocket = Socket & { _httpMessage?: ServerResponse | null };
+
+function answerMalformed(error: NodeJS.ErrnoException, socket: AnsweringSocket, events: GateEvents): void {
+  const code = error.code ?? 'ERROR';
+  if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy(error);
+  const status = STATUS_OF[code] ?? 400;
+  events.malformed(socket, status, code);
+  // An answer into the middle of a response that has begun would corrupt it.
+  if (socket._httpMessage?.headersSent) return void socket.destroy(error);
+  const head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`;
+  socket.end(head, () => socket.destroy());
 }
