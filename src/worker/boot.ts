@@ -1,4 +1,5 @@
 /** From the plan to an app that can be served, or to the reason why this worker fails to boot. */
+import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppLoadError, EXIT_CODES } from '../errors.ts';
 import { describeError, type WorkerPlan } from '../messages.ts';
@@ -31,9 +32,6 @@ const LONGEST_IMPORT_AFTER_LISTEN_MS = 1_000;
 /** A module that does not become an app gets a line in the log well before the boot timeout. */
 const HINT_AFTER_MS = 2_000;
 
-/** As a shell reports a process that SIGTERM ended: 128 + 15. */
-const TERMINATED = 143;
-
 /** The app with its hooks, after `onStartup`; or the exit status where there is none to serve. */
 export async function boot(context: WorkerContext): Promise<Booted | number> {
   const { plan, channel, log, standalone } = context;
@@ -47,7 +45,7 @@ export async function boot(context: WorkerContext): Promise<Booted | number> {
       return 'now';
     },
     closesServer: () => {},
-    terminated: () => standalone.exit.now(TERMINATED),
+    terminated: () => standalone.exit.now(128 + constants.signals.SIGTERM), // as a shell reports it
     threw: (error) => failure.reject(error),
   });
   let hooks = NO_HOOKS;
@@ -61,13 +59,8 @@ export async function boot(context: WorkerContext): Promise<Booted | number> {
       await hooks.onStartup();
     },
     ownServer: (exported, isNamed) => standalone.capture.choose(exported, isNamed),
-    listensMeanwhile: async () => {
-      try {
-        await standalone.capture.listening();
-      } finally {
-        await sleep(LONGEST_IMPORT_AFTER_LISTEN_MS, undefined, { ref: false });
-      }
-    },
+    listensMeanwhile: () =>
+      standalone.capture.listening().finally(() => sleep(LONGEST_IMPORT_AFTER_LISTEN_MS, undefined, { ref: false })),
     listensInstead: (problem) => untilItListens(problem, context),
   };
   try {

@@ -2,13 +2,11 @@
 import { type FromWorker, seal, type ToWorker, unseal, type WorkerPlan } from '../messages.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
 
-type MessageListener = (message: ToWorker, handle: SocketHandle | undefined) => void;
-
 export class Channel {
   readonly #process: NodeJS.Process;
   /** As it was before the app came. */
   readonly #send: NonNullable<NodeJS.Process['send']> | undefined;
-  onMessage: MessageListener = () => {};
+  onMessage: (message: ToWorker, handle: SocketHandle | undefined) => void = () => {};
   /** Called when the arbiter has disappeared. */
   gone = (): void => {};
 

@@ -22,10 +22,7 @@ const HANDLERS_AT = 0.5;
  */
 const END_MARGIN_MS = 2_000;
 const END_MARGIN = 0.2;
-/**
- * Programs end by process.exit(), or because nothing is left to do. One that does neither after its signal handlers
- * would not end by itself either.
- */
+/** A program that neither exits nor runs out of work after its signal handlers would not end by itself either. */
 const LINGER_MS = 1_000;
 
 export interface DrainOptions {
@@ -69,21 +66,17 @@ export class ConnectionDrain {
     connections.closeAfterResponse();
     app.begin();
     await acceptor.end(drainQueues);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const check = (): void => {
+    for (;;) {
       const now = performance.now();
       connections.closeIdle(this.#quietMs, now);
       const hasRequests = acceptor.held > 0 || [...connections].some(({ upgraded }) => !upgraded);
       if (!hasRequests || now >= this.#handlersAt) app.runHandlers();
       if (now >= this.#endStreamsAt) connections.endStreams();
       if (now >= this.#closeEndedAt) connections.closeEnded();
-      if (connections.size === 0 && acceptor.held === 0) resolve();
-    };
-    // In the check phase the loop has read what there was to read: see Connections.closeIdle().
-    const timer = setInterval(() => setImmediate(check), CHECK_MS);
-    check();
-    await promise;
-    clearInterval(timer);
+      if (connections.size === 0 && acceptor.held === 0) return;
+      await sleep(CHECK_MS);
+      await new Promise(setImmediate); // the loop has read what there was to read: see Connections.closeIdle()
+    }
   }
 }
 

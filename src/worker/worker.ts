@@ -20,8 +20,8 @@ export class Worker implements AppActions {
   #status: number = EXIT_CODES.ok.status;
 
   constructor(context: WorkerContext, { app, hooks }: Booted) {
-    const { channel, log, standalone } = context;
-    const { settings } = context.plan;
+    const { plan, channel, log, standalone } = context;
+    const { settings } = plan;
     const processMonitor = new ProcessMonitor();
     const http = new HttpService(context, app, processMonitor);
     this.#context = context;

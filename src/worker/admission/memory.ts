@@ -1,8 +1,7 @@
 /**
- * Memory admission: keeps a worker from taking on requests for which there is no memory
- * (docs/decisions/0012-memory-admission.md). It reads how full the group and the heap are, more often the faster they fill.
- * When only the reserve is left it holds new requests and tells the arbiter, which replaces a worker. Without a memory
- * limit it watches nothing.
+ * Keeps a worker from taking on requests for which there is no memory (docs/decisions/0012-memory-admission.md). It reads
+ * how full the group and the heap are, more often the faster they fill. When only the reserve is left it holds new
+ * requests and tells the arbiter, which replaces a worker.
  */
 import type { Gauge } from './memory-gauges.ts';
 
@@ -33,7 +32,6 @@ const LONGEST_HOLD_MS = 10_000;
 export interface MemoryAdmissionEvents {
   /** Milliseconds. */
   readonly now: () => number;
-  /** Open connections of this worker. */
   readonly connections: () => number;
   /** Tells the arbiter which gauge is full, again and again while nothing has changed. */
   readonly full: (gauge: Gauge) => void;

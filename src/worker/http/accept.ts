@@ -138,7 +138,11 @@ export class Acceptor {
     for (const source of this.#sources.values()) {
       const { key, server, spare } = source;
       if (server || !spare) continue; // accepting already, or the spare is on its way
-      source.server = this.#listenOn(spare);
+      const kind = spare.getsockname ? 'tcp' : 'unix';
+      // As node:http does for a server that listens by itself.
+      source.server = net.createServer({ allowHalfOpen: true, noDelay: true });
+      source.server.on('connection', (socket) => this.#accept(socket, kind));
+      listenOnHandle(source.server, spare, this.#options.backlog);
       source.spare = undefined;
       if (this.#options.spares) this.#options.needDescriptor(key);
     }
@@ -155,15 +159,6 @@ export class Acceptor {
       if (source.missed && !source.spare) this.#options.needDescriptor(source.key);
       source.missed = !source.spare;
     }
-  }
-
-  #listenOn(handle: SocketHandle): net.Server {
-    const kind = handle.getsockname ? 'tcp' : 'unix';
-    // As node:http does for a server that listens by itself.
-    const server = net.createServer({ allowHalfOpen: true, noDelay: true });
-    server.on('connection', (socket) => this.#accept(socket, kind));
-    listenOnHandle(server, handle, this.#options.backlog);
-    return server;
   }
 
   #pause(source: AcceptSource): void {

@@ -31,7 +31,6 @@ export interface GateEvents {
   malformed(socket: Socket, status: number, code: string): void;
 }
 
-/** Calls the app with what Node.js handed over. */
 export type CallApp = (request: IncomingMessage, event: Handover, args: Args) => void;
 
 export interface GateOptions {

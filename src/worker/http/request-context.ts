@@ -6,7 +6,6 @@ import type { CallApp } from './gate.ts';
 
 interface Handled {
   readonly request: IncomingMessage;
-  /** Made when the app asks. */
   context: RequestContext | undefined;
 }
 
@@ -30,7 +29,6 @@ export class RequestContexts {
     });
   }
 
-  /** `call` with the context of its request. */
   around(call: CallApp, contextOf: (request: IncomingMessage) => RequestContext): CallApp {
     this.#contextOf = contextOf;
     return (request, event, args) => {

@@ -64,9 +64,8 @@ export class HttpService {
       now: () => performance.now(),
       connections: () => this.connections.size,
       hold: (on) => this.acceptor.pause(on),
-      full: (gauge) => {
-        channel.send({ type: 'memory-full', rssBytes: processMonitor.rssBytes, heap: gauge === this.#heapGauge });
-      },
+      full: (gauge) =>
+        channel.send({ type: 'memory-full', rssBytes: processMonitor.rssBytes, heap: gauge === this.#heapGauge }),
     });
     this.#overload = settings.maxEventLoopLag > 0 ? new Overload(settings.maxEventLoopLag * 1000) : undefined;
     this.server = createServer(app, settings, {
