@@ -1,8 +1,8 @@
 /** The Request of a fetch handler, made from what node:http parsed. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FetchRequest } from '../app/app.ts';
-import type { OriginHeaders } from '../http/forwarded.ts';
-import { peerOf } from '../http/peer.ts';
+import { peerOf } from '../http/connections.ts';
+import type { OriginHeaders } from '../http/peer.ts';
 import { bodyOf } from './body.ts';
 
 /** Aborts `request.signal`, and fails a body that did not come whole. */
