@@ -8,13 +8,13 @@ import { SETTINGS } from './pool-story.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** A worker that was ready at 0, and drains until `by`; its last heartbeat was at `lastBeat`. */
+/** A worker that was ready at 0, and drains until `by`; its last heartbeat was at `lastHeartbeat`. */
 const drains =
-  (by: number, lastBeat: number) =>
+  (by: number, lastHeartbeat: number) =>
   (w: PoolWorker): void => {
     w.ready(0);
     w.drain({ why: 'told to', by, quick: false, sweep: false });
-    w.heartbeat(lastBeat);
+    w.heartbeat(lastHeartbeat);
   };
 
 const silent = (w: PoolWorker): void => {

@@ -23,7 +23,7 @@ function tell(rows: readonly Row[]): void {
         return {
           workerId: workerId as number,
           slot: slot as number,
-          lastBeat: w.endsWith('!') ? -SILENT_MS : 1 - SILENT_MS,
+          lastHeartbeat: w.endsWith('!') ? -SILENT_MS : 1 - SILENT_MS,
         };
       });
     failover.arrange(serving, 0);

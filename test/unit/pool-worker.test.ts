@@ -66,8 +66,8 @@ function workerIn(state: WorkerState): Fixture {
 const timeouts = { bootTimeout: 60, timeout: 0 } as Parameters<PoolWorker['deadline']>[0];
 
 /** All that can be seen of it. */
-function seen({ state, reason, killed, surplus, killReason, readyAt, lastBeat, ...rest }: PoolWorker, by: number) {
-  return { state, reason, killed, surplus, killReason, readyAt, lastBeat, by, ...rest };
+function seen({ state, reason, killed, surplus, killReason, readyAt, lastHeartbeat, ...rest }: PoolWorker, by: number) {
+  return { state, reason, killed, surplus, killReason, readyAt, lastHeartbeat, by, ...rest };
 }
 
 const look = (w: PoolWorker) => seen(w, w.deadline(timeouts).at);
@@ -114,7 +114,7 @@ describe('a worker', () => {
 
   it('has no field that can be assigned', () => {
     const { worker } = workerIn('ready');
-    for (const field of ['state', 'generation', 'reason', 'readyAt', 'lastBeat', 'stable', 'surplus', 'killed']) {
+    for (const field of ['state', 'generation', 'reason', 'readyAt', 'lastHeartbeat', 'stable', 'surplus', 'killed']) {
       assert.throws(() => Object.assign(worker, { [field]: 'draining' }), TypeError, field);
     }
   });

@@ -42,7 +42,7 @@ export class Deadlines {
     for (const w of this.#context.workers.values()) {
       const { at, why, reason } = w.deadline(this.#context.settings);
       if (now < at) continue;
-      const stuck = w.state !== 'draining' || reason === 'stall' || now - w.lastBeat > STUCK_MS;
+      const stuck = w.state !== 'draining' || reason === 'stall' || now - w.lastHeartbeat > STUCK_MS;
       w.kill(why, reason, stuck);
     }
   }

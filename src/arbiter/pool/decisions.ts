@@ -5,14 +5,15 @@ import type { Sizing } from '../../sizing.ts';
 import type { PoolWorker } from './worker.ts';
 
 /** Why a worker was replaced; the `reason` label of `tsunicorn_worker_restarts_total`. */
-export type RestartReason = Failure | 'max_requests' | 'rss' | 'lifetime' | 'reload' | 'resize';
-type Failure = 'crash' | 'oom' | 'stall' | 'boot';
+export type RestartReason =
+  | ('crash' | 'oom' | 'stall' | 'boot')
+  | ('max_requests' | 'rss' | 'lifetime' | 'reload' | 'resize');
 
 export type Decision =
   | { readonly do: 'spawn'; readonly workerId: number; readonly slot: number }
   /** End the connection with every response; the worker goes on accepting. */
   | { readonly do: 'close-connections'; readonly workerId: number }
-  | ({ readonly do: 'drain'; readonly workerId: number } & Drain)
+  | ({ readonly do: 'drain'; readonly workerId: number } & DrainOrder)
   /** `stuck`: its event loop does not turn, so ask it for its JavaScript stack first. */
   | { readonly do: 'kill'; readonly workerId: number; readonly why: string; readonly stuck: boolean }
   /** Its RSS exceeds the limit: collect garbage and give the pages back before that counts. */
@@ -28,7 +29,7 @@ export type Decision =
   | { readonly do: 'release-listeners' }
   | { readonly do: 'halt'; readonly exit: ExitName; readonly why: string };
 
-export interface Drain {
+export interface DrainOrder {
   readonly why: string;
   /** When the worker is killed. */
   readonly by: number;

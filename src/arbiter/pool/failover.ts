@@ -17,7 +17,7 @@ const CONFIRM_MS = 1_000;
  */
 export const SILENT_MS = 3_000;
 
-type Serving = Pick<PoolWorker, 'workerId' | 'slot' | 'lastBeat'>;
+type Serving = Pick<PoolWorker, 'workerId' | 'slot' | 'lastHeartbeat'>;
 
 export class Failover {
   readonly #decisions: Decision[];
@@ -72,7 +72,7 @@ export class Failover {
   /** When the next neighbour must have confirmed, or the next worker counts as silent. */
   nextDeadline(serving: readonly Serving[], now: number): number {
     const confirmBy = [...this.#takeovers.values()].map((takeover) => takeover.confirmBy);
-    const silentAt = serving.length > 1 ? serving.map((w) => w.lastBeat + SILENT_MS) : [];
+    const silentAt = serving.length > 1 ? serving.map((w) => w.lastHeartbeat + SILENT_MS) : [];
     // Past ones do not matter: there was no other worker to take over.
     return Math.min(...[...confirmBy, ...silentAt].filter((at) => at > now));
   }
@@ -87,6 +87,6 @@ export class Failover {
   }
 }
 
-export function silent({ lastBeat }: Pick<Serving, 'lastBeat'>, now: number): boolean {
-  return now - lastBeat >= SILENT_MS;
+export function silent({ lastHeartbeat }: Pick<Serving, 'lastHeartbeat'>, now: number): boolean {
+  return now - lastHeartbeat >= SILENT_MS;
 }

@@ -29,7 +29,7 @@ export class Reconciler {
   due(now: number): void {
     this.#spawnMissing(now);
     this.#finishReplacements(now);
-    this.#dropOutdatedBoots(now);
+    this.#killOutdatedBoots(now);
     this.#startReplacement(now);
     this.#scaleDown(now);
   }
@@ -43,8 +43,10 @@ export class Reconciler {
 
   /** Workers that fill their slots, or will. One killed for a late boot does until its exit sets the backoff. */
   get #filling(): PoolWorker[] {
-    const present = this.#context.workers.in('booting', 'ready', 'leaving');
-    return present.filter((w) => !w.killed || (w.state === 'booting' && w.reason === 'boot'));
+    const { workers } = this.#context;
+    return [...workers.values()].filter((w) =>
+      w.killed ? w.state === 'booting' && w.reason === 'boot' : w.state !== 'draining',
+    );
   }
 
   #spawnMissing(now: number): void {
@@ -70,7 +72,7 @@ export class Reconciler {
    * and a slot emptied by a death or by parking is filled in any case: serving goes before what it costs.
    */
   #hasRoom(slot: number): boolean {
-    const drains = this.#context.workers.in('draining').filter((w) => !w.killed && w.reason !== 'crash');
+    const drains = this.#context.workers.in('draining').filter((w) => w.reason !== 'crash');
     const [own, ...more] = drains.filter((w) => w.slot === slot);
     if (own === undefined) return true;
     if (more.length > 0) return false;
@@ -96,19 +98,20 @@ export class Reconciler {
   }
 
   /** One that hangs would hold up the release that mends it; others go on, or HUPs in a row would replace nothing. */
-  #dropOutdatedBoots(now: number): void {
+  #killOutdatedBoots(now: number): void {
     const { workers } = this.#context;
     const served = new Set(workers.serving().map((w) => w.slot));
     for (const w of workers.in('booting')) {
-      const waits = this.#outdated(w) && now - w.startedAt >= BOOT_CPU_MS;
-      if (waits && served.has(w.slot)) w.kill('a newer release was requested before it was ready');
+      if (workers.current(w) || !served.has(w.slot) || now - w.startedAt < BOOT_CPU_MS) continue;
+      w.kill('a newer release was requested before it was ready');
     }
   }
 
   /** One surplus process at a time: a reload needs the memory of one more worker, not of twice as many. */
   #startReplacement(now: number): void {
     const { workers, wanted } = this.#context;
-    if (workers.size > wanted.workers || workers.in('booting').length > 0 || now < this.#policy.replaceAt) return;
+    if (workers.size > wanted.workers || now < this.#policy.replaceAt) return;
+    if ([...workers.values()].some((w) => w.state === 'booting')) return;
     const old = workers.serving().find((w) => this.#outdated(w) && w.slot < wanted.workers);
     if (old) this.#spawn(old.slot, now);
   }
@@ -122,10 +125,9 @@ export class Reconciler {
     const surplus = serving
       .filter((w) => w.slot >= wanted.workers)
       .toSorted((a, b) => silence(b) - silence(a) || b.slot - a.slot || a.workerId - b.workerId);
-    const by = this.#lifecycle.drainBy(now);
-    for (const w of surplus.slice(0, Math.max(0, surplus.length - (wanted.workers - staying.size)))) {
-      w.drain({ why: SURPLUS, by, quick: false, sweep: true }, 'resize');
-    }
+    const needless = Math.max(0, surplus.length - (wanted.workers - staying.size));
+    const order = { why: SURPLUS, by: this.#lifecycle.drainBy(now), quick: false, sweep: true };
+    for (const w of surplus.slice(0, needless)) w.drain(order, 'resize');
     for (const w of workers.values()) {
       if (w.slot < wanted.workers) continue;
       if (w.state === 'booting') w.kill(SURPLUS);
@@ -139,9 +141,9 @@ export class Reconciler {
 
   #spawn(slot: number, now: number): void {
     const { workers, settings, decisions } = this.#context;
+    const { generation } = workers;
     const workerId = ++this.#lastId;
     const bootBy = now + settings.bootTimeout * 1000;
-    const { generation } = workers;
     workers.set(workerId, new PoolWorker({ workerId, slot, startedAt: now, generation, bootBy }, decisions));
   }
 }

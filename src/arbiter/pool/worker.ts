@@ -1,5 +1,5 @@
 /** A worker as the pool sees it: its record and all its transitions. Pure; times in milliseconds. */
-import type { Decision, Drain, PoolSettings, RestartReason, WorkerState } from './decisions.ts';
+import type { Decision, DrainOrder, PoolSettings, RestartReason, WorkerState } from './decisions.ts';
 
 /**
  * A worker is stable this long after it was ready. What is wrong from the start shows sooner; one that dies later serves
@@ -7,19 +7,7 @@ import type { Decision, Drain, PoolSettings, RestartReason, WorkerState } from '
  */
 export const STABILITY_MS = 5_000;
 
-/** The states from which a transition is possible; it is ignored in others, and always once the worker is killed. */
-const FROM = {
-  ready: ['booting'],
-  markForReplacement: ['ready'],
-  drain: ['ready', 'leaving'],
-  failed: ['ready', 'leaving'],
-  hasten: ['draining'],
-  markSurplus: ['draining'],
-  kill: ['booting', 'ready', 'leaving', 'draining'],
-} as const satisfies Readonly<Record<string, readonly WorkerState[]>>;
-
-type Spawn = Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'generation'> & { readonly bootBy: number };
-
+/** A transition is ignored in a state that it does not start from, and always once the worker is killed. */
 export class PoolWorker {
   readonly workerId: number;
   readonly slot: number;
@@ -31,42 +19,45 @@ export class PoolWorker {
   #bootBy: number;
   #waitingFor: string | undefined;
   #readyAt = Number.POSITIVE_INFINITY;
-  #lastBeat: number;
+  #lastHeartbeat: number;
   #stable = false;
   #surplus = false;
   #killAt = Number.POSITIVE_INFINITY;
   #killReason: string | undefined;
   #deathRecorded = false;
 
-  constructor({ workerId, slot, startedAt, generation, bootBy }: Spawn, decisions: Decision[]) {
-    this.workerId = workerId;
-    this.slot = slot;
-    this.startedAt = startedAt;
-    this.#generation = generation;
-    this.#bootBy = bootBy;
-    this.#lastBeat = startedAt;
+  constructor(
+    spawn: Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'generation'> & { readonly bootBy: number },
+    decisions: Decision[],
+  ) {
+    this.workerId = spawn.workerId;
+    this.slot = spawn.slot;
+    this.startedAt = spawn.startedAt;
+    this.#generation = spawn.generation;
+    this.#bootBy = spawn.bootBy;
+    this.#lastHeartbeat = spawn.startedAt;
     this.#decisions = decisions;
-    decisions.push({ do: 'spawn', workerId, slot });
+    decisions.push({ do: 'spawn', workerId: this.workerId, slot: this.slot });
   }
 
   /** It listens. @returns whether it serves from now on */
   ready(now: number): boolean {
-    if (!this.#may('ready')) return false;
+    if (!this.#is('booting')) return false;
     this.#state = 'ready';
     this.#readyAt = now;
-    this.#lastBeat = now;
+    this.#lastHeartbeat = now;
     return true;
   }
 
   markForReplacement(reason: RestartReason): boolean {
-    if (!this.#may('markForReplacement')) return false;
+    if (!this.#is('ready')) return false;
     this.#state = 'leaving';
     this.#reason = reason;
     return true;
   }
 
-  drain(drain: Drain, reason = this.#reason): void {
-    if (!this.#may('drain')) return;
+  drain(drain: DrainOrder, reason = this.#reason): void {
+    if (!this.#is('ready', 'leaving')) return;
     this.#state = 'draining';
     this.#reason = reason;
     this.#killAt = drain.by;
@@ -75,7 +66,7 @@ export class PoolWorker {
 
   /** It drains by its own decision, after an uncaught exception. */
   failed(killAt: number): void {
-    if (!this.#may('failed')) return;
+    if (!this.#is('ready', 'leaving')) return;
     this.#state = 'draining';
     this.#reason = 'crash';
     this.#killAt = killAt;
@@ -83,19 +74,19 @@ export class PoolWorker {
 
   /** Brings the end of its drain forward. One whose time is over is killed and not told. */
   hasten(by: number, why: string, now: number): void {
-    if (!this.#may('hasten') || this.#killAt <= by) return;
+    if (!this.#is('draining') || this.#killAt <= by) return;
     this.#killAt = by;
     if (by > now) this.#decisions.push({ do: 'drain', workerId: this.workerId, quick: true, sweep: true, why, by });
   }
 
   /** It drains in a slot that is no longer wanted. */
   markSurplus(): void {
-    if (this.#may('markSurplus')) this.#surplus = true;
+    if (this.#is('draining')) this.#surplus = true;
   }
 
   /** @param reason of its replacement; a booting worker without one is just not wanted any more */
   kill(why: string, reason = this.#reason, stuck = false): void {
-    if (!this.#may('kill')) return;
+    if (this.killed) return;
     this.#killReason = why;
     this.#reason = reason;
     this.#decisions.push({ do: 'kill', workerId: this.workerId, why, stuck });
@@ -106,12 +97,12 @@ export class PoolWorker {
   }
 
   heartbeat(now: number): void {
-    this.#lastBeat = now;
+    this.#lastHeartbeat = now;
   }
 
   /** Adds time in which it could not run; to a drain until `drainBy` at the latest. */
   extendDeadline(ms: number, now: number, drainBy = this.#killAt): void {
-    this.#lastBeat = Math.min(this.#lastBeat + ms, now);
+    this.#lastHeartbeat = Math.min(this.#lastHeartbeat + ms, now);
     this.#bootBy += ms;
     if (this.#state === 'draining') this.#killAt = Math.min(this.#killAt + ms, drainBy);
   }
@@ -121,14 +112,14 @@ export class PoolWorker {
     if (this.#state === 'booting') {
       return { at: this.#bootBy, why: lateBoot(bootTimeout, this.#waitingFor), reason: 'boot' };
     }
-    const stalledAt = timeout === 0 ? Number.POSITIVE_INFINITY : this.#lastBeat + timeout * 1000;
+    const stalledAt = timeout === 0 ? Number.POSITIVE_INFINITY : this.#lastHeartbeat + timeout * 1000;
     if (this.#killAt <= stalledAt) return { at: this.#killAt, why: 'still draining at its deadline' };
     return { at: stalledAt, why: `silent for ${timeout} s (TSUNICORN_TIMEOUT)`, reason: 'stall' };
   }
 
   /** @returns true once, when its heartbeats cover the stability period: time in which it is stuck does not count */
   becameStable(): boolean {
-    if (this.#stable || this.#lastBeat - this.#readyAt < STABILITY_MS) return false;
+    if (this.#stable || this.#lastHeartbeat - this.#readyAt < STABILITY_MS) return false;
     this.#stable = true;
     return true;
   }
@@ -158,8 +149,8 @@ export class PoolWorker {
   get readyAt(): number {
     return this.#readyAt;
   }
-  get lastBeat(): number {
-    return this.#lastBeat;
+  get lastHeartbeat(): number {
+    return this.#lastHeartbeat;
   }
   get stable(): boolean {
     return this.#stable;
@@ -174,8 +165,8 @@ export class PoolWorker {
     return this.#killReason !== undefined;
   }
 
-  #may(transition: keyof typeof FROM): boolean {
-    return !this.killed && FROM[transition].some((state) => state === this.#state);
+  #is(...states: WorkerState[]): boolean {
+    return !this.killed && states.includes(this.#state);
   }
 }
 
@@ -183,17 +174,23 @@ export class PoolWorker {
 export class PoolWorkers extends Map<number, PoolWorker> {
   generation = 0;
 
+  /** Without those that were killed. */
   in(...states: WorkerState[]): PoolWorker[] {
-    return [...this.values()].filter((w) => states.includes(w.state));
+    return [...this.values()].filter((w) => states.includes(w.state) && !w.killed);
   }
 
   /** Workers that accept: ready ones, and those that wait for their replacement. */
   serving(): PoolWorker[] {
-    return this.in('ready', 'leaving').filter((w) => !w.killed);
+    return this.in('ready', 'leaving');
   }
 
   current(worker: PoolWorker): boolean {
     return worker.generation === this.generation;
+  }
+
+  /** Workers of an older generation still serve. */
+  get reloading(): boolean {
+    return this.serving().some((w) => !this.current(w));
   }
 }
 
