@@ -120,7 +120,7 @@ export class Story {
       limit: () => pool.sized({ workers: pool.target, maxRss: n * MIB, bootsAtOnce: 64 }),
       full: () => pool.memoryFull(n, { rssBytes: amount * MIB, heap: false }),
       heap: () => pool.memoryFull(n, { rssBytes: amount * MIB, heap: true }),
-      leave: () => pool.leave(n, 'reload'),
+      leave: () => pool.leave(n),
       broke: () => pool.crashing(n, 'thrown on purpose', now),
       silent: () => {
         pool.heartbeat(n, now);

@@ -139,7 +139,7 @@ export class World {
     else if (workerId === undefined || worker === undefined) return;
     else if (kind <= 4) this.exit(workerId);
     else if (kind === 5) worker.beats = false;
-    else if (kind <= 7) this.pool.leave(workerId, 'reload');
+    else if (kind <= 7) this.pool.leave(workerId);
     else if (kind === 8) this.#breaks(workerId, worker);
   }
 

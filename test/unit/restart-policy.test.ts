@@ -51,7 +51,6 @@ class Case {
     const worker = this.worker({ slot, workerId });
     worker.ready(now - STABILITY_MS);
     worker.heartbeat(now);
-    if (workerId === 99) worker.becameStable();
     this.workers.set(workerId, worker);
   }
 

@@ -75,9 +75,11 @@ export class Lifecycle {
     const { workers, decisions } = this.#context;
     const why = this.stopping ? 'server is stopping' : 'parked';
     for (const w of workers.in('booting')) w.kill(why);
-    if (now < this.#drainDelayEndsAt && this.#phase === 'closing' && workers.size > 0) return;
-    if (this.#phase === 'closing') this.#phase = 'draining';
-    this.#drainDelayEndsAt = Number.POSITIVE_INFINITY;
+    if (this.#phase === 'closing') {
+      if (now < this.#drainDelayEndsAt && workers.size > 0) return;
+      this.#phase = 'draining';
+      this.#drainDelayEndsAt = Number.POSITIVE_INFINITY;
+    }
     if (this.stopping && !this.#released) {
       this.#released = true;
       decisions.push({ do: 'release-listeners' });

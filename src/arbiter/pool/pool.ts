@@ -73,8 +73,8 @@ export class Pool {
   }
 
   /** The worker asked to be replaced; it serves until then. */
-  leave(workerId: number, reason: RestartReason): void {
-    this.#workers.get(workerId)?.markForReplacement(reason);
+  leave(workerId: number): void {
+    this.#workers.get(workerId)?.markForReplacement('reload');
   }
 
   /** The worker drains by its own decision, after an uncaught exception. */

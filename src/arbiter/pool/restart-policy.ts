@@ -93,7 +93,7 @@ export class RestartPolicy {
   due(now: number): void {
     const { workers, settings } = this.#context;
     for (const w of workers.serving()) {
-      if (!w.becameStable()) continue;
+      if (!w.stable) continue;
       this.#rowAlone = 0;
       if (w.workerId > (this.#early.get(w.slot)?.workerId ?? w.workerId)) this.#settled(w.slot);
     }

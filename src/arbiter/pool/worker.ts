@@ -20,7 +20,6 @@ export class PoolWorker {
   #waitingFor: string | undefined;
   #readyAt = Number.POSITIVE_INFINITY;
   #lastHeartbeat: number;
-  #stable = false;
   #surplus = false;
   #killAt = Number.POSITIVE_INFINITY;
   #killReason: string | undefined;
@@ -117,13 +116,6 @@ export class PoolWorker {
     return { at: stalledAt, why: `silent for ${timeout} s (TSUNICORN_TIMEOUT)`, reason: 'stall' };
   }
 
-  /** @returns true once, when its heartbeats cover the stability period: time in which it is stuck does not count */
-  becameStable(): boolean {
-    if (this.#stable || this.#lastHeartbeat - this.#readyAt < STABILITY_MS) return false;
-    this.#stable = true;
-    return true;
-  }
-
   /** @returns whether this is the first record of it */
   recordDeath(): boolean {
     const first = !this.#deathRecorded;
@@ -152,8 +144,9 @@ export class PoolWorker {
   get lastHeartbeat(): number {
     return this.#lastHeartbeat;
   }
+  /** Its heartbeats cover the stability period: time in which it is stuck does not count. */
   get stable(): boolean {
-    return this.#stable;
+    return this.#lastHeartbeat - this.#readyAt >= STABILITY_MS;
   }
   get surplus(): boolean {
     return this.#surplus;
