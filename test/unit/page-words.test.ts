@@ -1,8 +1,18 @@
 /** Numbers and sentences of the live page. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { bytes, bytesOf, duration, number, percent, plural, roundUp, span } from '../../src/admin/page/format.ts';
-import { changesInWords, sizingInWords } from '../../src/admin/page/words.ts';
+import {
+  bytes,
+  bytesOf,
+  changesInWords,
+  duration,
+  number,
+  percent,
+  plural,
+  roundUp,
+  sizingInWords,
+  span,
+} from '../../src/admin/page/words.ts';
 import type { SizingStatus, Status, WorkerExitStatus } from '../../src/admin/status.ts';
 import { STATUS } from './status-kit.ts';
 

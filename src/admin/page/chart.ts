@@ -1,16 +1,16 @@
 /** A chart of the last minutes: one or two lines over time, with their values as text. */
 import { element, say, svg } from './dom.ts';
-import { NONE, roundUp, span } from './format.ts';
 import { type Point, WINDOW_SECONDS } from './series.ts';
+import { NONE, roundUp, span } from './words.ts';
 
-export interface ChartLine {
+interface ChartLine {
   /** Also the line's name, shown if there are several. */
   readonly key: Exclude<keyof Point, 'at'>;
   /** A class in page.css. */
   readonly look: string;
 }
 
-export interface ChartOptions {
+interface ChartOptions {
   readonly title: string;
   readonly lines: readonly ChartLine[];
   readonly format: (value: number | null) => string;
@@ -31,14 +31,13 @@ const GAP = 7;
 export class Chart {
   readonly root: HTMLElement;
   readonly #options: ChartOptions;
-  readonly #values: HTMLElement[] = [];
   readonly #when = element('span', { class: 'when' });
   readonly #top = element('span', { class: 'top', 'aria-hidden': 'true' });
   readonly #absent = element('span', { class: 'absent' });
   readonly #from = element('span');
-  readonly #drawing: SVGSVGElement;
-  readonly #paths: { readonly line: SVGPathElement; readonly area: SVGPathElement | undefined }[];
   readonly #cursor = svg('line', { class: 'cursor', y1: '0', y2: String(HEIGHT), visibility: 'hidden' });
+  readonly #drawing = svg('svg', { role: 'img', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none' });
+  readonly #lines: readonly ReturnType<typeof partsOf>[];
   #points: readonly Point[] = [];
   /** Seconds from left to right. */
   #window = LEAST_WINDOW;
@@ -47,24 +46,18 @@ export class Chart {
 
   constructor(options: ChartOptions) {
     this.#options = options;
-    this.#drawing = svg('svg', { role: 'img', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none' });
     for (const y of [0, HEIGHT / 2, HEIGHT]) {
       this.#drawing.append(svg('line', { class: 'grid', x2: String(WIDTH), y1: String(y), y2: String(y) }));
     }
     const single = options.lines.length === 1;
-    this.#paths = options.lines.map(({ look }) => ({
-      area: single ? svg('path', { class: `area ${look}` }) : undefined,
-      line: svg('path', { class: `line ${look}` }),
-    }));
-    for (const { area, line } of this.#paths) this.#drawing.append(...(area ? [area, line] : [line]));
-    this.#drawing.append(this.#cursor);
-
     const now = element('p', { class: 'now' });
-    for (const { key, look } of options.lines) {
-      const value = element('strong', {}, NONE);
-      this.#values.push(value);
+    this.#lines = options.lines.map(partsOf);
+    for (const { key, look, value, area, line } of this.#lines) {
+      if (single) this.#drawing.append(area);
+      this.#drawing.append(line);
       now.append(single ? value : element('span', { class: `key ${look}` }, `${key} `, value));
     }
+    this.#drawing.append(this.#cursor);
     this.root = element(
       'figure',
       { class: 'chart' },
@@ -72,67 +65,70 @@ export class Chart {
       element('div', { class: 'plot' }, this.#drawing, this.#top, this.#absent),
       element('p', { class: 'axis', 'aria-hidden': 'true' }, this.#from, element('span', {}, 'now')),
     );
-    const point = (at: number | undefined): void => {
-      this.#pointedAt = at;
-      this.#read();
-    };
     this.#drawing.addEventListener('pointermove', ({ clientX }) => {
       const { left, width } = this.#drawing.getBoundingClientRect();
-      point((clientX - left) / width);
+      this.#read((clientX - left) / width);
     });
-    this.#drawing.addEventListener('pointerleave', () => point(undefined));
+    this.#drawing.addEventListener('pointerleave', () => this.#read(undefined));
   }
 
   show(points: readonly Point[]): void {
     this.#points = points;
-    const now = points.at(-1)?.at ?? 0;
-    this.#window = Math.min(WINDOW_SECONDS, Math.max(LEAST_WINDOW, now - (points[0]?.at ?? now)));
+    const lasted = this.#now - (points[0]?.at ?? 0);
+    this.#window = Math.min(WINDOW_SECONDS, Math.max(LEAST_WINDOW, lasted));
     say(this.#from, `${span(this.#window)} ago`);
-    const { lines, least, format, absent } = this.#options;
-    const all = points.flatMap((point) => lines.map(({ key }) => point[key])).filter((v) => v !== null);
+    const { least, format, absent } = this.#options;
+    const all = points.flatMap((point) => this.#lines.map(({ key }) => point[key])).filter((v) => v !== null);
     const top = roundUp(Math.max(least, ...all));
-    for (const [i, { key }] of lines.entries()) {
-      const runs = runsOf(points, key, ({ at }) => this.#across(now - at), top);
-      const line = runs.map((run) => `M${run.join('L')}${run.length === 1 ? 'h0' : ''}`);
-      this.#paths[i]?.line.setAttribute('d', line.join(''));
-      this.#paths[i]?.area?.setAttribute('d', runs.map(areaBelow).join(''));
+    for (const { key, line, area } of this.#lines) {
+      const runs = this.#runs(key, top);
+      line.setAttribute('d', runs.map((run) => `M${run.join('L')}${run.length === 1 ? 'h0' : ''}`).join(''));
+      area.setAttribute('d', runs.map(areaBelow).join(''));
     }
     say(this.#top, all.length === 0 ? '' : format(top));
     say(this.#absent, all.length > 0 ? '' : points.length === 0 ? 'collecting …' : absent);
-    this.#drawing.setAttribute('aria-label', this.#inWords(now));
-    this.#read();
+    this.#drawing.setAttribute('aria-label', this.#inWords(lasted));
+    this.#read(this.#pointedAt);
+  }
+
+  /** The newest point's time. */
+  get #now(): number {
+    return this.#points.at(-1)?.at ?? 0;
+  }
+
+  /** Points as `x y`, split at gaps. */
+  #runs(key: ChartLine['key'], top: number): string[][] {
+    const runs: string[][] = [];
+    let last = Number.NEGATIVE_INFINITY;
+    for (const { at, [key]: y } of this.#points) {
+      if (y === null) continue;
+      if (at - last > GAP) runs.push([]);
+      last = at;
+      runs.at(-1)?.push(`${this.#across(this.#now - at).toFixed(1)} ${(HEIGHT * (1 - y / top)).toFixed(2)}`);
+    }
+    return runs;
   }
 
   #across(ago: number): number {
     return WIDTH * (1 - ago / this.#window);
   }
 
-  /** Shows the values of the point under the pointer, or of the newest. */
-  #read(): void {
-    const newest = this.#points.at(-1);
-    const point = this.#pointed(newest) ?? newest;
-    for (const [i, { key }] of this.#options.lines.entries()) {
-      const target = this.#values[i];
-      if (target) say(target, this.#options.format(point ? point[key] : null));
-    }
-    const ago = point && newest ? newest.at - point.at : 0;
+  /** Shows the values of the point nearest to the pointer, or of the newest. */
+  #read(pointedAt: number | undefined): void {
+    this.#pointedAt = pointedAt;
+    const at = this.#now - this.#window * (1 - (pointedAt ?? 1));
+    const [point] = [...this.#points].sort((a, b) => Math.abs(a.at - at) - Math.abs(b.at - at));
+    for (const { key, value } of this.#lines) say(value, this.#options.format(point ? point[key] : null));
+    const ago = point ? this.#now - point.at : 0;
     say(this.#when, ago > 0 ? `${span(ago)} ago` : '');
     this.#cursor.setAttribute('visibility', ago > 0 ? 'visible' : 'hidden');
     for (const end of ['x1', 'x2']) this.#cursor.setAttribute(end, String(this.#across(ago)));
   }
 
-  #pointed(newest: Point | undefined): Point | undefined {
-    if (this.#pointedAt === undefined || newest === undefined) return undefined;
-    const at = newest.at - this.#window * (1 - this.#pointedAt);
-    const distance = (point: Point): number => Math.abs(point.at - at);
-    return this.#points.reduce((best, point) => (distance(point) < distance(best) ? point : best), newest);
-  }
-
   /** The label of the drawing: a screen reader reads it when it gets there, not at every change. */
-  #inWords(now: number): string {
+  #inWords(seconds: number): string {
     const { title, lines, format, absent } = this.#options;
-    const first = this.#points[0];
-    if (first === undefined) return `${title}: nothing collected yet`;
+    if (this.#points.length === 0) return `${title}: nothing collected yet`;
     const told = lines.map(({ key }) => {
       const values = this.#points.map((point) => point[key]).filter((v) => v !== null);
       if (values.length === 0) return `${key}: ${absent}`;
@@ -140,27 +136,13 @@ export class Chart {
       const [low, high] = [Math.min(...values), Math.max(...values)];
       return `${key}: now ${format(newest)}, lowest ${format(low)}, highest ${format(high)}`;
     });
-    return `${title} over the last ${span(Math.max(1, now - first.at))}. ${told.join('. ')}.`;
+    return `${title} over the last ${span(Math.max(1, seconds))}. ${told.join('. ')}.`;
   }
 }
 
-/** Points as `x y`, split at gaps. */
-function runsOf(
-  points: readonly Point[],
-  key: ChartLine['key'],
-  across: (point: Point) => number,
-  top: number,
-): string[][] {
-  const runs: string[][] = [];
-  let last = Number.NEGATIVE_INFINITY;
-  for (const point of points) {
-    const y = point[key];
-    if (y === null) continue;
-    if (point.at - last > GAP) runs.push([]);
-    last = point.at;
-    runs.at(-1)?.push(`${across(point).toFixed(1)} ${(HEIGHT * (1 - y / top)).toFixed(2)}`);
-  }
-  return runs;
+function partsOf({ key, look }: ChartLine) {
+  const [area, line] = [svg('path', { class: `area ${look}` }), svg('path', { class: `line ${look}` })];
+  return { key, look, value: element('strong', {}, NONE), area, line };
 }
 
 function areaBelow(run: readonly string[]): string {

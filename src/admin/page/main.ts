@@ -2,13 +2,10 @@
 import type { Status } from '../status.ts';
 import { Chart } from './chart.ts';
 import { find, say } from './dom.ts';
-import { ExitList } from './exits.ts';
-import { duration, number, percent, span } from './format.ts';
+import { showExits, showSettings, showSizing } from './panels.ts';
 import { append, between, type Point, sameArbiter } from './series.ts';
-import { SettingTable } from './settings.ts';
-import { SizingPanel } from './sizing.ts';
-import { changesInWords } from './words.ts';
-import { WorkerTable } from './workers.ts';
+import { changesInWords, duration, number, percent, span } from './words.ts';
+import { showWorkers } from './workers.ts';
 
 const INTERVAL_MS = 2_000;
 /** The arbiter answers within 250 ms, even when every worker is busy. */
@@ -37,10 +34,6 @@ const CHARTS = [
   }),
 ];
 
-const workers = new WorkerTable();
-const sizing = new SizingPanel();
-const exits = new ExitList();
-const settings = new SettingTable();
 const pauseButton = find('pause');
 
 let last: Status | undefined;
@@ -72,12 +65,14 @@ function show(status: Status): void {
   if (last !== undefined && !sameArbiter(last, status)) {
     changes.push('The server has restarted.');
     points = [];
-    exits.forget();
+    // Its worker ids start again at 1.
+    for (const id of ['worker-rows', 'exits']) find(id).replaceChildren();
     last = undefined;
   }
   const point = last && between(last, status);
   if (point) points = append(points, point);
   if (last) changes.push(...changesInWords(last, status));
+  announce(changes);
 
   const { readiness, versions, pid, listeners } = status;
   const pill = find('readiness');
@@ -88,11 +83,12 @@ function show(status: Status): void {
   say(find('facts'), [...facts, ...listeners].join(' · '));
   document.title = `${readiness.ready ? '' : '✕ '}tsunicorn: ${readiness.reason}`;
   for (const chart of CHARTS) chart.show(points);
-  workers.show(status);
-  sizing.show(status);
-  exits.show(status.exits);
-  settings.show(status.settings);
-  announce(changes);
+  showWorkers(status);
+  showExits(status.exits);
+  // What has not changed is left alone, so that a selection in it survives.
+  const changed = (key: 'settings' | 'sizing') => JSON.stringify(last?.[key]) !== JSON.stringify(status[key]);
+  if (changed('settings')) showSettings(status.settings);
+  if (changed('settings') || changed('sizing')) showSizing(status);
   last = status;
 }
 
@@ -110,17 +106,14 @@ function failed(why: string): void {
     document.body.dataset.silent = '';
     announce(['The server does not answer.']);
   }
-  const bar = find('silence');
-  bar.hidden = false;
-  const since = silentSince.toLocaleTimeString('en-GB');
-  say(
-    bar,
-    `The server has not answered since ${since} (${why}). The values below are old. Retrying every two seconds.`,
-  );
+  find('silence').hidden = false;
+  const what = `The server has not answered since ${silentSince.toLocaleTimeString('en-GB')} (${why})`;
+  say(find('silence'), `${what}. The values below are old. Retrying every two seconds.`);
 }
 
+/** To screen readers. */
 function announce(changes: readonly string[]): void {
-  if (changes.length > 0) find('news').textContent = changes.join(' ');
+  if (changes.length > 0) find('changes').textContent = changes.join(' ');
 }
 
 pauseButton.addEventListener('click', () => {
@@ -130,6 +123,11 @@ pauseButton.addEventListener('click', () => {
 });
 document.addEventListener('visibilitychange', () => void poll());
 
+// Some browsers drop the roles of tables where CSS lays rows out as cards.
+const roles = { table: 'table', thead: 'rowgroup', tbody: 'rowgroup', tr: 'row', th: 'columnheader' };
+for (const [tag, role] of Object.entries(roles)) {
+  for (const part of document.querySelectorAll(tag)) part.setAttribute('role', role);
+}
 find('charts').append(...CHARTS.map(({ root }) => root));
 for (const chart of CHARTS) chart.show(points);
 void poll();
