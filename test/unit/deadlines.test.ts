@@ -1,9 +1,8 @@
 /** Who is asked for its stack before it is killed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Deadlines } from '../../src/arbiter/pool/deadlines.ts';
 import type { Decision } from '../../src/arbiter/pool/decisions.ts';
-import { PoolWorker, PoolWorkers } from '../../src/arbiter/pool/worker.ts';
+import { PoolWorker } from '../../src/arbiter/pool/worker.ts';
 import { SETTINGS } from './pool-story.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -32,10 +31,9 @@ for (const [what, bootBy, happened, kills] of [
   test(`${what}: ${kills}`, () => {
     const decisions: Decision[] = [];
     const worker = new PoolWorker({ workerId: 1, slot: 0, startedAt: 0, generation: 0, bootBy }, decisions);
-    const workers = new PoolWorkers([[1, worker]]);
     happened(worker);
     decisions.splice(0);
-    new Deadlines({ settings: SETTINGS, wanted: SETTINGS, workers, decisions }).killLate(10_000);
+    worker.killIfLate(SETTINGS, 10_000);
     assert.deepEqual(
       decisions.map((decision) => decision.do === 'kill' && decision.stuck),
       kills,

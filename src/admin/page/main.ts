@@ -72,7 +72,6 @@ function show(status: Status): void {
   const point = last && between(last, status);
   if (point) points = append(points, point);
   if (last) changes.push(...changesInWords(last, status));
-  announce(changes);
 
   const { readiness, versions, pid, listeners } = status;
   const pill = find('readiness');
@@ -89,6 +88,7 @@ function show(status: Status): void {
   const changed = (key: 'settings' | 'sizing') => JSON.stringify(last?.[key]) !== JSON.stringify(status[key]);
   if (changed('settings')) showSettings(status.settings);
   if (changed('settings') || changed('sizing')) showSizing(status);
+  announce(changes);
   last = status;
 }
 

@@ -3,7 +3,6 @@
  * own, so every rule of supervision is tested by table. Times are milliseconds of a monotonic clock.
  */
 import type { ServiceState } from '../../platform/notify.ts';
-import { Deadlines, type WaitedMs } from './deadlines.ts';
 import type { Decision, PoolSettings, RestartReason, WorkerView } from './decisions.ts';
 import { Failover } from './failover.ts';
 import { Lifecycle } from './lifecycle.ts';
@@ -12,18 +11,24 @@ import { type MemoryFull, Recycling, type Wear } from './recycling.ts';
 import { type PoolExit, RestartPolicy } from './restart-policy.ts';
 import { type PoolContext, PoolWorkers } from './worker.ts';
 
+/** A longer gap between two calls of `due` means that the arbiter was suspended or starved: it ticks every second. */
+const STARVED_MS = 2_000;
+
+/** For how long since its last heartbeat a worker got no CPU: its quota was used up, or others had it. */
+type WaitedMs = (workerId: number) => number;
+
 export class Pool {
   readonly #context: PoolContext;
   readonly #decisions: Decision[] = [];
   readonly #workers = new PoolWorkers();
   readonly #failover = new Failover(this.#decisions);
-  readonly #deadlines: Deadlines;
   readonly #lifecycle: Lifecycle;
   readonly #policy: RestartPolicy;
   readonly #reconciler: Reconciler;
   readonly #recycling: Recycling;
   /** All workers were ready once. */
   #started = false;
+  #lastDue: number | undefined;
   /** From HUP until every worker that serves is of the new generation, and one does. */
   #reloading = false;
 
@@ -31,7 +36,6 @@ export class Pool {
   constructor(settings: PoolSettings, random: () => number) {
     const context = { settings, wanted: settings, workers: this.#workers, decisions: this.#decisions };
     this.#context = context;
-    this.#deadlines = new Deadlines(context);
     this.#lifecycle = new Lifecycle(context);
     this.#policy = new RestartPolicy(context, this.#lifecycle);
     this.#reconciler = new Reconciler(context, this.#policy, this.#lifecycle);
@@ -163,15 +167,15 @@ export class Pool {
 
   /** @param waitedMs is asked about workers that are late: since their last heartbeat, or since it was last asked */
   due(now: number, waitedMs: WaitedMs = () => 0): Decision[] {
-    this.#deadlines.extend(now, this.#lifecycle.drainBy(now), waitedMs);
-    this.#deadlines.killLate(now);
+    this.#extendDeadlines(now, waitedMs);
+    this.#killLate(now);
     this.#policy.due(now);
     if (this.#lifecycle.phase === 'serving') {
       this.#recycling.due(now);
       this.#reconciler.due(now);
     } else {
       this.#lifecycle.advance(now);
-      this.#deadlines.killLate(now);
+      this.#killLate(now);
     }
     const serving = this.#workers.serving();
     if (!this.#lifecycle.released) this.#failover.arrange(serving, now);
@@ -181,10 +185,28 @@ export class Pool {
 
   /** When `due` must be called next at the latest; Infinity if nothing is planned. */
   nextDeadline(now: number): number {
-    let next = Math.min(this.#lifecycle.drainDelayEndsAt, this.#deadlines.next());
+    const deadlines = [...this.#workers.values()].map((w) => w.deadline(this.#context.settings).at);
+    let next = Math.min(this.#lifecycle.drainDelayEndsAt, ...deadlines);
     if (!this.#lifecycle.released) next = Math.min(next, this.#failover.nextDeadline(this.#workers.serving(), now));
     if (this.#lifecycle.phase !== 'serving') return next;
     return Math.min(next, this.#reconciler.nextDeadline(now), this.#recycling.nextDeadline());
+  }
+
+  /** A gap in the arbiter's own time goes to every worker, and first: only those still late are asked for theirs. */
+  #extendDeadlines(now: number, waitedMs: WaitedMs): void {
+    const gap = now - (this.#lastDue ?? now);
+    this.#lastDue = now;
+    // The deadline of a stop is the orchestrator's.
+    const drainBy = this.#lifecycle.drainBy(now);
+    for (const w of this.#workers.values()) {
+      if (gap > STARVED_MS) w.extendDeadline(gap, now, drainBy);
+      const { at, reason } = w.deadline(this.#context.settings);
+      if (now >= at && reason) w.extendDeadline(waitedMs(w.workerId), now);
+    }
+  }
+
+  #killLate(now: number): void {
+    for (const w of this.#workers.values()) w.killIfLate(this.#context.settings, now);
   }
 
   #noteStart(): void {

@@ -129,12 +129,12 @@ export class RestartPolicy {
 
   /** When a worker may start in place of one that serves. */
   get replaceAt(): number {
-    return Math.max(this.#bootRetryAt, ...this.#retries());
+    return Math.max(...this.#retries());
   }
 
   /** The next of all these times; Infinity if there is none. */
   nextRetry(now: number): number {
-    return Math.min(...[this.#bootRetryAt, ...this.#retries()].filter((at) => at > now));
+    return Math.min(...this.#retries().filter((at) => at > now));
   }
 
   /** Early deaths in a row: since each of their slots had a stable worker, or since `reset`. */
@@ -177,7 +177,7 @@ export class RestartPolicy {
   }
 
   #retries(): number[] {
-    return [...this.#early.values()].map(({ retryAt }) => retryAt);
+    return [this.#bootRetryAt, ...[...this.#early.values()].map(({ retryAt }) => retryAt)];
   }
 }
 

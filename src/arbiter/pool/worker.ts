@@ -7,6 +7,9 @@ import type { Decision, DrainOrder, PoolSettings, RestartReason, WorkerState } f
  */
 export const STABILITY_MS = 5_000;
 
+/** A draining worker without a heartbeat for this long, two of them, is stuck; otherwise it waits for a request. */
+const STUCK_MS = 2_000;
+
 /** A transition is ignored in a state that it does not start from, and always once the worker is killed. */
 export class PoolWorker {
   readonly workerId: number;
@@ -91,6 +94,13 @@ export class PoolWorker {
     this.#decisions.push({ do: 'kill', workerId: this.workerId, why, stuck });
   }
 
+  killIfLate(settings: PoolSettings, now: number): void {
+    const { at, why, reason } = this.deadline(settings);
+    if (now < at) return;
+    const stuck = this.#state !== 'draining' || reason === 'stall' || now - this.#lastHeartbeat > STUCK_MS;
+    this.kill(why, reason, stuck);
+  }
+
   waitsFor(what: string): void {
     this.#waitingFor = what;
   }
@@ -108,6 +118,7 @@ export class PoolWorker {
 
   /** When it is killed next, and what for. */
   deadline({ bootTimeout, timeout }: PoolSettings): { at: number; why: string; reason?: RestartReason } {
+    if (this.killed) return { at: Number.POSITIVE_INFINITY, why: '' };
     if (this.#state === 'booting') {
       return { at: this.#bootBy, why: lateBoot(bootTimeout, this.#waitingFor), reason: 'boot' };
     }
