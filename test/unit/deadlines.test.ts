@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Decision } from '../../src/arbiter/pool/decisions.ts';
-import { PoolWorker } from '../../src/arbiter/pool/worker.ts';
+import { PoolWorker, PoolWorkers } from '../../src/arbiter/pool/worker.ts';
 import { SETTINGS } from './pool-story.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -30,10 +30,12 @@ for (const [what, bootBy, happened, kills] of [
 ] as const satisfies readonly (readonly [string, number, (w: PoolWorker) => void, readonly boolean[]])[]) {
   test(`${what}: ${kills}`, () => {
     const decisions: Decision[] = [];
-    const worker = new PoolWorker({ workerId: 1, slot: 0, startedAt: 0, generation: 0, bootBy }, decisions);
+    const settings = { ...SETTINGS, bootTimeout: bootBy / 1000 };
+    const context = { settings, wanted: settings, workers: new PoolWorkers(), decisions };
+    const worker = new PoolWorker(1, 0, 0, context);
     happened(worker);
     decisions.splice(0);
-    worker.killIfLate(SETTINGS, 10_000);
+    worker.killIfLate(10_000);
     assert.deepEqual(
       decisions.map((decision) => decision.do === 'kill' && decision.stuck),
       kills,

@@ -83,7 +83,8 @@ export class Chart {
     for (const { key, line, area } of this.#lines) {
       const runs = this.#runs(key, top);
       line.setAttribute('d', runs.map((run) => `M${run.join('L')}${run.length === 1 ? 'h0' : ''}`).join(''));
-      area.setAttribute('d', runs.map(areaBelow).join(''));
+      // Down to the bottom, and back to below the first point.
+      area.setAttribute('d', runs.map((run) => `M${run.join('L')}V${HEIGHT}H${run[0]?.split(' ')[0]}Z`).join(''));
     }
     say(this.#top, all.length === 0 ? '' : format(top));
     say(this.#absent, all.length > 0 ? '' : points.length === 0 ? 'collecting …' : absent);
@@ -143,9 +144,4 @@ export class Chart {
 function partsOf({ key, look }: ChartLine) {
   const [area, line] = [svg('path', { class: `area ${look}` }), svg('path', { class: `line ${look}` })];
   return { key, look, value: element('strong', {}, NONE), area, line };
-}
-
-function areaBelow(run: readonly string[]): string {
-  const x = (point = '0'): string => point.split(' ')[0] ?? '0';
-  return `M${x(run[0])} ${HEIGHT}L${run.join('L')}L${x(run.at(-1))} ${HEIGHT}Z`;
 }

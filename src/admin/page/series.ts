@@ -25,6 +25,7 @@ export function between(before: Status, after: Status): Point | undefined {
   const all = sum(Object.values(after.totals.requests)) - sum(Object.values(before.totals.requests));
   const errors = (after.totals.requests['5xx'] ?? 0) - (before.totals.requests['5xx'] ?? 0);
   const latency = difference(before.totals.latency, after.totals.latency);
+  const { quotaCores } = after.sizing.limits;
   const periods = increase(before.cgroup.cpuPeriods, after.cgroup.cpuPeriods);
   const throttled = increase(before.cgroup.cpuThrottledPeriods, after.cgroup.cpuThrottledPeriods);
   return {
@@ -33,7 +34,8 @@ export function between(before: Status, after: Status): Point | undefined {
     errors: errors / elapsed,
     p50: quantile(latency, 0.5),
     p99: quantile(latency, 0.99),
-    throttled: after.sizing.limits.quotaCores === null ? null : shareOf(throttled, periods),
+    // A group without periods ran nothing, so it was not throttled.
+    throttled: quotaCores === null || throttled === null || periods === null ? null : throttled / Math.max(1, periods),
   };
 }
 
@@ -67,12 +69,6 @@ function difference(before: HistogramStatus, after: HistogramStatus): HistogramS
 
 function increase(before: number | null, after: number | null): number | null {
   return before === null || after === null ? null : after - before;
-}
-
-/** A group without periods ran nothing, so it was not throttled. */
-function shareOf(throttled: number | null, periods: number | null): number | null {
-  if (throttled === null || periods === null) return null;
-  return periods === 0 ? 0 : throttled / periods;
 }
 
 function sum(counts: readonly number[]): number {

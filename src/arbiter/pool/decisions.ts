@@ -6,8 +6,15 @@ import type { PoolWorker } from './worker.ts';
 
 /** Why a worker was replaced; the `reason` label of `tsunicorn_worker_restarts_total`. */
 export type RestartReason =
-  | ('crash' | 'oom' | 'stall' | 'boot')
-  | ('max_requests' | 'rss' | 'lifetime' | 'reload' | 'resize');
+  | 'crash'
+  | 'oom'
+  | 'stall'
+  | 'boot'
+  | 'max_requests'
+  | 'rss'
+  | 'lifetime'
+  | 'reload'
+  | 'resize';
 
 export type Decision =
   | { readonly do: 'spawn'; readonly workerId: number; readonly slot: number }

@@ -5,16 +5,10 @@
 import type { Decision } from './decisions.ts';
 import type { PoolWorker } from './worker.ts';
 
-/**
- * A neighbour confirms within 2 ms. After this time it is stuck or had no free descriptor: the kernel drops the one that
- * was sent (unix(7), SCM_RIGHTS), and Node.js reports nothing.
- */
+/** A neighbour confirms within 2 ms, or is stuck, or has no free descriptor: the kernel drops ours (unix(7), SCM_RIGHTS). */
 const CONFIRM_MS = 1_000;
 
-/**
- * After three missed heartbeats a neighbour accepts for the worker too, until it is heard again. A busy worker misses one
- * or two, and an unnecessary takeover costs nothing: both accept.
- */
+/** Three missed heartbeats. A busy worker misses one or two; an unnecessary takeover costs nothing, as both accept. */
 export const SILENT_MS = 3_000;
 
 type Serving = Pick<PoolWorker, 'workerId' | 'slot' | 'lastHeartbeat'>;
@@ -69,7 +63,6 @@ export class Failover {
     }
   }
 
-  /** When the next neighbour must have confirmed, or the next worker counts as silent. */
   nextDeadline(serving: readonly Serving[], now: number): number {
     const confirmBy = [...this.#takeovers.values()].map((takeover) => takeover.confirmBy);
     const silentAt = serving.length > 1 ? serving.map((w) => w.lastHeartbeat + SILENT_MS) : [];

@@ -29,7 +29,7 @@ export class Lifecycle {
     return this.#phase !== 'serving' && this.#phase !== 'parked';
   }
 
-  /** The arbiter has let go of its sockets. */
+  /** The arbiter has closed its sockets. */
   get released(): boolean {
     return this.#released;
   }
@@ -70,7 +70,7 @@ export class Lifecycle {
     return Math.min(this.#stopBy, now + Math.min(patience, this.#context.settings.gracefulTimeout * 1000));
   }
 
-  /** What is due while the server does not serve. */
+  /** While the server does not serve. */
   advance(now: number): void {
     const { workers, decisions } = this.#context;
     const why = this.stopping ? 'server is stopping' : 'parked';

@@ -14,13 +14,10 @@ import { type PoolContext, PoolWorkers } from './worker.ts';
 /** A longer gap between two calls of `due` means that the arbiter was suspended or starved: it ticks every second. */
 const STARVED_MS = 2_000;
 
-/** For how long since its last heartbeat a worker got no CPU: its quota was used up, or others had it. */
-type WaitedMs = (workerId: number) => number;
-
 export class Pool {
-  readonly #context: PoolContext;
   readonly #decisions: Decision[] = [];
   readonly #workers = new PoolWorkers();
+  readonly #context: PoolContext;
   readonly #failover = new Failover(this.#decisions);
   readonly #lifecycle: Lifecycle;
   readonly #policy: RestartPolicy;
@@ -34,12 +31,11 @@ export class Pool {
 
   /** @param random as Math.random, for what must not happen to all workers at once */
   constructor(settings: PoolSettings, random: () => number) {
-    const context = { settings, wanted: settings, workers: this.#workers, decisions: this.#decisions };
-    this.#context = context;
-    this.#lifecycle = new Lifecycle(context);
-    this.#policy = new RestartPolicy(context, this.#lifecycle);
-    this.#reconciler = new Reconciler(context, this.#policy, this.#lifecycle);
-    this.#recycling = new Recycling(context, random);
+    this.#context = { settings, wanted: settings, workers: this.#workers, decisions: this.#decisions };
+    this.#lifecycle = new Lifecycle(this.#context);
+    this.#policy = new RestartPolicy(this.#context, this.#lifecycle);
+    this.#reconciler = new Reconciler(this.#context, this.#policy, this.#lifecycle);
+    this.#recycling = new Recycling(this.#context, random);
   }
 
   ready(workerId: number, now: number): void {
@@ -60,7 +56,6 @@ export class Pool {
     this.#workers.get(workerId)?.heartbeat(now);
   }
 
-  /** The worker accepts for this slot, as it was told. */
   tookOver(workerId: number, slot: number): void {
     this.#failover.confirmed(workerId, slot);
   }
@@ -86,10 +81,10 @@ export class Pool {
     const worker = this.#workers.serving().find((w) => w.workerId === workerId);
     if (!worker) return;
     this.#policy.died(worker, why, now);
-    worker.failed(now + this.#context.settings.gracefulTimeout * 1000);
+    worker.failed(now);
   }
 
-  /** @returns why the worker must be replaced; undefined if it was no longer wanted */
+  /** @returns as RestartPolicy.exited; undefined also while the server stops */
   exited(workerId: number, exit: PoolExit, now: number): RestartReason | undefined {
     const worker = this.#workers.get(workerId);
     this.#workers.delete(workerId);
@@ -112,7 +107,6 @@ export class Pool {
     this.sized({ ...this.#context.wanted, workers: target });
   }
 
-  /** Sizing came to another result. */
   sized(wanted: PoolContext['wanted']): void {
     this.#context.wanted = { ...wanted, workers: Math.max(1, wanted.workers) };
     this.#policy.dropSlots(this.target);
@@ -150,23 +144,25 @@ export class Pool {
   /** For `/readyz`; the reason is for people. */
   readiness(): { ready: boolean; reason: string } {
     if (this.stopping) return { ready: false, reason: 'draining' };
-    if (this.#lifecycle.phase === 'parked')
-      return { ready: false, reason: 'workers are parked (SIGWINCH); SIGHUP starts them' };
+    const parked = 'workers are parked (SIGWINCH); SIGHUP starts them';
+    if (this.#lifecycle.phase === 'parked') return { ready: false, reason: parked };
     const serving = this.#workers.serving().length;
     if (!this.#started) return { ready: false, reason: `starting: ${serving} of ${this.target} workers are ready` };
     if (serving === 0) return { ready: false, reason: 'no worker is ready' };
     return { ready: true, reason: `${serving} of ${this.target} workers are ready` };
   }
 
-  /** For a service manager. */
   get serviceState(): ServiceState {
     if (this.stopping) return 'stopping';
     if (!this.#started) return 'starting';
     return this.#reloading ? 'reloading' : 'ready';
   }
 
-  /** @param waitedMs is asked about workers that are late: since their last heartbeat, or since it was last asked */
-  due(now: number, waitedMs: WaitedMs = () => 0): Decision[] {
+  /**
+   * @param waitedMs for how long a worker got no CPU, as its quota was used up or others had it, since its last heartbeat
+   *   or since this was last asked; it is asked for workers that are late
+   */
+  due(now: number, waitedMs: (workerId: number) => number = () => 0): Decision[] {
     this.#extendDeadlines(now, waitedMs);
     this.#killLate(now);
     this.#policy.due(now);
@@ -179,13 +175,13 @@ export class Pool {
     }
     const serving = this.#workers.serving();
     if (!this.#lifecycle.released) this.#failover.arrange(serving, now);
-    if (serving.length > 0 && serving.every((w) => this.#workers.current(w))) this.#reloading = false;
+    if (serving.length > 0 && !this.#workers.reloading) this.#reloading = false;
     return this.#decisions.splice(0);
   }
 
   /** When `due` must be called next at the latest; Infinity if nothing is planned. */
   nextDeadline(now: number): number {
-    const deadlines = [...this.#workers.values()].map((w) => w.deadline(this.#context.settings).at);
+    const deadlines = [...this.#workers.values()].map((w) => w.deadline.at);
     let next = Math.min(this.#lifecycle.drainDelayEndsAt, ...deadlines);
     if (!this.#lifecycle.released) next = Math.min(next, this.#failover.nextDeadline(this.#workers.serving(), now));
     if (this.#lifecycle.phase !== 'serving') return next;
@@ -193,20 +189,20 @@ export class Pool {
   }
 
   /** A gap in the arbiter's own time goes to every worker, and first: only those still late are asked for theirs. */
-  #extendDeadlines(now: number, waitedMs: WaitedMs): void {
+  #extendDeadlines(now: number, waitedMs: (workerId: number) => number): void {
     const gap = now - (this.#lastDue ?? now);
     this.#lastDue = now;
     // The deadline of a stop is the orchestrator's.
     const drainBy = this.#lifecycle.drainBy(now);
     for (const w of this.#workers.values()) {
       if (gap > STARVED_MS) w.extendDeadline(gap, now, drainBy);
-      const { at, reason } = w.deadline(this.#context.settings);
+      const { at, reason } = w.deadline;
       if (now >= at && reason) w.extendDeadline(waitedMs(w.workerId), now);
     }
   }
 
   #killLate(now: number): void {
-    for (const w of this.#workers.values()) w.killIfLate(this.#context.settings, now);
+    for (const w of this.#workers.values()) w.killIfLate(now);
   }
 
   #noteStart(): void {

@@ -43,19 +43,18 @@ export class Reconciler {
 
   /** Workers that fill their slots, or will. One killed for a late boot does until its exit sets the backoff. */
   get #filling(): PoolWorker[] {
-    const { workers } = this.#context;
-    return [...workers.values()].filter((w) =>
-      w.killed ? w.state === 'booting' && w.reason === 'boot' : w.state !== 'draining',
-    );
+    const lateBoot = (w: PoolWorker) => w.state === 'booting' && w.reason === 'boot';
+    return [...this.#context.workers.values()].filter((w) => (w.killed ? lateBoot(w) : w.state !== 'draining'));
   }
 
   #spawnMissing(now: number): void {
     this.#roomAt = Number.POSITIVE_INFINITY;
-    const { wanted } = this.#context;
-    const filling = this.#filling;
-    const filled = new Set(filling.map((w) => w.slot));
-    const boots = filling.filter((w) => w.state === 'booting' && !w.killed).map((w) => w.startedAt + BOOT_CPU_MS);
-    const busy = boots.filter((end) => end > now);
+    const { workers, wanted } = this.#context;
+    const filled = new Set(this.#filling.map((w) => w.slot));
+    const busy = workers
+      .in('booting')
+      .map((w) => w.startedAt + BOOT_CPU_MS)
+      .filter((end) => end > now);
     for (let slot = 0; slot < wanted.workers; slot++) {
       if (filled.has(slot) || now < this.#policy.slotRetryAt(slot) || !this.#hasRoom(slot)) continue;
       if (busy.length >= wanted.bootsAtOnce) {
@@ -88,7 +87,7 @@ export class Reconciler {
     // In development a browser's event stream would hold the old code, and with it all further replacements.
     const by = this.#lifecycle.drainBy(now, settings.reload);
     for (const old of serving) {
-      if (!this.#outdated(old)) continue;
+      if (!toReplace(old)) continue;
       // After early deaths readiness is not enough, unless the old worker does harm: it fills the memory.
       const ready = this.#policy.earlyInARow === 0 || old.reason === 'rss';
       const newer = serving.filter((w) => w.slot === old.slot && w.workerId > old.workerId && !silent(w, now));
@@ -102,7 +101,7 @@ export class Reconciler {
     const { workers } = this.#context;
     const served = new Set(workers.serving().map((w) => w.slot));
     for (const w of workers.in('booting')) {
-      if (workers.current(w) || !served.has(w.slot) || now - w.startedAt < BOOT_CPU_MS) continue;
+      if (!w.outdated || !served.has(w.slot) || now - w.startedAt < BOOT_CPU_MS) continue;
       w.kill('a newer release was requested before it was ready');
     }
   }
@@ -112,7 +111,7 @@ export class Reconciler {
     const { workers, wanted } = this.#context;
     if (workers.size > wanted.workers || now < this.#policy.replaceAt) return;
     if ([...workers.values()].some((w) => w.state === 'booting')) return;
-    const old = workers.serving().find((w) => this.#outdated(w) && w.slot < wanted.workers);
+    const old = workers.serving().find((w) => toReplace(w) && w.slot < wanted.workers);
     if (old) this.#spawn(old.slot, now);
   }
 
@@ -135,15 +134,12 @@ export class Reconciler {
     }
   }
 
-  #outdated(w: PoolWorker): boolean {
-    return w.state === 'leaving' || !this.#context.workers.current(w);
-  }
-
   #spawn(slot: number, now: number): void {
-    const { workers, settings, decisions } = this.#context;
-    const { generation } = workers;
     const workerId = ++this.#lastId;
-    const bootBy = now + settings.bootTimeout * 1000;
-    workers.set(workerId, new PoolWorker({ workerId, slot, startedAt: now, generation, bootBy }, decisions));
+    this.#context.workers.set(workerId, new PoolWorker(workerId, slot, now, this.#context));
   }
+}
+
+function toReplace(w: PoolWorker): boolean {
+  return w.state === 'leaving' || w.outdated;
 }

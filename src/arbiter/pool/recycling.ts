@@ -129,7 +129,8 @@ export class Recycling {
       return;
     } else if (firstRss > max) {
       // Its successor would be no smaller.
-      const why = `worker has RSS ${mib(firstRss)} right after its start, above TSUNICORN_MAX_WORKER_RSS (${mib(max)}), so none is recycled for its size. ${RAISE_RSS}`;
+      const above = `worker has RSS ${mib(firstRss)} right after its start, above TSUNICORN_MAX_WORKER_RSS (${mib(max)})`;
+      const why = `${above}, so none is recycled for its size. ${RAISE_RSS}`;
       const warnedFor = `${w.generation} ${max}`;
       if (this.#warnedFor !== warnedFor) decisions.push({ do: 'warn', why });
       this.#warnedFor = warnedFor;

@@ -1,7 +1,4 @@
-/**
- * What follows from failed workers: when the next may start, and when a reload or the server is given up. The reconciler
- * starts the replacements. Pure; times in milliseconds.
- */
+/** When a worker may start after failures, and when a reload or the server is given up. Pure; times in milliseconds. */
 import type { ExitName } from '../../errors.ts';
 import type { RestartReason } from './decisions.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -20,7 +17,7 @@ const SLOWER = `each old worker now serves until its replacement has lived for $
 export interface PoolExit {
   /** `exit code 1`, `SIGKILL`, or what the worker said before it ended. */
   readonly why: string;
-  /** Trying again cannot help, as the app is missing: the server ends with `exit`, by default `app`. */
+  /** A retry cannot help, as the app is missing: the server ends with `exit`, by default `app`. */
   readonly fatal: boolean;
   readonly exit?: ExitName | undefined;
   readonly oom?: boolean;
@@ -75,7 +72,7 @@ export class RestartPolicy {
     this.#lastWhy = why;
     const livedMs = (reason === 'stall' ? lastHeartbeat : now) - readyAt;
     // A worker of an older generation says nothing about the code that the next one runs.
-    if (livedMs >= STABILITY_MS || state === 'draining' || !workers.current(worker)) return;
+    if (livedMs >= STABILITY_MS || state === 'draining' || worker.outdated) return;
     const row = ++this.#row;
     this.#rowAlone = workers.serving().some((w) => w.stable) ? 0 : this.#rowAlone + 1;
     // The first is replaced at once, like any crash.
@@ -146,11 +143,10 @@ export class RestartPolicy {
     const { settings, workers } = this.#context;
     const serving = workers.serving();
     const replaced = serving.find((w) => w.slot === worker.slot);
-    const inARow = `${settings.crashLimit} workers in a row failed to boot, the last: ${why}`;
-    this.#bootFailures++;
-    this.#bootRetryAt = now + backoffMs(this.#bootFailures);
+    this.#bootRetryAt = now + backoffMs(++this.#bootFailures);
     const limitReached = this.#bootFailures >= settings.crashLimit;
-    if (replaced && workers.current(worker) && !workers.current(replaced)) {
+    const inARow = `${settings.crashLimit} workers in a row failed to boot, the last: ${why}`;
+    if (replaced?.outdated && !worker.outdated) {
       this.booted();
       this.#giveUpReload(why);
     } else if (fatal && !started) {
@@ -165,7 +161,7 @@ export class RestartPolicy {
   /** The workers that serve go on, and count as current. */
   #giveUpReload(why: string): void {
     const { workers, decisions } = this.#context;
-    for (const w of workers.values()) w.adopt(workers.generation);
+    for (const w of workers.values()) w.adopt();
     for (const w of workers.serving()) this.#settled(w.slot);
     decisions.push({ do: 'give-up-reload', why });
   }

@@ -15,7 +15,7 @@ export class PoolWorker {
   readonly workerId: number;
   readonly slot: number;
   readonly startedAt: number;
-  readonly #decisions: Decision[];
+  readonly #context: PoolContext;
   #generation: number;
   #state: WorkerState = 'booting';
   #reason: RestartReason | undefined;
@@ -28,21 +28,18 @@ export class PoolWorker {
   #killReason: string | undefined;
   #deathRecorded = false;
 
-  constructor(
-    spawn: Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'generation'> & { readonly bootBy: number },
-    decisions: Decision[],
-  ) {
-    this.workerId = spawn.workerId;
-    this.slot = spawn.slot;
-    this.startedAt = spawn.startedAt;
-    this.#generation = spawn.generation;
-    this.#bootBy = spawn.bootBy;
-    this.#lastHeartbeat = spawn.startedAt;
-    this.#decisions = decisions;
-    decisions.push({ do: 'spawn', workerId: this.workerId, slot: this.slot });
+  constructor(workerId: number, slot: number, now: number, context: PoolContext) {
+    this.workerId = workerId;
+    this.slot = slot;
+    this.startedAt = now;
+    this.#context = context;
+    this.#generation = context.workers.generation;
+    this.#bootBy = now + context.settings.bootTimeout * 1000;
+    this.#lastHeartbeat = now;
+    context.decisions.push({ do: 'spawn', workerId, slot });
   }
 
-  /** It listens. @returns whether it serves from now on */
+  /** @returns whether it serves from now on */
   ready(now: number): boolean {
     if (!this.#is('booting')) return false;
     this.#state = 'ready';
@@ -63,22 +60,23 @@ export class PoolWorker {
     this.#state = 'draining';
     this.#reason = reason;
     this.#killAt = drain.by;
-    this.#decisions.push({ do: 'drain', workerId: this.workerId, ...drain });
+    this.#context.decisions.push({ do: 'drain', workerId: this.workerId, ...drain });
   }
 
   /** It drains by its own decision, after an uncaught exception. */
-  failed(killAt: number): void {
+  failed(now: number): void {
     if (!this.#is('ready', 'leaving')) return;
     this.#state = 'draining';
     this.#reason = 'crash';
-    this.#killAt = killAt;
+    this.#killAt = now + this.#context.settings.gracefulTimeout * 1000;
   }
 
   /** Brings the end of its drain forward. One whose time is over is killed and not told. */
   hasten(by: number, why: string, now: number): void {
     if (!this.#is('draining') || this.#killAt <= by) return;
     this.#killAt = by;
-    if (by > now) this.#decisions.push({ do: 'drain', workerId: this.workerId, quick: true, sweep: true, why, by });
+    if (by > now)
+      this.#context.decisions.push({ do: 'drain', workerId: this.workerId, quick: true, sweep: true, why, by });
   }
 
   /** It drains in a slot that is no longer wanted. */
@@ -91,11 +89,11 @@ export class PoolWorker {
     if (this.killed) return;
     this.#killReason = why;
     this.#reason = reason;
-    this.#decisions.push({ do: 'kill', workerId: this.workerId, why, stuck });
+    this.#context.decisions.push({ do: 'kill', workerId: this.workerId, why, stuck });
   }
 
-  killIfLate(settings: PoolSettings, now: number): void {
-    const { at, why, reason } = this.deadline(settings);
+  killIfLate(now: number): void {
+    const { at, why, reason } = this.deadline;
     if (now < at) return;
     const stuck = this.#state !== 'draining' || reason === 'stall' || now - this.#lastHeartbeat > STUCK_MS;
     this.kill(why, reason, stuck);
@@ -117,7 +115,8 @@ export class PoolWorker {
   }
 
   /** When it is killed next, and what for. */
-  deadline({ bootTimeout, timeout }: PoolSettings): { at: number; why: string; reason?: RestartReason } {
+  get deadline(): { at: number; why: string; reason?: RestartReason } {
+    const { bootTimeout, timeout } = this.#context.settings;
     if (this.killed) return { at: Number.POSITIVE_INFINITY, why: '' };
     if (this.#state === 'booting') {
       return { at: this.#bootBy, why: lateBoot(bootTimeout, this.#waitingFor), reason: 'boot' };
@@ -135,8 +134,8 @@ export class PoolWorker {
   }
 
   /** A reload was given up: it counts as current. */
-  adopt(generation: number): void {
-    this.#generation = generation;
+  adopt(): void {
+    this.#generation = this.#context.workers.generation;
   }
 
   get state(): WorkerState {
@@ -144,6 +143,10 @@ export class PoolWorker {
   }
   get generation(): number {
     return this.#generation;
+  }
+  /** It runs older code than the next one would. */
+  get outdated(): boolean {
+    return this.#generation !== this.#context.workers.generation;
   }
   get reason(): RestartReason | undefined {
     return this.#reason;
@@ -188,13 +191,9 @@ export class PoolWorkers extends Map<number, PoolWorker> {
     return this.in('ready', 'leaving');
   }
 
-  current(worker: PoolWorker): boolean {
-    return worker.generation === this.generation;
-  }
-
   /** Workers of an older generation still serve. */
   get reloading(): boolean {
-    return this.serving().some((w) => !this.current(w));
+    return this.serving().some((w) => w.outdated);
   }
 }
 
