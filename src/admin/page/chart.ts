@@ -3,16 +3,12 @@ import { element, say, svg } from './dom.ts';
 import { type Point, WINDOW_SECONDS } from './series.ts';
 import { NONE, roundUp, span } from './words.ts';
 
-interface ChartLine {
-  /** Also the line's name, shown if there are several. */
-  readonly key: Exclude<keyof Point, 'at'>;
-  /** A class in page.css. */
-  readonly look: string;
-}
+type LineKey = Exclude<keyof Point, 'at'>;
 
 interface ChartOptions {
   readonly title: string;
-  readonly lines: readonly ChartLine[];
+  /** Each with its class in page.css. Several are shown with their names. */
+  readonly lines: { readonly [key in LineKey]?: string };
   readonly format: (value: number | null) => string;
   /** The top of the scale is never below this, so that noise looks small. */
   readonly least: number;
@@ -37,7 +33,7 @@ export class Chart {
   readonly #from = element('span');
   readonly #cursor = svg('line', { class: 'cursor', y1: '0', y2: String(HEIGHT), visibility: 'hidden' });
   readonly #drawing = svg('svg', { role: 'img', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none' });
-  readonly #lines: readonly ReturnType<typeof partsOf>[];
+  readonly #lines: readonly { key: LineKey; value: Element; area: SVGPathElement; line: SVGPathElement }[];
   #points: readonly Point[] = [];
   /** Seconds from left to right. */
   #window = LEAST_WINDOW;
@@ -49,14 +45,17 @@ export class Chart {
     for (const y of [0, HEIGHT / 2, HEIGHT]) {
       this.#drawing.append(svg('line', { class: 'grid', x2: String(WIDTH), y1: String(y), y2: String(y) }));
     }
-    const single = options.lines.length === 1;
+    const lines = Object.entries(options.lines) as [LineKey, string][];
     const now = element('p', { class: 'now' });
-    this.#lines = options.lines.map(partsOf);
-    for (const { key, look, value, area, line } of this.#lines) {
-      if (single) this.#drawing.append(area);
+    this.#lines = lines.map(([key, look]) => {
+      const value = element('strong', {}, NONE);
+      const area = svg('path', { class: `area ${look}` });
+      const line = svg('path', { class: `line ${look}` });
+      if (lines.length === 1) this.#drawing.append(area);
       this.#drawing.append(line);
-      now.append(single ? value : element('span', { class: `key ${look}` }, `${key} `, value));
-    }
+      now.append(lines.length === 1 ? value : element('span', { class: `key ${look}` }, `${key} `, value));
+      return { key, value, area, line };
+    });
     this.#drawing.append(this.#cursor);
     this.root = element(
       'figure',
@@ -74,7 +73,7 @@ export class Chart {
 
   show(points: readonly Point[]): void {
     this.#points = points;
-    const lasted = this.#now - (points[0]?.at ?? 0);
+    const lasted = this.#newestAt - (points[0]?.at ?? 0);
     this.#window = Math.min(WINDOW_SECONDS, Math.max(LEAST_WINDOW, lasted));
     say(this.#from, `${span(this.#window)} ago`);
     const { least, format, absent } = this.#options;
@@ -92,20 +91,19 @@ export class Chart {
     this.#read(this.#pointedAt);
   }
 
-  /** The newest point's time. */
-  get #now(): number {
+  get #newestAt(): number {
     return this.#points.at(-1)?.at ?? 0;
   }
 
   /** Points as `x y`, split at gaps. */
-  #runs(key: ChartLine['key'], top: number): string[][] {
+  #runs(key: LineKey, top: number): string[][] {
     const runs: string[][] = [];
     let last = Number.NEGATIVE_INFINITY;
     for (const { at, [key]: y } of this.#points) {
       if (y === null) continue;
       if (at - last > GAP) runs.push([]);
       last = at;
-      runs.at(-1)?.push(`${this.#across(this.#now - at).toFixed(1)} ${(HEIGHT * (1 - y / top)).toFixed(2)}`);
+      runs.at(-1)?.push(`${this.#across(this.#newestAt - at).toFixed(1)} ${(HEIGHT * (1 - y / top)).toFixed(2)}`);
     }
     return runs;
   }
@@ -117,10 +115,10 @@ export class Chart {
   /** Shows the values of the point nearest to the pointer, or of the newest. */
   #read(pointedAt: number | undefined): void {
     this.#pointedAt = pointedAt;
-    const at = this.#now - this.#window * (1 - (pointedAt ?? 1));
+    const at = this.#newestAt - this.#window * (1 - (pointedAt ?? 1));
     const [point] = [...this.#points].sort((a, b) => Math.abs(a.at - at) - Math.abs(b.at - at));
     for (const { key, value } of this.#lines) say(value, this.#options.format(point ? point[key] : null));
-    const ago = point ? this.#now - point.at : 0;
+    const ago = point ? this.#newestAt - point.at : 0;
     say(this.#when, ago > 0 ? `${span(ago)} ago` : '');
     this.#cursor.setAttribute('visibility', ago > 0 ? 'visible' : 'hidden');
     for (const end of ['x1', 'x2']) this.#cursor.setAttribute(end, String(this.#across(ago)));
@@ -128,20 +126,14 @@ export class Chart {
 
   /** The label of the drawing: a screen reader reads it when it gets there, not at every change. */
   #inWords(seconds: number): string {
-    const { title, lines, format, absent } = this.#options;
+    const { title, format, absent } = this.#options;
     if (this.#points.length === 0) return `${title}: nothing collected yet`;
-    const told = lines.map(({ key }) => {
+    const told = this.#lines.map(({ key }) => {
       const values = this.#points.map((point) => point[key]).filter((v) => v !== null);
       if (values.length === 0) return `${key}: ${absent}`;
-      const newest = values.at(-1) ?? null;
       const [low, high] = [Math.min(...values), Math.max(...values)];
-      return `${key}: now ${format(newest)}, lowest ${format(low)}, highest ${format(high)}`;
+      return `${key}: now ${format(values.at(-1) ?? null)}, lowest ${format(low)}, highest ${format(high)}`;
     });
     return `${title} over the last ${span(Math.max(1, seconds))}. ${told.join('. ')}.`;
   }
-}
-
-function partsOf({ key, look }: ChartLine) {
-  const [area, line] = [svg('path', { class: `area ${look}` }), svg('path', { class: `line ${look}` })];
-  return { key, look, value: element('strong', {}, NONE), area, line };
 }

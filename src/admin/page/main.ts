@@ -13,32 +13,27 @@ const TIMEOUT_MS = 4_000;
 
 const perSecond = { format: number, least: 1, absent: 'none counted' };
 const CHARTS = [
-  new Chart({ ...perSecond, title: 'Requests a second', lines: [{ key: 'requests', look: 'plain' }] }),
+  new Chart({ ...perSecond, title: 'Requests a second', lines: { requests: 'plain' } }),
   new Chart({
     title: 'Time to answer',
-    lines: [
-      { key: 'p50', look: 'plain' },
-      { key: 'p99', look: 'second' },
-    ],
+    lines: { p50: 'plain', p99: 'second' },
     format: duration,
     least: 0.001,
     absent: 'no requests',
   }),
-  new Chart({ ...perSecond, title: 'Errors (5xx) a second', lines: [{ key: 'errors', look: 'bad' }] }),
+  new Chart({ ...perSecond, title: 'Errors (5xx) a second', lines: { errors: 'bad' } }),
   new Chart({
     title: 'CPU throttled',
-    lines: [{ key: 'throttled', look: 'warn' }],
+    lines: { throttled: 'warn' },
     format: percent,
     least: 0.1,
     absent: 'no CPU quota to be throttled by',
   }),
 ];
 
-const pauseButton = find('pause');
-
 let last: Status | undefined;
 let points: Point[] = [];
-let silentSince: Date | undefined;
+let silentSince = new Date();
 let paused = false;
 let timer: number | undefined;
 let polling = false;
@@ -93,17 +88,14 @@ function show(status: Status): void {
 }
 
 function answered(): void {
-  if (silentSince === undefined) return;
-  silentSince = undefined;
+  if (find('silence').hidden) return;
   find('silence').hidden = true;
-  delete document.body.dataset.silent;
   announce(['The server answers again.']);
 }
 
 function failed(why: string): void {
-  if (silentSince === undefined) {
+  if (find('silence').hidden) {
     silentSince = new Date();
-    document.body.dataset.silent = '';
     announce(['The server does not answer.']);
   }
   find('silence').hidden = false;
@@ -111,14 +103,13 @@ function failed(why: string): void {
   say(find('silence'), `${what}. The values below are old. Retrying every two seconds.`);
 }
 
-/** To screen readers. */
 function announce(changes: readonly string[]): void {
   if (changes.length > 0) find('changes').textContent = changes.join(' ');
 }
 
-pauseButton.addEventListener('click', () => {
+find('pause').addEventListener('click', () => {
   paused = !paused;
-  pauseButton.setAttribute('aria-pressed', String(paused));
+  find('pause').setAttribute('aria-pressed', String(paused));
   void poll();
 });
 document.addEventListener('visibilitychange', () => void poll());

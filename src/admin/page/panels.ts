@@ -3,7 +3,6 @@ import type { Status, WorkerExitStatus } from '../status.ts';
 import { type Child, element, find, say, showEach } from './dom.ts';
 import { bytes, NONE, plural, sizingInWords, span } from './words.ts';
 
-/** The decision with its inputs. */
 export function showSizing(status: Status): void {
   const { target, warning, limits } = status.sizing;
   const inputs: (readonly [name: string, value: string, source?: string | undefined])[] = [

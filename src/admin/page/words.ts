@@ -1,5 +1,5 @@
 /** Numbers, times and sentences for people. null is shown as a dash. Pure. */
-import type { SizingStatus, Status, WorkerExitStatus } from '../status.ts';
+import type { SizingStatus, Status } from '../status.ts';
 
 export const NONE = '–';
 
@@ -43,7 +43,8 @@ export function bytes(value: number | null): string {
 }
 
 /** `94 of 224 MiB`. */
-export function bytesOf(part: number, whole: number | null): string {
+export function bytesOf(part: number | null, whole: number | null): string {
+  if (part === null) return NONE;
   const [a, b] = [bytes(part), bytes(whole)];
   const unit = b.slice(b.indexOf(' '));
   return `${a.endsWith(unit) ? a.slice(0, -unit.length) : a} of ${b}`;
@@ -60,7 +61,6 @@ export function roundUp(value: number): number {
   return power * ([1, 1.5, 2, 3, 4, 5, 6, 8].find((step) => step * power >= value * 0.999_999) ?? 10);
 }
 
-/** From the inputs to the decision. */
 export function sizingInWords({ sizing, settings }: Pick<Status, 'sizing' | 'settings'>): string[] {
   const { workers, target, byCpus, byMemory, limits, heapBytes } = sizing;
   const given = settings.TSUNICORN_WORKERS?.origin !== 'cgroup';
@@ -86,10 +86,6 @@ function decidedBy({ cpus, limits }: SizingStatus): string {
   return 'all that are online';
 }
 
-function exitInWords({ slot, reason, how }: WorkerExitStatus): string {
-  return `The worker of slot ${slot} ended: ${reason === null ? '' : `${reason.replace('_', ' ')}, `}${how}`;
-}
-
 /** What screen readers announce. */
 export function changesInWords(before: Status, after: Status): string[] {
   const changes: string[] = [];
@@ -98,7 +94,9 @@ export function changesInWords(before: Status, after: Status): string[] {
   }
   const known = new Set(before.exits.map(({ workerId }) => workerId));
   const ended = after.exits.filter(({ workerId }) => !known.has(workerId));
-  const [first] = ended;
-  if (first) changes.push(ended.length === 1 ? `${exitInWords(first)}.` : `${ended.length} workers ended.`);
+  if (ended.length > 1) return [...changes, `${ended.length} workers ended.`];
+  for (const { slot, reason, how } of ended) {
+    changes.push(`The worker of slot ${slot} ended: ${reason === null ? '' : `${reason.replace('_', ' ')}, `}${how}.`);
+  }
   return changes;
 }

@@ -31,10 +31,8 @@ const COLUMNS: readonly Column[] = [
   {
     label: 'RSS of heap limit',
     look: 'number wide',
-    text: ({ residentBytes, heapLimitBytes }) =>
-      residentBytes === null ? NONE : bytesOf(residentBytes, heapLimitBytes),
-    share: ({ residentBytes, heapLimitBytes }) =>
-      residentBytes === null || heapLimitBytes === null ? null : residentBytes / heapLimitBytes,
+    text: ({ residentBytes, heapLimitBytes }) => bytesOf(residentBytes, heapLimitBytes),
+    share: ({ residentBytes, heapLimitBytes }) => residentBytes && heapLimitBytes && residentBytes / heapLimitBytes,
   },
 ];
 

@@ -1,20 +1,12 @@
-/** What the pool decides and what it is told: the vocabulary between the pool and the arbiter. */
+/** The vocabulary between the pool and the arbiter. */
 import type { Settings } from '../../config/settings.ts';
 import type { ExitName } from '../../errors.ts';
 import type { Sizing } from '../../sizing.ts';
 import type { PoolWorker } from './worker.ts';
 
 /** Why a worker was replaced; the `reason` label of `tsunicorn_worker_restarts_total`. */
-export type RestartReason =
-  | 'crash'
-  | 'oom'
-  | 'stall'
-  | 'boot'
-  | 'max_requests'
-  | 'rss'
-  | 'lifetime'
-  | 'reload'
-  | 'resize';
+export type RestartReason = Failure | 'max_requests' | 'rss' | 'lifetime' | 'reload' | 'resize';
+type Failure = 'crash' | 'oom' | 'stall' | 'boot';
 
 export type Decision =
   | { readonly do: 'spawn'; readonly workerId: number; readonly slot: number }
@@ -36,12 +28,11 @@ export type Decision =
   | { readonly do: 'release-listeners' }
   | { readonly do: 'halt'; readonly exit: ExitName; readonly why: string };
 
+/** `by`: when it is killed. `sweep`: it drains its accept queue too, as no successor accepts there. */
 export interface DrainOrder {
   readonly why: string;
-  /** When the worker is killed. */
   readonly by: number;
   readonly quick: boolean;
-  /** Drain its accept queue too, as no successor accepts there. */
   readonly sweep: boolean;
 }
 

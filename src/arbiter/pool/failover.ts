@@ -1,7 +1,4 @@
-/**
- * Who accepts for a slot whose own worker is missing or stuck: the arbiter holds its socket in the kernel's SO_REUSEPORT
- * group, so connections go on arriving there. Pure; times in milliseconds.
- */
+/** Who accepts for a slot whose worker is missing or stuck: the arbiter holds its socket open. Pure; milliseconds. */
 import type { Decision } from './decisions.ts';
 import type { PoolWorker } from './worker.ts';
 

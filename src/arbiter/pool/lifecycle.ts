@@ -66,8 +66,8 @@ export class Lifecycle {
 
   /** When a worker that begins to drain now is killed. */
   drainBy(now: number, quick = false): number {
-    const patience = quick ? QUICK_STOP_MS : Number.POSITIVE_INFINITY;
-    return Math.min(this.#stopBy, now + Math.min(patience, this.#context.settings.gracefulTimeout * 1000));
+    const gracefulMs = this.#context.settings.gracefulTimeout * 1000;
+    return Math.min(this.#stopBy, now + (quick ? Math.min(QUICK_STOP_MS, gracefulMs) : gracefulMs));
   }
 
   /** While the server does not serve. */

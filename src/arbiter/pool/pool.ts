@@ -1,7 +1,4 @@
-/**
- * The worker pool as pure state: events go in with their time, `due(now)` returns what to do. No I/O and no clock of its
- * own, so every rule of supervision is tested by table. Times are milliseconds of a monotonic clock.
- */
+/** The pool as pure state: events go in with their time (monotonic, in milliseconds), `due` returns what to do. */
 import type { ServiceState } from '../../platform/notify.ts';
 import type { Decision, PoolSettings, RestartReason, WorkerView } from './decisions.ts';
 import { Failover } from './failover.ts';
@@ -61,14 +58,12 @@ export class Pool {
   }
 
   report(workerId: number, wear: Wear): void {
-    const worker = this.#workers.get(workerId);
-    if (worker) this.#recycling.report(worker, wear);
+    this.#recycling.report(this.#workers.get(workerId), wear);
   }
 
   /** The worker holds new requests for want of memory. */
   memoryFull(workerId: number, full: MemoryFull): void {
-    const worker = this.#workers.get(workerId);
-    if (worker) this.#recycling.memoryFull(worker, full);
+    this.#recycling.memoryFull(this.#workers.get(workerId), full);
   }
 
   /** The worker asked to be replaced; it serves until then. */
@@ -84,7 +79,7 @@ export class Pool {
     worker.failed(now);
   }
 
-  /** @returns as RestartPolicy.exited; undefined also while the server stops */
+  /** @returns why the worker must be replaced, if it must */
   exited(workerId: number, exit: PoolExit, now: number): RestartReason | undefined {
     const worker = this.#workers.get(workerId);
     this.#workers.delete(workerId);
@@ -158,20 +153,17 @@ export class Pool {
     return this.#reloading ? 'reloading' : 'ready';
   }
 
-  /**
-   * @param waitedMs for how long a worker got no CPU, as its quota was used up or others had it, since its last heartbeat
-   *   or since this was last asked; it is asked for workers that are late
-   */
+  /** @param waitedMs asked of a late worker: how long it got no CPU since its last heartbeat, or since it was last asked */
   due(now: number, waitedMs: (workerId: number) => number = () => 0): Decision[] {
     this.#extendDeadlines(now, waitedMs);
-    this.#killLate(now);
+    for (const w of this.#workers.values()) w.killIfLate(now);
     this.#policy.due(now);
     if (this.#lifecycle.phase === 'serving') {
       this.#recycling.due(now);
       this.#reconciler.due(now);
     } else {
       this.#lifecycle.advance(now);
-      this.#killLate(now);
+      for (const w of this.#workers.values()) w.killIfLate(now);
     }
     const serving = this.#workers.serving();
     if (!this.#lifecycle.released) this.#failover.arrange(serving, now);
@@ -182,10 +174,12 @@ export class Pool {
   /** When `due` must be called next at the latest; Infinity if nothing is planned. */
   nextDeadline(now: number): number {
     const deadlines = [...this.#workers.values()].map((w) => w.deadline.at);
-    let next = Math.min(this.#lifecycle.drainDelayEndsAt, ...deadlines);
-    if (!this.#lifecycle.released) next = Math.min(next, this.#failover.nextDeadline(this.#workers.serving(), now));
-    if (this.#lifecycle.phase !== 'serving') return next;
-    return Math.min(next, this.#reconciler.nextDeadline(now), this.#recycling.nextDeadline());
+    deadlines.push(this.#lifecycle.drainDelayEndsAt);
+    if (!this.#lifecycle.released) deadlines.push(this.#failover.nextDeadline(this.#workers.serving(), now));
+    if (this.#lifecycle.phase === 'serving') {
+      deadlines.push(this.#reconciler.nextDeadline(now), this.#recycling.nextDeadline());
+    }
+    return Math.min(...deadlines);
   }
 
   /** A gap in the arbiter's own time goes to every worker, and first: only those still late are asked for theirs. */
@@ -199,10 +193,6 @@ export class Pool {
       const { at, reason } = w.deadline;
       if (now >= at && reason) w.extendDeadline(waitedMs(w.workerId), now);
     }
-  }
-
-  #killLate(now: number): void {
-    for (const w of this.#workers.values()) w.killIfLate(now);
   }
 
   #noteStart(): void {

@@ -1,7 +1,4 @@
-/**
- * Wanted ⇄ present: each slot below the target has a worker of the current generation. Spawns what is missing, replaces
- * what is outdated, drains what is surplus. Pure; times in milliseconds.
- */
+/** Wanted ⇄ present: spawns what is missing, replaces what is outdated, drains what is surplus. Pure; milliseconds. */
 import { silent } from './failover.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { RestartPolicy } from './restart-policy.ts';

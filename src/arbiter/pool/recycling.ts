@@ -30,12 +30,8 @@ export interface Wear {
   readonly rssBytes: number;
 }
 
-/** What a worker reports when it holds new requests. */
-export interface MemoryFull {
-  readonly rssBytes: number;
-  /** Its own heap is full, not the group's memory. */
-  readonly heap: boolean;
-}
+/** What a worker reports when it holds new requests. `heap`: its own heap is full, not the group's memory. */
+export type MemoryFull = Pick<Wear, 'rssBytes'> & { readonly heap: boolean };
 
 interface WearRecord {
   readonly maxRequests: number;
@@ -65,8 +61,8 @@ export class Recycling {
     this.#random = random;
   }
 
-  report(worker: PoolWorker, { served, rssBytes }: Wear): void {
-    if (worker.state === 'booting') return;
+  report(worker: PoolWorker | undefined, { served, rssBytes }: Wear): void {
+    if (!worker || worker.state === 'booting') return;
     const record = this.#measured(worker, rssBytes);
     record.served = served;
     const max = (this.#context.wanted.maxRss ?? Number.POSITIVE_INFINITY) * (record.collected ? CLEAN_SHARE : 1);
@@ -74,8 +70,8 @@ export class Recycling {
     record.collected &&= rssBytes > max;
   }
 
-  memoryFull(worker: PoolWorker, { rssBytes, heap }: MemoryFull): void {
-    if (worker.state === 'booting') return;
+  memoryFull(worker: PoolWorker | undefined, { rssBytes, heap }: MemoryFull): void {
+    if (!worker || worker.state === 'booting') return;
     this.#measured(worker, rssBytes);
     if (!this.#full?.heap) this.#full = { by: worker, heap };
   }
@@ -106,8 +102,7 @@ export class Recycling {
     if (largest) {
       const what = full.heap ? 'its JavaScript heap is nearly full' : 'the memory limit is nearly reached';
       const why = `RSS ${mib(largest.rss)} and ${what}, so new requests wait`;
-      this.#replace(largest.worker, 'rss', warn ? `${why}. ${RAISE_MEMORY}` : why, warn);
-      return;
+      return this.#replace(largest.worker, 'rss', warn ? `${why}. ${RAISE_MEMORY}` : why, warn);
     }
     decisions.push({ do: 'release-holds' });
     const why = 'memory is low, but no worker has grown since its start, so none is replaced';

@@ -46,15 +46,12 @@ export class RestartPolicy {
     this.#bootRetryAt = Number.NEGATIVE_INFINITY;
   }
 
-  /**
-   * @param started all workers were ready once
-   * @returns why the worker must be replaced; undefined if it was no longer wanted
-   */
-  exited(worker: PoolWorker, exit: PoolExit, started: boolean, now: number): RestartReason | undefined {
+  /** @returns why the worker must be replaced; undefined if it was no longer wanted */
+  exited(worker: PoolWorker, exit: PoolExit, allWereReady: boolean, now: number): RestartReason | undefined {
     const { state, killed, killReason, reason } = worker;
     if (state === 'booting') {
       if (killed && reason === undefined) return undefined;
-      this.#bootFailed(worker, { ...exit, why: killReason ?? exit.why }, started, now);
+      this.#bootFailed(worker, { ...exit, why: killReason ?? exit.why }, allWereReady, now);
       return exit.oom ? 'oom' : 'boot';
     }
     const cause = state === 'draining' || killed ? reason : 'crash';
@@ -129,7 +126,6 @@ export class RestartPolicy {
     return Math.max(...this.#retries());
   }
 
-  /** The next of all these times; Infinity if there is none. */
   nextRetry(now: number): number {
     return Math.min(...this.#retries().filter((at) => at > now));
   }
@@ -139,7 +135,7 @@ export class RestartPolicy {
     return this.#row;
   }
 
-  #bootFailed(worker: PoolWorker, { why, fatal, exit = 'app' }: PoolExit, started: boolean, now: number): void {
+  #bootFailed(worker: PoolWorker, { why, fatal, exit = 'app' }: PoolExit, allWereReady: boolean, now: number): void {
     const { settings, workers } = this.#context;
     const serving = workers.serving();
     const replaced = serving.find((w) => w.slot === worker.slot);
@@ -149,9 +145,9 @@ export class RestartPolicy {
     if (replaced?.outdated && !worker.outdated) {
       this.booted();
       this.#giveUpReload(why);
-    } else if (fatal && !started) {
+    } else if (fatal && !allWereReady) {
       this.#lifecycle.giveUp(exit, why, now);
-    } else if (limitReached && (!started || serving.length === 0)) {
+    } else if (limitReached && (!allWereReady || serving.length === 0)) {
       this.#lifecycle.giveUp('boot', inARow, now);
     } else if (limitReached && workers.reloading) {
       this.#giveUpReload(inARow);

@@ -1,13 +1,10 @@
 /** A worker as the pool sees it: its record and all its transitions. Pure; times in milliseconds. */
 import type { Decision, DrainOrder, PoolSettings, RestartReason, WorkerState } from './decisions.ts';
 
-/**
- * A worker is stable this long after it was ready. What is wrong from the start shows sooner; one that dies later serves
- * most of the time, as a boot takes a fraction of a second, so a backoff would cost more than it saves.
- */
+/** What is wrong from the start shows sooner; a worker that dies later serves most of the time, so needs no backoff. */
 export const STABILITY_MS = 5_000;
 
-/** A draining worker without a heartbeat for this long, two of them, is stuck; otherwise it waits for a request. */
+/** Two heartbeats: a late worker that drains is stuck if it missed them; otherwise it waits for a request. */
 const STUCK_MS = 2_000;
 
 /** A transition is ignored in a state that it does not start from, and always once the worker is killed. */
@@ -126,7 +123,7 @@ export class PoolWorker {
     return { at: stalledAt, why: `silent for ${timeout} s (TSUNICORN_TIMEOUT)`, reason: 'stall' };
   }
 
-  /** @returns whether this is the first record of it */
+  /** @returns false if it was recorded before */
   recordDeath(): boolean {
     const first = !this.#deathRecorded;
     this.#deathRecorded = true;
@@ -203,7 +200,6 @@ export function lateBoot(seconds: number, waitingFor: string | undefined): strin
   return `not ready within ${seconds} s (TSUNICORN_BOOT_TIMEOUT)${cause}`;
 }
 
-/** What the parts of a pool share. */
 export interface PoolContext {
   readonly settings: PoolSettings;
   /** What sizing, or a person, wants now. */
