@@ -1,4 +1,4 @@
-/** Who is asked for its stack before it is killed. */
+/** Which late workers are killed, and which of them are asked for their stack first. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Decision } from '../../src/arbiter/pool/decisions.ts';
@@ -12,7 +12,7 @@ const drains =
   (by: number, lastHeartbeat: number) =>
   (w: PoolWorker): void => {
     w.ready(0);
-    w.drain({ why: 'told to', by, quick: false, sweep: false });
+    w.drain({ why: 'told to', by, quick: false, drainQueue: false });
     w.heartbeat(lastHeartbeat);
   };
 

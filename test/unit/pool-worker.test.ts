@@ -5,7 +5,7 @@ import type { Decision, WorkerState } from '../../src/arbiter/pool/decisions.ts'
 import { PoolWorker, PoolWorkers, STABILITY_MS } from '../../src/arbiter/pool/worker.ts';
 import { inWords, SETTINGS } from './pool-story.ts';
 
-const DRAIN = { why: 'told to', by: 9_000, quick: false, sweep: true };
+const DRAIN = { why: 'told to', by: 9_000, quick: false, drainQueue: true };
 
 const EVENTS: Readonly<Record<string, (w: PoolWorker) => unknown>> = {
   ready: (w) => w.ready(2_000),

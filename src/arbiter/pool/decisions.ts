@@ -28,12 +28,12 @@ export type Decision =
   | { readonly do: 'release-listeners' }
   | { readonly do: 'halt'; readonly exit: ExitName; readonly why: string };
 
-/** `by`: when it is killed. `sweep`: it drains its accept queue too, as no successor accepts there. */
+/** `by`: when it is killed. `drainQueue`: it drains its accept queue too, as no successor accepts there. */
 export interface DrainOrder {
   readonly why: string;
   readonly by: number;
   readonly quick: boolean;
-  readonly sweep: boolean;
+  readonly drainQueue: boolean;
 }
 
 /** Times in seconds, sizes in bytes. */

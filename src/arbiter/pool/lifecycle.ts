@@ -84,7 +84,7 @@ export class Lifecycle {
       this.#released = true;
       decisions.push({ do: 'release-listeners' });
     }
-    const drain = { why, by: this.drainBy(now), quick: this.#phase === 'quitting', sweep: true };
+    const drain = { why, by: this.drainBy(now), quick: this.#phase === 'quitting', drainQueue: true };
     for (const w of workers.serving()) w.drain(drain);
     if (!this.stopping) return;
     for (const w of workers.values()) w.hasten(this.#stopBy, 'server is stopping at once', now);

@@ -89,7 +89,7 @@ export class Reconciler {
       const ready = this.#policy.earlyInARow === 0 || old.reason === 'rss';
       const newer = serving.filter((w) => w.slot === old.slot && w.workerId > old.workerId && !silent(w, now));
       if (!newer.some((w) => w.stable || ready)) continue;
-      old.drain({ why: 'a newer worker took over', by, quick: false, sweep: false }, old.reason ?? 'reload');
+      old.drain({ why: 'a newer worker took over', by, quick: false, drainQueue: false }, old.reason ?? 'reload');
     }
   }
 
@@ -122,7 +122,7 @@ export class Reconciler {
       .filter((w) => w.slot >= wanted.workers)
       .toSorted((a, b) => silence(b) - silence(a) || b.slot - a.slot || a.workerId - b.workerId);
     const needless = Math.max(0, surplus.length - (wanted.workers - staying.size));
-    const order = { why: SURPLUS, by: this.#lifecycle.drainBy(now), quick: false, sweep: true };
+    const order = { why: SURPLUS, by: this.#lifecycle.drainBy(now), quick: false, drainQueue: true };
     for (const w of surplus.slice(0, needless)) w.drain(order, 'resize');
     for (const w of workers.values()) {
       if (w.slot < wanted.workers) continue;

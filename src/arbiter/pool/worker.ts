@@ -73,7 +73,7 @@ export class PoolWorker {
     if (!this.#is('draining') || this.#killAt <= by) return;
     this.#killAt = by;
     if (by > now)
-      this.#context.decisions.push({ do: 'drain', workerId: this.workerId, quick: true, sweep: true, why, by });
+      this.#context.decisions.push({ do: 'drain', workerId: this.workerId, quick: true, drainQueue: true, why, by });
   }
 
   /** It drains in a slot that is no longer wanted. */
