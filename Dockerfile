@@ -54,7 +54,7 @@ EXPOSE 8000 9464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s \
   CMD ["node", "/opt/tsunicorn/dist/main.js", "healthcheck"]
-ENTRYPOINT ["node", "/opt/tsunicorn/dist/main.js"]
+ENTRYPOINT ["node", "--disable-sigusr1", "/opt/tsunicorn/dist/main.js"]
 
 FROM runtime
 ARG NODE_VERSION
@@ -73,4 +73,4 @@ EXPOSE 8000 9464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s \
   CMD ["node", "/opt/tsunicorn/dist/main.js", "healthcheck"]
-ENTRYPOINT ["node", "/opt/tsunicorn/dist/main.js"]
+ENTRYPOINT ["node", "--disable-sigusr1", "/opt/tsunicorn/dist/main.js"]

@@ -27,7 +27,16 @@ function buildNative(output: string): string | undefined {
   if (!include) return 'the npm package node-api-headers is not installed';
   const compiler = process.env.CC ?? 'cc';
   // nodelete: a signal handler must not be unloaded.
-  const flags = ['-O2', '-shared', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra', '-Wl,-z,nodelete,-s'];
+  const flags = [
+    '-O2',
+    '-shared',
+    '-fPIC',
+    '-fvisibility=hidden',
+    '-pthread',
+    '-Wall',
+    '-Wextra',
+    '-Wl,-z,nodelete,-s',
+  ];
   const sources = readdirSync(NATIVE).filter((file) => file.endsWith('.c'));
   const args = [...flags, '-I', include, ...sources.map((file) => `${NATIVE}/${file}`), '-o', output];
   const { error, status, stderr } = spawnSync(compiler, args, { encoding: 'utf8' });

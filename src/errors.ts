@@ -5,8 +5,8 @@ export const EXIT_CODES = {
   ok: { status: 0, means: 'Stopped as asked.', mend: 'Nothing to do.' },
   failure: {
     status: 1,
-    means: 'Unexpected failure of tsunicorn itself.',
-    mend: 'The log has the stack; please report it.',
+    means: 'Unexpected failure of tsunicorn itself, or a worker that SIGKILL did not end.',
+    mend: 'The last line of the log says which. A stack: please report it. A worker: the line of its `kill()` names the cure.',
   },
   boot: {
     status: 3,
@@ -20,8 +20,8 @@ export const EXIT_CODES = {
   },
   bind: {
     status: 69,
-    means: 'An address cannot be bound.',
-    mend: 'Another process holds the address, or it is not one of this machine: see `TSUNICORN_BIND` and `TSUNICORN_ADMIN_BIND`.',
+    means: 'An address cannot be bound, or `TSUNICORN_PIDFILE` has the pid of a running arbiter.',
+    mend: 'Another process holds the address or the file, or the address is not one of this machine: see `TSUNICORN_BIND` and `TSUNICORN_ADMIN_BIND`.',
   },
   config: {
     status: 78,

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The binary. Each command is loaded only when it runs: a worker does not carry the arbiter's modules. */
 import { ConfigError, EXIT_CODES, HaltServer } from './errors.ts';
+import { ignoreSignals, listenForSignals } from './platform/signals.ts';
 import { exitDespiteWrites } from './platform/thread-writes.ts';
 
 const USAGE = `usage: tsunicorn [check | config [--json | --markdown | --env] | healthcheck | version]
@@ -40,12 +41,14 @@ async function main(command: string | undefined, args: readonly string[]): Promi
     case undefined: {
       for (const flag of ARBITER_FLAGS) process.getBuiltinModule('node:v8').setFlagsFromString(flag);
       // Before all that takes a while to load.
-      const signals = (await import('./platform/signals.ts')).listenForSignals(process);
+      const signals = listenForSignals(process);
       return await (await import('./commands/serve.ts')).serve(process, signals);
     }
-    case 'worker': // started by the arbiter, with an IPC channel
+    case 'worker': {
       if (!process.connected) throw new HaltServer('a worker is started by the arbiter; run tsunicorn alone', 'config');
-      return await (await import('./worker/run.ts')).runWorker(process);
+      const restoreSignals = ignoreSignals(process);
+      return await (await import('./worker/run.ts')).runWorker(process, restoreSignals);
+    }
     case 'check':
       return await (await import('./commands/check.ts')).check(process);
     case 'config':

@@ -2,10 +2,13 @@
  * Probes for orchestrators, metrics for Prometheus, the live page for people. The arbiter serves them, so a busy worker
  * cannot delay them. All of it is read-only.
  */
+import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { HaltServer } from '../errors.ts';
-import { type BindAddress, formatBindAddress } from '../platform/address.ts';
+import type { BindAddress } from '../platform/address.ts';
 import { http } from '../platform/node-http.ts';
+import { listenOnHandle } from '../platform/socket-handle.ts';
+import { Listeners } from '../platform/sockets.ts';
 import { PAGE_HEADERS, pageFile } from './page.ts';
 import type { Status } from './status.ts';
 
@@ -23,9 +26,14 @@ const TIMEOUT_MS = 10_000;
 const CHECK_MS = 2_000;
 /** Enough for scrapers, probes and some live pages; more would use up descriptors that workers need. */
 const MAX_CONNECTIONS = 64;
+const BACKLOG = 128;
 
 /** Serves until the returned function is called. Throws HaltServer (69) if the address cannot be bound. */
-export async function serveAdmin(address: BindAddress, source: AdminSource): Promise<() => Promise<void>> {
+export async function serveAdmin(
+  address: BindAddress,
+  socketMode: number,
+  source: AdminSource,
+): Promise<() => Promise<void>> {
   const server = http.createServer(
     { requestTimeout: TIMEOUT_MS, headersTimeout: TIMEOUT_MS, connectionsCheckingInterval: CHECK_MS },
     (request, response) => {
@@ -36,29 +44,29 @@ export async function serveAdmin(address: BindAddress, source: AdminSource): Pro
     },
   );
   server.maxConnections = MAX_CONNECTIONS;
-  await listen(server, address);
+  // As the app's sockets: a stale unix socket is replaced, a live one refused, and the file removed at the end.
+  const sockets = new Listeners({ reusePort: false, socketMode });
+  try {
+    await sockets.bind([address], 1);
+    await listen(server, sockets);
+  } catch (error) {
+    sockets.release();
+    const { message } = error as Error;
+    throw new HaltServer(
+      `${message.replace(/^cannot bind/, '$& the admin address')}. See TSUNICORN_ADMIN_BIND`,
+      'bind',
+    );
+  }
   return async () => {
-    const closed = new Promise((resolve) => server.close(resolve));
     server.closeAllConnections();
-    await closed;
+    sockets.release();
   };
 }
 
-function listen(server: Server, address: BindAddress): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('error', (error) => {
-    reject(
-      new HaltServer(
-        `cannot bind the admin address ${formatBindAddress(address)}: ${error.message}. See TSUNICORN_ADMIN_BIND`,
-        'bind',
-      ),
-    );
-  });
-  server.once('listening', () => resolve());
-  if (address.kind === 'tcp') server.listen({ host: address.host, port: address.port });
-  else if (address.kind === 'unix') server.listen({ path: address.path });
-  else server.listen({ fd: address.fd });
-  return promise;
+async function listen(server: Server, sockets: Listeners): Promise<void> {
+  const listening = once(server, 'listening');
+  for (const { handle } of sockets.of(0)) listenOnHandle(server, handle, BACKLOG);
+  await listening;
 }
 
 async function answer(source: AdminSource, request: IncomingMessage, response: ServerResponse): Promise<void> {

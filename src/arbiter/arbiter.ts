@@ -13,11 +13,11 @@ import { HaltServer } from '../errors.ts';
 import { garbageWatch } from '../platform/gc.ts';
 import type { Limits } from '../platform/kernel/limits.ts';
 import { loadNative } from '../platform/native/native.ts';
-import { statSync } from '../platform/node-fs.ts';
 import { Notifier } from '../platform/notify.ts';
 import { startReaper } from '../platform/reaper.ts';
 import type { ArbiterSignal, Signals } from '../platform/signals.ts';
 import { inheritedSockets, Listeners } from '../platform/sockets.ts';
+import { handOverLog, identityOf } from '../platform/users.ts';
 import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';
 import { ArbiterAdminSource, ExitHistory } from './admin-source.ts';
@@ -28,7 +28,7 @@ import { writePidfile } from './pidfile.ts';
 import { Pool } from './pool/pool.ts';
 import { type Resize, Sizer } from './sizer.ts';
 import { WorkerEvents } from './worker-events.ts';
-import type { WorkerProcess } from './worker-process.ts';
+import { directoryProblem, type WorkerProcess } from './worker-process.ts';
 
 /** The loop turns at least this often, so that a gap in its own time shows (see the pool's starvation rule). */
 const TICK_MS = 1_000;
@@ -38,6 +38,8 @@ const OOM_KILLS_MS = 5_000;
 const GARBAGE_MS = 10_000;
 /** A worker whose exit could not be handled has ended nevertheless. */
 const UNEXPLAINED = { why: 'its exit could not be handled', fatal: false };
+
+const STOPS: ReadonlySet<ArbiterSignal> = new Set(['SIGTERM', 'SIGINT', 'SIGQUIT']);
 
 export interface ArbiterOptions {
   readonly settings: Settings;
@@ -133,10 +135,17 @@ export class Arbiter {
   async run(): Promise<never> {
     const undo: (() => void | Promise<void>)[] = [this.#catchAll(), () => this.#notifier.stop()];
     try {
-      undo.push(this.#options.signals.connect((signal) => this.#enqueue(signal, () => this.#onSignal(signal))));
+      const stopped = Promise.withResolvers<never>();
+      stopped.promise.catch(() => {}); // once it serves, the pool stops it
+      const onSignal = (signal: ArbiterSignal): void => {
+        if (STOPS.has(signal)) stopped.reject(new HaltServer('stopped as asked, before it served', 'ok'));
+        this.#enqueue(signal, () => this.#onSignal(signal));
+      };
+      undo.push(this.#options.signals.connect(onSignal));
       undo.push(this.#reap(), this.#every(GARBAGE_MS, 'garbage collection', garbageWatch()));
       undo.push(this.#every(OOM_KILLS_MS, 'counting OOM kills', () => this.#workerEvents.countOomKills()));
-      await this.#start(undo);
+      // A name server that does not answer must not hold up a stop.
+      await Promise.race([stopped.promise, this.#start(undo)]);
       for (;;) {
         if (this.#halt) throw this.#halt;
         for (const { what, handle } of this.#inbox.splice(0)) await this.#attempt(what, handle);
@@ -188,20 +197,27 @@ export class Arbiter {
   async #start(undo: (() => void | Promise<void>)[]): Promise<void> {
     const { settings, process } = this.#options;
     const sizing = this.#sizer.inForce;
-    if (!statSync(settings.chdir, { throwIfNoEntry: false })?.isDirectory()) {
-      throw new HaltServer(`TSUNICORN_CHDIR=${settings.chdir}: there is no such directory`, 'config');
-    }
+    const problem = directoryProblem(settings.chdir);
+    if (problem) throw problem;
     this.#log.info(`tsunicorn ${version()} on Node.js ${process.version}`);
     if (sizing.warning) this.#log.warn(sizing.warning);
     this.#log.info(sizing.why);
-    if (settings.pidfile) undo.push(writePidfile(settings.pidfile, process.pid));
+    this.#handOverLogs();
+    if (settings.pidfile) undo.push(writePidfile(settings.pidfile, process.pid, { info: (m) => this.#log.info(m) }));
     const inherited = inheritedSockets(process.env, process.pid);
     await this.#listeners.bind(inherited.length > 0 ? inherited : settings.bind, sizing.workers);
-    if (settings.adminBind) undo.push(await serveAdmin(settings.adminBind, this.#adminSource));
+    if (settings.adminBind) undo.push(await serveAdmin(settings.adminBind, settings.socketMode, this.#adminSource));
     this.#log.info(`listening on ${this.#listeners.urls.join(', ')}`);
     if (settings.reload) undo.push(this.#reloadOnChange());
     const { resizeInterval } = settings;
     if (resizeInterval > 0) undo.push(this.#every(resizeInterval * 1000, 'resizing', () => this.#lookAtLimits()));
+  }
+
+  /** Before workers open them: in a directory of root only the arbiter can create a new file after logrotate. */
+  #handOverLogs(): void {
+    const { user, group, errorLog, accessLog } = this.#settings;
+    const identity = identityOf(user, group);
+    for (const path of new Set([errorLog, accessLog])) if (path !== '-' && path !== 'off') handOverLog(path, identity);
   }
 
   #lookAtLimits(): void {
@@ -274,6 +290,7 @@ export class Arbiter {
         return this.#resize(this.#sizer.set(target - 1));
       case 'SIGUSR1':
         this.#options.reopenLog();
+        this.#handOverLogs();
         for (const worker of this.#workers.values()) worker.send({ type: 'reload-logs' });
         return;
       case 'SIGUSR2':

@@ -5,7 +5,7 @@ import { HaltServer } from '../errors.ts';
 import type { LoadedNative } from '../platform/native/native.ts';
 import { NOTIFY_VARIABLES } from '../platform/notify.ts';
 import type { Listeners } from '../platform/sockets.ts';
-import { identityOf } from '../platform/users.ts';
+import { type Identity, identityOf } from '../platform/users.ts';
 import type { MetricsCollector } from './metrics/scrape.ts';
 import type { Decision } from './pool/decisions.ts';
 import type { Pool } from './pool/pool.ts';
@@ -36,7 +36,7 @@ export interface ExecutorOptions {
 
 export class Executor {
   readonly #options: ExecutorOptions;
-  readonly #identity: { readonly uid?: number; readonly gid?: number };
+  readonly #identity: Identity;
   readonly #workerEnv: NodeJS.ProcessEnv;
 
   constructor(options: ExecutorOptions) {
@@ -104,12 +104,15 @@ export class Executor {
   async #kill(worker: WorkerProcess, why: string, stuck: boolean): Promise<void> {
     const { metrics, pool, log } = this.#options;
     const inFlight = metrics.store.latest(worker.workerId)?.inFlight ?? 0;
+    let activity: Awaited<ReturnType<WorkerProcess['activity']>> = {};
     try {
-      const activity = stuck ? await worker.activity(pool.stopping ? STACK_AT_STOP_MS : STACK_MS) : {};
+      if (stuck) activity = await worker.activity(pool.stopping ? STACK_AT_STOP_MS : STACK_MS);
       worker.stackAtKill = activity.stack;
-      log.warn({ ...subjectOf(worker), inFlight, ...activity }, `worker is killed: ${why}`);
     } finally {
-      worker.kill(why);
+      const problem = worker.kill(why);
+      const subject = { ...subjectOf(worker), inFlight, ...activity };
+      if (problem === undefined) log.warn(subject, `worker is killed: ${why}`);
+      else log.error(subject, problem);
     }
   }
 

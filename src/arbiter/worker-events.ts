@@ -1,8 +1,9 @@
 /** What workers say and how they end: told to the pool, the metrics, the log and `/status`. */
 import type { Logger } from 'pino';
-import type { ExitName } from '../errors.ts';
+import { type ExitName, HaltServer } from '../errors.ts';
 import { type FromWorker, WELCOME_APP } from '../messages.ts';
 import { OomKills } from '../platform/kernel/usage.ts';
+import { SIGNALS } from '../platform/signals.ts';
 import type { Listeners } from '../platform/sockets.ts';
 import type { ExitHistory } from './admin-source.ts';
 import type { MetricsCollector } from './metrics/scrape.ts';
@@ -21,6 +22,8 @@ export interface WorkerExit extends Pick<WorkerProcess, 'slot' | 'workerId' | 'p
   /** A retry cannot help; `exit` is the server's exit code then, `app` by default. */
   readonly fatal: boolean;
   readonly exit: ExitName | undefined;
+  /** A signal to the whole process group ended it before it had handlers: that says nothing about the app. */
+  readonly interrupted: boolean;
   /** What the worker said of its failure, else why the arbiter killed it; and its JavaScript stack then. */
   readonly message: string | undefined;
   readonly stack: string | undefined;
@@ -56,7 +59,8 @@ export class WorkerEvents {
       subjectOf(worker),
       `worker sent a message that no worker sends (${fault}): the app must not process.send() an object with the key tsunicorn; worker will be killed`,
     );
-    worker.kill(`it sent a message that no worker sends (${fault})`);
+    const problem = worker.kill(`it sent a message that no worker sends (${fault})`);
+    if (problem !== undefined) this.#options.log.error(subjectOf(worker), problem);
   }
 
   message(worker: WorkerProcess, message: FromWorker): void {
@@ -133,7 +137,7 @@ export class WorkerEvents {
 
 const FAILURES: ReadonlySet<RestartReason> = new Set(['crash', 'oom', 'stall', 'boot']);
 
-type Evidence = Omit<WorkerExit, 'how' | 'cause' | 'why' | 'fatal' | 'exit' | 'message' | 'stack'> &
+type Evidence = Pick<WorkerExit, 'slot' | 'workerId' | 'pid'> &
   Pick<WorkerProcess, 'code' | 'signal' | 'spawnError' | 'born' | 'failure' | 'killReason' | 'stackAtKill'> &
   Pick<WorkerProcess, 'outOfMemory' | 'reportsOutOfMemory' | 'heapLimitBytes'>;
 
@@ -142,9 +146,13 @@ type Evidence = Omit<WorkerExit, 'how' | 'cause' | 'why' | 'fatal' | 'exit' | 'm
  * without one.
  */
 export function explainExit(worker: Evidence, oomKilled: boolean, heapUsedBytes = 0): WorkerExit {
-  const { slot, workerId, pid, failure, killReason } = worker;
-  const { cause, how } = causeOf(worker, oomKilled, heapUsedBytes);
-  const message = failure?.reason ?? (!worker.born && worker.code ? `${how}${UNBORN}` : undefined);
+  const { slot, workerId, pid, born, signal, failure, killReason } = worker;
+  const interrupted = !born && killReason === undefined && SIGNALS.some((name) => name === signal);
+  const { cause, how } = interrupted
+    ? { cause: undefined, how: `${signal}${TOO_EARLY}` }
+    : causeOf(worker, oomKilled, heapUsedBytes);
+  const badDirectory = worker.spawnError instanceof HaltServer;
+  const message = failure?.reason ?? (!born && worker.code ? `${how}${UNBORN}` : undefined);
   return {
     slot,
     workerId,
@@ -152,8 +160,9 @@ export function explainExit(worker: Evidence, oomKilled: boolean, heapUsedBytes 
     how,
     cause,
     why: message ?? how,
-    fatal: failure?.fatal ?? false,
-    exit: failure?.exit,
+    fatal: failure?.fatal ?? badDirectory,
+    exit: badDirectory ? 'config' : failure?.exit,
+    interrupted,
     message: message ?? killReason,
     stack: failure?.stack ?? worker.stackAtKill,
   };
@@ -187,6 +196,7 @@ const mib = (bytes: number): string => `${Math.round(bytes / MIB)}MiB`;
 
 /** Node.js did not start: a flag that it does not know, a preload that throws. */
 const UNBORN = ' before it could say why: see stderr';
+const TOO_EARLY = ' before it had handlers; another one boots';
 const OOM =
   'from the kernel, as the memory limit was reached: raise the limit, or set a lower TSUNICORN_WORKERS or TSUNICORN_MAX_WORKER_RSS';
 const HEAP = 'Raise TSUNICORN_WORKER_HEAP or the memory limit, or look for a leak';

@@ -3,6 +3,7 @@ import { type ChildProcess, type SendHandle, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Settings } from '../config/settings.ts';
+import { HaltServer } from '../errors.ts';
 import {
   FIRST_SOCKET_FD,
   type FromWorker,
@@ -16,9 +17,21 @@ import {
 import { CpuWait } from '../platform/kernel/cpu.ts';
 import type { MemoryGroup } from '../platform/kernel/memory.ts';
 import { DiagnosticSocket, type OutOfMemory, processState } from '../platform/native/diagnostics.ts';
+import { accessSync, constants } from '../platform/node-fs.ts';
+import { NO_DEBUGGER } from '../platform/signals.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
 
 const ENTRY = fileURLToPath(new URL(`../main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url));
+
+/** From the end of a process to its last messages, which the kernel has already. */
+const LONGEST_CLOSE_MS = 1_000;
+
+const NO_RIGHT =
+  'the arbiter must run as the user of its workers or have CAP_KILL (docker run --cap-add KILL; systemd: CapabilityBoundingSet=)';
+const DIRECTORY_PROBLEMS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such directory',
+  ENOTDIR: 'this is not a directory',
+};
 
 export interface SpawnOptions {
   readonly slot: number;
@@ -75,6 +88,7 @@ export class WorkerProcess {
   /** Undefined where spawn threw. */
   readonly #child: ChildProcess | undefined;
   readonly #diagnostics: DiagnosticSocket | undefined;
+  readonly #end: (code: number | null, signal: NodeJS.Signals | null, spawnError?: Error) => void;
   readonly #events: WorkerProcessListener;
   readonly #plan: WorkerPlan;
   readonly #stackSignal: number | undefined;
@@ -109,8 +123,9 @@ export class WorkerProcess {
       Object.assign(this, { code, signal, spawnError });
       events.exit(this);
     };
+    this.#end = end;
     try {
-      this.#child = spawn(process.execPath, [...flags, ENTRY, 'worker'], {
+      this.#child = spawn(process.execPath, [NO_DEBUGGER, ...flags, ENTRY, 'worker'], {
         cwd: settings.chdir,
         env: { ...(ports[0] === undefined ? {} : { PORT: String(ports[0]) }), ...options.env },
         stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe', ...listeners.map((l) => l.handle.fd)],
@@ -131,8 +146,10 @@ export class WorkerProcess {
     child.on('message', (raw, handle) => this.#read(raw, handle));
     // 'exit' may come before the last messages were read; 'close' comes after the channel is closed too.
     child.on('close', end);
+    // But never while a helper process of the app holds the channel.
+    child.on('exit', (code, signal) => void setTimeout(end, LONGEST_CLOSE_MS, code, signal).unref());
     child.on('error', (error) => {
-      if (this.pid === undefined) end(null, null, error);
+      if (this.pid === undefined) end(null, null, directoryProblem(settings.chdir) ?? error);
     });
   }
 
@@ -184,9 +201,31 @@ export class WorkerProcess {
     return state === undefined ? {} : { process: state };
   }
 
-  kill(reason: string): void {
+  /** Sends SIGKILL. Returns what to log if kill(2) fails; after ESRCH the worker has ended. */
+  kill(reason: string): string | undefined {
     this.killReason = reason;
-    this.#child?.kill('SIGKILL');
+    const { pid } = this;
+    if (pid === undefined || this.#child?.exitCode !== null || this.#child.signalCode !== null) return undefined;
+    try {
+      process.kill(pid, 'SIGKILL');
+      return undefined;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ESRCH') this.#end(null, null, new Error('no such process (ESRCH)'));
+      return `kill() failed with ${code} (${reason})${code === 'EPERM' ? `: ${NO_RIGHT}` : ''}`;
+    }
+  }
+}
+
+/** spawn reports ENOENT and EACCES for the directory to start in and for the program alike. */
+export function directoryProblem(path: string): HaltServer | undefined {
+  try {
+    accessSync(`${path}/.`, constants.X_OK); // as chdir(2)
+    return undefined;
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    const why = DIRECTORY_PROBLEMS[code] ?? `the directory cannot be entered (${code})`;
+    return new HaltServer(`TSUNICORN_CHDIR=${path}: ${why}`, 'config');
   }
 }
 

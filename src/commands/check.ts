@@ -36,6 +36,7 @@ export async function check(process: NodeJS.Process): Promise<number> {
       forged: (from, fault) => from.kill(`the app sent a message that no worker sends (${fault})`),
       exit: ({ code, signal, spawnError, failure, killReason }) => {
         if (app !== undefined && code === EXIT_CODES.ok.status) return resolve(app);
+        if (spawnError instanceof HaltServer) return reject(spawnError);
         const ended = spawnError?.message ?? `it ended with ${signal ?? `exit code ${code}`} while loading`;
         const exit = failure?.fatal ? (failure.exit ?? 'app') : 'boot';
         reject(new HaltServer(failure?.reason ?? killReason ?? ended, exit));

@@ -33,7 +33,12 @@ export function environmentOf(process: NodeJS.Process): Environment {
  * does, as Gunicorn's users expect of a reload.
  */
 function workingDirectory({ env: { PWD }, cwd }: NodeJS.Process): string {
-  const real = cwd();
+  let real: string;
+  try {
+    real = cwd();
+  } catch {
+    throw new HaltServer('the working directory has been removed or cannot be entered: start in another one', 'config');
+  }
   if (PWD === undefined || !isAbsolute(PWD)) return real;
   const [named, here] = [PWD, real].map((path) => statSync(path, { throwIfNoEntry: false }));
   return named && here && named.ino === here.ino && named.dev === here.dev ? PWD : real;

@@ -5,9 +5,11 @@
 const fs = process.getBuiltinModule('node:fs');
 
 export const {
+  accessSync,
   closeSync,
   constants,
   existsSync,
+  fchownSync,
   fstatSync,
   lstatSync,
   openSync,

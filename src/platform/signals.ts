@@ -1,4 +1,12 @@
 /** The arbiter's signals. Handlers only enqueue; the arbiter's loop decides what a signal does. */
+import { isatty } from 'node:tty';
+import { loadNative } from './native/native.ts';
+
+const DEBUGGER_OPENS_MS = 500;
+
+/** For node: an early SIGUSR1 ends the process instead of opening the debugger. */
+export const NO_DEBUGGER = '--disable-sigusr1';
+
 type Enqueue = (signal: ArbiterSignal) => void;
 
 export const SIGNALS = [
@@ -15,6 +23,33 @@ export const SIGNALS = [
 
 export type ArbiterSignal = (typeof SIGNALS)[number];
 
+function ignore(): void {}
+
+/** With a handler for SIGTTOU a write from the background under `stty tostop` would be repeated for ever. */
+function writeFromBackground(): void {
+  if (isatty(1) || isatty(2)) loadNative().native?.writeFromBackground();
+}
+
+/**
+ * For a worker that boots: a terminal, a supervisor or logrotate may signal the whole process group. The returned
+ * function stops it for signals that have other listeners by then.
+ */
+export function ignoreSignals(process: NodeJS.Process): () => void {
+  writeFromBackground();
+  for (const signal of SIGNALS) if (process.listenerCount(signal) === 0) process.on(signal, ignore);
+  return () => {
+    for (const signal of SIGNALS) if (process.listenerCount(signal) > 1) process.off(signal, ignore);
+  };
+}
+
+/** Before there is a handler SIGUSR1 opens the debugger, unless Node.js runs with --disable-sigusr1. */
+function closeDebugger(process: NodeJS.Process): void {
+  const { execArgv, env } = process;
+  if ([...execArgv, env.NODE_OPTIONS ?? ''].some((option) => /--inspect(?!-port|-publish)/.test(option))) return;
+  // Undocumented, but free: importing node:inspector costs the arbiter 2 MB.
+  (process as { _debugEnd?: () => void })._debugEnd?.();
+}
+
 /**
  * Listens from now on and queues signals until `connect`, which returns what undoes both. Early, because the kernel
  * drops a signal to PID 1 that has no handler (pid_namespaces(7)).
@@ -22,11 +57,14 @@ export type ArbiterSignal = (typeof SIGNALS)[number];
 export function listenForSignals(process: NodeJS.Process): { connect(enqueue: Enqueue): () => void } {
   const waiting: ArbiterSignal[] = [];
   let enqueue: Enqueue = (signal) => void waiting.push(signal);
+  writeFromBackground();
   const undo = SIGNALS.map((signal) => {
     const handler = (): void => enqueue(signal);
     process.on(signal, handler);
     return () => void process.off(signal, handler);
   });
+  // Later, and in the check phase: another thread asks for the debugger, and the event loop opens it as it polls.
+  setTimeout(setImmediate, DEBUGGER_OPENS_MS, closeDebugger, process).unref();
   return {
     connect(to) {
       enqueue = to;

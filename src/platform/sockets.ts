@@ -12,6 +12,7 @@ import { HaltServer } from '../errors.ts';
 import { type BindAddress, formatBindAddress } from './address.ts';
 import { existsSync, lstatSync, unlinkSync } from './node-fs.ts';
 import { bindTcp, bindUnix, openDescriptor, REUSE_PORT, type SocketHandle } from './socket-handle.ts';
+import { inThread } from './thread-writes.ts';
 
 export interface ListenerOptions {
   /** TCP: one SO_REUSEPORT socket per slot; otherwise one shared socket. */
@@ -45,6 +46,7 @@ export class Listeners {
   readonly #listeners: ListeningSocket[] = [];
   readonly #options: ListenerOptions;
   #slots = 0;
+  #released = false;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
@@ -103,6 +105,7 @@ export class Listeners {
    * file by its own, the handle is left to the end of this process, which unlinks nothing.
    */
   release(): void {
+    this.#released = true;
     for (const { handle, file } of this.#listeners.splice(0)) {
       const now = file && fileIdentity(file.path);
       if (now === undefined || now === file?.identity) handle.close();
@@ -111,6 +114,7 @@ export class Listeners {
 
   async #open(endpoint: Endpoint, slot: number | undefined): Promise<void> {
     const opened = await endpoint.open(slot ?? 0);
+    if (this.#released) return opened.handle.close(); // a stop while it starts
     this.#listeners.push({ key: `${endpoint.index}/${slot ?? 'shared'}`, slot, ...opened });
   }
 
@@ -202,7 +206,7 @@ function bind(address: BindAddress, open: () => SocketHandle): Opened {
 
 async function resolve(address: BindAddress & { kind: 'tcp' }): Promise<{ address: string; family: 4 | 6 }> {
   try {
-    const found = await lookup(address.host);
+    const found = await inThread(lookup(address.host));
     return { address: found.address, family: found.family === 6 ? 6 : 4 };
   } catch (error) {
     throw cannotBind(address, error);

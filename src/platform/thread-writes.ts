@@ -1,7 +1,8 @@
 /**
- * Writes to descriptors that may have no room for ever: a terminal under XOFF, a socket or a pipe that nobody reads. Each
- * waits in a thread of libuv's pool, and process.exit() joins those threads, so it would not return either.
+ * Calls that may wait for ever in a thread of libuv's pool: a write to a terminal under XOFF or to a socket or pipe that
+ * nobody reads, a lookup that no name server answers. process.exit() joins those threads, so it would not return either.
  */
+import { loadNative } from './native/native.ts';
 import { write } from './node-fs.ts';
 
 export type Written = (error: NodeJS.ErrnoException | null, written: number) => void;
@@ -19,22 +20,26 @@ export function writeInThread(fd: number, bytes: Buffer, done: Written): void {
   });
 }
 
+/** Counts `call`, which waits in a thread. */
+export async function inThread<T>(call: Promise<T>): Promise<T> {
+  waiting++;
+  try {
+    return await call;
+  } finally {
+    waiting--;
+  }
+}
+
 /**
- * To be called right before process.exit(), so that it comes after all other listeners of 'exit'. Where a write still
- * waits then, another program takes the place of this process, threads and all, and ends with its status: JavaScript has
- * no _exit(2).
+ * Call it right before process.exit(): it adds the last listener of 'exit'. If a thread still waits then, _exit(2) ends
+ * the process; without the native part SIGKILL does, which loses the exit status.
  */
 export function exitDespiteWrites(process: NodeJS.Process): void {
   if (waiting === 0) return;
   process.once('exit', (code) => {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LAST_CHANCE_MS);
-    const { execPath, env } = process;
-    const status = process.exitCode ?? code;
-    try {
-      const program = `process.exitCode = ${status}`;
-      process.execve?.(execPath, [execPath, '--eval', program], { ...env, NODE_OPTIONS: '' });
-    } catch {
-      // the binary has been replaced: whoever waits for the end of this process has to kill it
-    }
+    const { native } = loadNative();
+    if (native) native.exitNow(Number(process.exitCode ?? code));
+    else process.kill(process.pid, 'SIGKILL');
   });
 }

@@ -3,7 +3,7 @@ import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { describeError, STACK_FD, type WorkerFailure } from '../messages.ts';
 import { openServerLog } from '../observe/log/server-log.ts';
 import { loadNative } from '../platform/native/native.ts';
-import { SIGNALS } from '../platform/signals.ts';
+import { NO_DEBUGGER } from '../platform/signals.ts';
 import { boot } from './boot.ts';
 import { Channel } from './channel.ts';
 import { RequestContexts } from './http/request-context.ts';
@@ -14,10 +14,11 @@ import { heapLimit, Worker } from './worker.ts';
 const ORPHAN_MARGIN_S = 5;
 
 /** Runs one worker until it has drained. Resolves with its exit status. */
-export async function runWorker(process: NodeJS.Process): Promise<number> {
+export async function runWorker(process: NodeJS.Process, restoreSignals: () => void): Promise<number> {
+  process.execArgv = process.execArgv.filter((flag) => flag !== NO_DEBUGGER); // the app's processes have their own
   const channel = new Channel(process);
   try {
-    return await serve(process, channel);
+    return await serve(process, channel, restoreSignals);
   } catch (error) {
     await channel.sendLast({ type: 'boot-failed', ...failureOf(error) }); // people read the arbiter's log, not stderr
     throw error;
@@ -29,7 +30,7 @@ function failureOf(error: unknown): WorkerFailure {
   return { ...describeError(error), fatal: isConfig, ...(isConfig && { exit: 'config' }) };
 }
 
-async function serve(process: NodeJS.Process, channel: Channel): Promise<number> {
+async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: () => void): Promise<number> {
   const arbiter = process.ppid; // read before the plan, which only a live arbiter sends: it is no successor's pid
   const { native } = loadNative();
   const plan = await channel.plan({
@@ -45,7 +46,7 @@ async function serve(process: NodeJS.Process, channel: Channel): Promise<number>
     checkOnly: plan.checkOnly,
     warn: (message) => slot === 0 && log.logger.warn(message), // once per server
   });
-  for (const signal of SIGNALS) if (process.listenerCount(signal) === 0) process.on(signal, () => {});
+  restoreSignals();
   try {
     const contexts = new RequestContexts();
     contexts.offer();

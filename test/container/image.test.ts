@@ -45,7 +45,7 @@ suite('the image', { skip: skipReason() }, () => {
       const config = await configOf(image);
       assert.match(config.User, /^[1-9]\d*:[1-9]\d*$/);
       assert.equal(config.WorkingDir, '/app');
-      assert.deepEqual(config.Entrypoint, ['node', '/opt/tsunicorn/dist/main.js']);
+      assert.deepEqual(config.Entrypoint, ['node', '--disable-sigusr1', '/opt/tsunicorn/dist/main.js']);
       assert.deepEqual(Object.keys(config.ExposedPorts).sort(), ['8000/tcp', '9464/tcp']);
       assert.ok(config.Env.includes('NODE_ENV=production'));
       assert.equal(config.Labels['org.opencontainers.image.title'], 'tsunicorn');

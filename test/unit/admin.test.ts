@@ -17,7 +17,7 @@ describe('the admin port', () => {
   before(async () => {
     const port = await freePort();
     origin = `http://127.0.0.1:${port}`;
-    close = await serveAdmin({ kind: 'tcp', host: '127.0.0.1', port }, source);
+    close = await serveAdmin({ kind: 'tcp', host: '127.0.0.1', port }, 0o666, source);
   });
   after(() => close());
 

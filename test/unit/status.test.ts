@@ -203,6 +203,7 @@ describe('the history of exits', () => {
     cause: undefined,
     why: 'exit code 1',
     fatal: false,
+    interrupted: false,
     exit: undefined,
     message: undefined,
     stack: undefined,

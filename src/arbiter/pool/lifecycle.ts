@@ -4,6 +4,8 @@ import type { PoolContext } from './worker.ts';
 
 /** INT and QUIT leave requests in flight this long (contract, section 5). */
 const QUICK_STOP_MS = 1_000;
+/** How long a stop waits after SIGKILL. A process that kill(2) may not reach, or in a broken device, never ends. */
+const KILL_WAIT_MS = 2_000;
 
 /** A stop is `closing` for the drain delay, then `draining`; `quitting` if it is a quick one. */
 export type Phase = 'serving' | 'parked' | 'closing' | 'draining' | 'quitting';
@@ -13,6 +15,8 @@ export class Lifecycle {
   #phase: Phase = 'serving';
   #drainDelayEndsAt = Number.POSITIVE_INFINITY;
   #stopBy = Number.POSITIVE_INFINITY;
+  /** When the stop goes on without workers that SIGKILL has not ended. */
+  #abandonAt: number | undefined;
   /** What the server ends with once the last worker is gone. */
   #verdict: { exit: ExitName; why: string } = { exit: 'ok', why: 'stopped as asked' };
   #released = false;
@@ -88,6 +92,11 @@ export class Lifecycle {
     for (const w of workers.serving()) w.drain(drain);
     if (!this.stopping) return;
     for (const w of workers.values()) w.hasten(this.#stopBy, 'server is stopping at once', now);
+    if (now >= this.#stopBy) this.#abandonAt ??= now + KILL_WAIT_MS;
     if (workers.size === 0) decisions.push({ do: 'halt', ...this.#verdict });
+    else if (this.#abandonAt !== undefined && now >= this.#abandonAt) {
+      const why = `${workers.size} of the workers did not end within ${KILL_WAIT_MS / 1000} s of SIGKILL`;
+      decisions.push({ do: 'halt', exit: 'failure', why });
+    }
   }
 }

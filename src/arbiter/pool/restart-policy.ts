@@ -21,6 +21,8 @@ export interface PoolExit {
   readonly fatal: boolean;
   readonly exit?: ExitName | undefined;
   readonly oom?: boolean;
+  /** A signal to the whole process group ended it before it had handlers. */
+  readonly interrupted?: boolean;
 }
 
 export class RestartPolicy {
@@ -50,7 +52,7 @@ export class RestartPolicy {
   exited(worker: PoolWorker, exit: PoolExit, allWereReady: boolean, now: number): RestartReason | undefined {
     const { state, killed, killReason, reason } = worker;
     if (state === 'booting') {
-      if (killed && reason === undefined) return undefined;
+      if (exit.interrupted || (killed && reason === undefined)) return undefined;
       this.#bootFailed(worker, { ...exit, why: killReason ?? exit.why }, allWereReady, now);
       return exit.oom ? 'oom' : 'boot';
     }

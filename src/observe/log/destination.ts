@@ -1,5 +1,6 @@
 /** Where log lines go: a file or a descriptor. A write never blocks the event loop and never holds up a request. */
 import net from 'node:net';
+import { isatty } from 'node:tty';
 import { HaltServer } from '../../errors.ts';
 import { loadNative } from '../../platform/native/native.ts';
 import { closeSync, constants, fstatSync, openSync, write, writeSync } from '../../platform/node-fs.ts';
@@ -251,10 +252,25 @@ function standardSink(fd: 1 | 2): LogSink {
 
 /** `fd` is ours alone, with O_NONBLOCK. */
 function ownSink(fd: number): LogSink {
+  if (isatty(fd)) return terminalSink(fd);
   return fstatSync(fd).isFIFO() ? pipeSink(fd) : descriptorSink(fd, () => closeSync(fd));
 }
 
-/** Written in a thread of libuv's pool, which returns: a file is always ready, and a full terminal says EAGAIN. */
+/** Written in this thread: those of libuv's pool may get SIGTTOU (see `writeFromBackground` in native.ts). */
+function terminalSink(fd: number): LogSink {
+  return {
+    ...descriptorSink(fd, () => closeSync(fd)),
+    write: (bytes, done) => {
+      try {
+        process.nextTick(done, null, writeSync(fd, bytes));
+      } catch (error) {
+        process.nextTick(done, error, 0);
+      }
+    },
+  };
+}
+
+/** Written in a thread of libuv's pool, which returns, as a file is always ready. */
 function descriptorSink(fd: number, close: () => void): LogSink {
   return {
     blockSize: fstatSync(fd).isFile() ? FILE_BLOCK : PIPE_BUF,

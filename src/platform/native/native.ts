@@ -19,7 +19,8 @@ export interface Native {
   isChildSubreaper(): boolean;
   /**
    * When `parent` dies, this process has `graceSeconds` (an integer, at least 1) to exit; then SIGALRM ends it,
-   * whatever its JavaScript does. A later change of user or group clears it (PR_SET_PDEATHSIG, prctl(2)).
+   * whatever its JavaScript does. A stopped process is resumed. A later change of user or group clears it
+   * (PR_SET_PDEATHSIG, prctl(2)).
    */
   dieWithParent(parent: number, graceSeconds: number): void;
   /** Sends a datagram to a unix socket, a path or `@name` (sd_notify(3)). Returns 0 or the errno; blocks ≤ 250 ms. */
@@ -44,6 +45,13 @@ export interface Native {
    * room, undefined if the kernel cannot do it for this descriptor. Throws if the write fails.
    */
   writeNow(fd: number, bytes: Uint8Array): number | undefined;
+  /** _exit(2): ends the process at once, whatever its threads wait for. */
+  exitNow(status: number): never;
+  /**
+   * From now on this thread, and those it starts, can write to a terminal from the background under `stty tostop`, where
+   * the kernel would answer each write with SIGTTOU. A SIGTTOU from elsewhere still arrives.
+   */
+  writeFromBackground(): void;
   /** malloc_trim(3): gives the kernel back the free memory that glibc keeps. */
   trimMemory(): void;
 }

@@ -6,7 +6,7 @@
  *
  *   cc -O2 -shared -fPIC -I node_modules/node-api-headers/include *.c -o tsunicorn.node
  *
- * It runs in the main thread only, and keeps no memory between two calls.
+ * JavaScript calls it in the main thread only. It keeps no memory between two calls.
  */
 #include "native.h"
 
@@ -15,6 +15,7 @@
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -145,6 +146,69 @@ static napi_value is_child_subreaper(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/* Mostly untouched pages; libc's static TLS must fit too. */
+#define STACK_BYTES (256 * 1024)
+
+/* Starts a thread with all signals blocked. Returns 0 or the errno. */
+static int start_thread(void *(*run)(void *)) {
+  pthread_t thread;
+  pthread_attr_t attributes;
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, STACK_BYTES);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int problem = pthread_create(&thread, &attributes, run, NULL);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attributes);
+  return problem;
+}
+
+/* PR_SET_PDEATHSIG belongs to a thread, so a second thread can ask for a second signal. */
+static void *wake_when_parent_died(void *unused) {
+  (void)unused;
+  prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);
+  while (pause() != 0) {
+  }
+  return NULL;
+}
+
+static void *take_sigttou(void *unused) {
+  sigset_t set;
+  (void)unused;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTTOU);
+  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+  while (pause() != 0) {
+  }
+  return NULL;
+}
+
+/* A writer that blocks SIGTTOU may write (tty_ioctl(4), TOSTOP). With a handler the write would be repeated for ever. */
+static napi_value write_from_background(napi_env env, napi_callback_info info) {
+  static bool done;
+  sigset_t set;
+  (void)info;
+  if (done) return NULL;
+  errno = start_thread(take_sigttou);
+  if (errno != 0) return throw_errno(env, "pthread_create");
+  sigemptyset(&set);
+  sigaddset(&set, SIGTTOU);
+  pthread_sigmask(SIG_BLOCK, &set, NULL);
+  done = true;
+  return NULL;
+}
+
+static napi_value exit_now(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  int32_t status;
+  if (!arguments(env, info, &argument, 1)) return NULL;
+  if (napi_get_value_int32(env, argument, &status) == napi_ok) _exit(status);
+  napi_throw_type_error(env, NULL, "an integer is wanted");
+  return NULL;
+}
+
 static volatile sig_atomic_t grace_seconds;
 
 /* alarm(2) is async-signal-safe (signal-safety(7)). */
@@ -173,6 +237,9 @@ static napi_value die_with_parent(napi_env env, napi_callback_info info) {
   action.sa_flags = SA_RESTART;
   if (sigaction(SIGRTMAX, &action, NULL) != 0) return throw_errno(env, "sigaction(SIGRTMAX)");
   if (prctl(PR_SET_PDEATHSIG, SIGRTMAX, 0, 0, 0) != 0) return throw_errno(env, "PR_SET_PDEATHSIG");
+  /* SIGRTMAX waits while the process is stopped; SIGCONT resumes it. */
+  errno = start_thread(wake_when_parent_died);
+  if (errno != 0) return throw_errno(env, "pthread_create");
   /* No signal comes for a parent that died before prctl(2). */
   if (getppid() != parent) alarm((unsigned)seconds);
   return NULL;
@@ -312,6 +379,8 @@ NAPI_MODULE_INIT() {
       {"setChildSubreaper", NULL, set_child_subreaper, NULL, NULL, NULL, napi_enumerable, NULL},
       {"isChildSubreaper", NULL, is_child_subreaper, NULL, NULL, NULL, napi_enumerable, NULL},
       {"dieWithParent", NULL, die_with_parent, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"exitNow", NULL, exit_now, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"writeFromBackground", NULL, write_from_background, NULL, NULL, NULL, napi_enumerable, NULL},
       {"unixAcceptQueue", NULL, unix_accept_queue, NULL, NULL, NULL, napi_enumerable, NULL},
       {"trimMemory", NULL, trim_memory, NULL, NULL, NULL, napi_enumerable, NULL},
       {"writeNow", NULL, write_now, NULL, NULL, NULL, napi_enumerable, NULL},
