@@ -79,7 +79,7 @@ export class Executor {
           type: 'drain',
           quick: decision.quick,
           leftMs: decision.by - performance.now(),
-          sweep: decision.sweep,
+          drainQueue: decision.drainQueue,
         });
       case 'kill':
         // Not awaited: other workers have deadlines too.

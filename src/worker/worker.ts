@@ -109,7 +109,7 @@ export class Worker implements AppActions {
       case 'close-connections':
         return connections.closeAfterResponse();
       case 'drain':
-        return this.drain(message.quick, message.leftMs, message.sweep);
+        return this.drain(message.quick, message.leftMs, message.drainQueue);
       case 'descriptor':
         if (!handle) return;
         if (!message.takeOver) return acceptor.lend(message.key, handle);
