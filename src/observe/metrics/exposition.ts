@@ -35,19 +35,19 @@ export function formatFor(accept = ''): Format {
   return openMetrics > 0 && openMetrics >= text ? 'openmetrics' : 'text';
 }
 
-type PromSnapshot = MetricObjectWithValues<MetricValue<string>>;
+type FamilySnapshot = MetricObjectWithValues<MetricValue<string>>;
 
 /** A metric that returns what was put into it, as prom-client's own AggregatorRegistry has it. */
 class PrintedFamily {
   readonly name: string;
-  snapshot: PromSnapshot;
+  snapshot: FamilySnapshot;
 
-  constructor(snapshot: PromSnapshot) {
+  constructor(snapshot: FamilySnapshot) {
     this.name = snapshot.name;
     this.snapshot = snapshot;
   }
 
-  get(): PromSnapshot {
+  get(): FamilySnapshot {
     return this.snapshot;
   }
 }
@@ -98,7 +98,7 @@ export class Exposition {
         sharedLabels: labels,
         value,
       })),
-    } as unknown as PromSnapshot;
+    } as unknown as FamilySnapshot;
     const registry = this.#registries[format];
     const known = registry.getSingleMetric(base) as unknown as PrintedFamily | undefined;
     if (known) known.snapshot = snapshot;
