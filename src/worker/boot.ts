@@ -4,7 +4,7 @@ import { AppLoadError, EXIT_CODES } from '../errors.ts';
 import { describeError, type WorkerPlan } from '../messages.ts';
 import type { ServerLog } from '../observe/log/server-log.ts';
 import type { App } from './app/app.ts';
-import { type Hooks, hooksOf, NO_HOOKS } from './app/exports.ts';
+import { type Hooks, hooksOf } from './app/exports.ts';
 import { loadApp, type Program } from './app/load.ts';
 import type { Channel } from './channel.ts';
 import type { Standalone } from './standalone/standalone.ts';
@@ -31,7 +31,7 @@ export async function boot(
 ): Promise<Booted | number> {
   const { settings } = plan;
   const failure = Promise.withResolvers<never>();
-  standalone.setActions({
+  standalone.actions = {
     exits: (status, stack) => {
       const reason = `exit code ${status}: the app called process.exit(${status}) while it booted`;
       log.logger.error({ stack }, reason);
@@ -42,15 +42,15 @@ export async function boot(
     closesServer: () => {},
     terminated: () => standalone.exit.now(TERMINATED),
     threw: (error) => failure.reject(error),
-  });
-  let hooks = NO_HOOKS;
-  const waitingFor = (what: string): void => channel.send({ type: 'boot-progress', waitingFor: what });
+  };
+  let hooks: Hooks = { onStartup: undefined, onShutdown: undefined };
   const program: Program = {
+    waitingFor: (what) => channel.send({ type: 'boot-progress', waitingFor: what }),
     imported: async (module) => {
       hooks = hooksOf(module);
       // `check` runs where an image is built, without what the app connects to.
       if (plan.checkOnly || !hooks.onStartup) return;
-      waitingFor('onStartup()');
+      program.waitingFor('onStartup()');
       await hooks.onStartup();
     },
     ownServer: (exported, isNamed) => standalone.capture.choose(exported, isNamed),
@@ -63,9 +63,8 @@ export async function boot(
     },
     listensInstead: (problem) => untilItListens(problem, channel, log, standalone),
   };
-  const options = { waitingFor, program };
   try {
-    const app = await Promise.race([loadApp(settings.app, settings.chdir, options), failure.promise]);
+    const app = await Promise.race([loadApp(settings.app, settings.chdir, program), failure.promise]);
     standalone.capture.settled(app.kind === 'server' ? app.server : undefined);
     return { app, hooks };
   } catch (error) {

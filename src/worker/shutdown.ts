@@ -109,7 +109,7 @@ export class AppShutdown {
   readonly #channel: Channel;
   readonly #log: ServerLog;
   #hook: Promise<void> | undefined;
-  #handlers: Promise<void> | undefined;
+  #handlers: Promise<unknown> | undefined;
   #toldToEnd = false;
 
   constructor(hooks: Hooks, standalone: Standalone, channel: Channel, log: ServerLog) {
@@ -129,7 +129,7 @@ export class AppShutdown {
   runHandlers(): void {
     if (this.#toldToEnd) return;
     this.#toldToEnd = true;
-    this.#handlers = this.#standalone.signals.run((err) =>
+    this.#handlers = this.#standalone.runHandlers((err) =>
       this.#log.logger.error({ err }, "the app's signal handler failed"),
     );
   }

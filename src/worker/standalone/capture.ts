@@ -1,7 +1,7 @@
 /**
  * Programs that call `listen()` themselves. `net.Server.prototype.listen` is replaced before the app is imported: the
- * http.Server meant for the program's clients listens in name only and becomes the app; every extra server listens for
- * real, with SO_REUSEPORT so that all workers can.
+ * http.Server meant for the program's clients listens in name only and becomes the app; its extra servers (metrics on
+ * their own port, a raw TCP protocol) listen for real, with SO_REUSEPORT so that all workers can.
  */
 import type { Server as HttpServer } from 'node:http';
 import net, { type Server } from 'node:net';
@@ -9,7 +9,6 @@ import { AppLoadError } from '../../errors.ts';
 import { isHttpServer } from '../app/duck-typing.ts';
 import { CHECK_INTERVAL_MS } from '../http/server.ts';
 import { CapturedServer, kindOf, serves } from './captured-server.ts';
-import { listenAgain, listenBeside, type OriginalListen } from './extra-servers.ts';
 import { describeCall, type ListenCall, NO_CALL, parseListenCall } from './listen-call.ts';
 
 export interface CaptureOptions {
@@ -24,9 +23,13 @@ export interface CaptureOptions {
   readonly warn: (message: string) => void;
 }
 
+/** Only Linux spreads connections by SO_REUSEPORT; where it does not, libuv refuses the option (uv_tcp_bind). */
+const CAN_SHARE_PORTS = process.platform === 'linux';
+
 export class Capture {
   readonly #options: CaptureOptions;
-  readonly #listen: OriginalListen;
+  /** Node.js' own. */
+  readonly #listen: (server: Server, args: unknown[]) => Server;
   /** In the order of their listen() calls. */
   readonly #captured: CapturedServer[] = [];
   #changed = Promise.withResolvers<void>();
@@ -79,7 +82,8 @@ export class Capture {
       if (this.#isOnAppPort(captured.call) || this.#options.checkOnly) continue;
       this.#captured.splice(this.#captured.indexOf(captured), 1);
       captured.end();
-      listenAgain(captured.server, () => this.#beside(captured.server, captured.call, [captured.call.options]));
+      swallowListening(captured.server); // the program has had it
+      this.#listenForReal(captured.server, captured.call, [captured.call.options]);
     }
   }
 
@@ -109,7 +113,7 @@ export class Capture {
     if (captured && captured.call !== NO_CALL) throw alreadyListens();
     const kind = kindOf(server);
     const isApp = this.#serving ? kind === 'http' && this.#isAppAgain(server, call) : kind !== 'other';
-    if (!isApp && !this.#options.checkOnly) return this.#beside(server, call, args);
+    if (!isApp && !this.#options.checkOnly) return this.#listenForReal(server, call, args);
     const replaced = this.#capture(server, call);
     if (server === this.#app?.server) this.#app = replaced;
     if (this.#serving && this.#served && this.#served !== server) forwardUpgrades(this.#served, server);
@@ -133,12 +137,31 @@ export class Capture {
     return captured;
   }
 
-  #beside(server: Server, call: ListenCall, args: unknown[]): Server {
-    return listenBeside(server, call, args, { ...this.#options, listen: this.#listen });
+  /** An extra server. `args` are the program's. */
+  #listenForReal(server: Server, call: ListenCall, args: unknown[]): Server {
+    const { ports, warn } = this.#options;
+    const { port, options, callback } = call;
+    if (options.path !== undefined) {
+      warn(
+        `the app also listens on ${options.path}, which only one worker can hold at a time: serve it from another process, or run one worker (TSUNICORN_WORKERS=1)`,
+      );
+    }
+    if (port === undefined || port === 0) return this.#listen(server, args);
+    if (ports.includes(port)) {
+      const message = `listen EADDRINUSE: tsunicorn serves port ${port} with another server of the app. Let the app's http server listen first, or set PORT to its port`;
+      const error = Object.assign(new Error(message), { code: 'EADDRINUSE', syscall: 'listen', port });
+      process.nextTick(() => server.emit('error', error));
+      return server;
+    }
+    warn(
+      `the app also listens on port ${port}: every worker does, and the kernel spreads the connections (SO_REUSEPORT). tsunicorn neither counts nor drains them`,
+    );
+    return this.#listen(server, [{ ...options, reusePort: CAN_SHARE_PORTS }, callback]);
   }
 
-  #isOnPort({ port, path }: ListenCall): boolean {
-    return (path ?? (port || undefined)?.toString()) === this.#options.port && this.#options.port !== undefined;
+  #isOnPort({ port, options }: ListenCall): boolean {
+    const address = port ? String(port) : options.path;
+    return address !== undefined && address === this.#options.port;
   }
 
   /** The app on another address, as Fastify listens for localhost. */
@@ -176,4 +199,14 @@ function notPlain({ server, call }: CapturedServer): AppLoadError {
 function alreadyListens(): Error {
   const message = 'Listen method has been called more than once without closing.';
   return Object.assign(new Error(message), { code: 'ERR_SERVER_ALREADY_LISTEN' });
+}
+
+/** Keeps the next 'listening' event from `server`. */
+function swallowListening(server: Server): void {
+  const { emit } = server;
+  server.emit = (event: string | symbol, ...args: unknown[]): boolean => {
+    if (event !== 'listening') return Reflect.apply(emit, server, [event, ...args]);
+    server.emit = emit;
+    return true;
+  };
 }

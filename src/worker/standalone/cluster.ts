@@ -4,6 +4,7 @@
  */
 import type { ChildProcess, ForkOptions } from 'node:child_process';
 import { AppLoadError } from '../../errors.ts';
+import { isObject } from '../app/duck-typing.ts';
 
 /** By this variable node:cluster tells a process that it is a worker. */
 const CLUSTER_VARIABLE = 'NODE_UNIQUE_ID';
@@ -23,7 +24,7 @@ export function refuseClusterWorkers(process: NodeJS.Process, refused: (error: A
   const childProcess = process.getBuiltinModule('node:child_process') as unknown as { fork: Fork };
   const { fork } = childProcess;
   childProcess.fork = (...args) => {
-    const options = args.find((arg) => typeof arg === 'object' && arg !== null && 'env' in arg) as ForkOptions;
+    const options = args.find((arg) => isObject(arg) && 'env' in arg) as ForkOptions | undefined;
     return options?.env?.[CLUSTER_VARIABLE] === undefined ? fork(...args) : refuse();
   };
   // A preloaded module (--import) may have loaded node:cluster before.

@@ -17,29 +17,25 @@ export function interceptExit(
   onExit: (status: number, stack: string) => 'now' | 'later',
 ): ProcessExit {
   const { exit } = process;
-  const requested = Promise.withResolvers<void>();
-  let requestedStatus: number | undefined;
-  const now = (status: number): never => {
-    exitDespiteWrites(process);
-    return Reflect.apply(exit, process, [status]);
-  };
-  const appExits = (code?: number | string | null): void => {
-    const status = Number(code ?? process.exitCode ?? 0);
-    const trace = { name: 'process.exit()', message: 'called', stack: '' };
-    Error.captureStackTrace(trace, appExits);
-    if (onExit(status, trace.stack) === 'now') now(status);
-    requestedStatus ??= status;
-    requested.resolve();
-  };
-  process.exit = appExits as NodeJS.Process['exit'];
-  return {
-    requested: requested.promise,
-    get status() {
-      return requestedStatus;
+  const { promise: requested, resolve } = Promise.withResolvers<void>();
+  const intercepted = {
+    requested,
+    status: undefined as number | undefined,
+    now(status: number): never {
+      exitDespiteWrites(process);
+      return Reflect.apply(exit, process, [status]);
     },
-    now,
     restore() {
       process.exit = exit;
     },
   };
+  process.exit = function appExits(code?: number | string | null): void {
+    const status = Number(code ?? process.exitCode ?? 0);
+    const trace = { name: 'process.exit()', message: 'called', stack: '' };
+    Error.captureStackTrace(trace, appExits);
+    if (onExit(status, trace.stack) === 'now') intercepted.now(status);
+    intercepted.status ??= status;
+    resolve();
+  } as NodeJS.Process['exit'];
+  return intercepted;
 }

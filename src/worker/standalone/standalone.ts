@@ -4,7 +4,7 @@
  */
 import { Capture, type CaptureOptions } from './capture.ts';
 import { refuseClusterWorkers } from './cluster.ts';
-import { type DeferredSignals, deferSignals } from './deferred-signals.ts';
+import { deferSignals, type RunHandlers } from './deferred-signals.ts';
 import { interceptExit, type ProcessExit } from './process-exit.ts';
 import { watchStandardStreams } from './standard-streams.ts';
 
@@ -20,35 +20,26 @@ export interface AppActions {
   threw(error: unknown, origin: string): void;
 }
 
-export interface Standalone {
+export class Standalone {
   readonly capture: Capture;
   readonly exit: ProcessExit;
-  readonly signals: DeferredSignals;
+  /** Those for SIGTERM, else for SIGINT. */
+  readonly runHandlers: RunHandlers;
   /** Waits, for a while, until the app's stdout and stderr are written. */
   readonly flushStreams: () => Promise<void>;
-  setActions(actions: AppActions): void;
-}
+  actions: AppActions = { exits: () => 'now', closesServer() {}, terminated() {}, threw() {} };
 
-export function prepareStandalone(
-  process: NodeJS.Process,
-  options: Omit<CaptureOptions, 'port' | 'onClose'>,
-): Standalone {
-  let actions: AppActions = { exits: () => 'now', closesServer() {}, terminated() {}, threw() {} };
-  const { PORT: port } = process.env;
-  refuseClusterWorkers(process, (error) => actions.threw(error, 'cluster.fork()'));
-  process.on('uncaughtException', (error, origin) => {
-    if (process.listenerCount('uncaughtException') > 1) return; // the app handles it itself
-    actions.threw(error, origin);
-  });
-  return {
-    capture: new Capture({ ...options, port, onClose: () => actions.closesServer() }),
-    exit: interceptExit(process, (status, stack) => actions.exits(status, stack)),
-    signals: deferSignals(process, (signal) => {
-      if (signal === 'SIGTERM') actions.terminated();
-    }),
-    flushStreams: watchStandardStreams(process),
-    setActions: (next) => {
-      actions = next;
-    },
-  };
+  constructor(process: NodeJS.Process, options: Omit<CaptureOptions, 'onClose'>) {
+    refuseClusterWorkers(process, (error) => this.actions.threw(error, 'cluster.fork()'));
+    process.on('uncaughtException', (error, origin) => {
+      if (process.listenerCount('uncaughtException') > 1) return; // the app handles it itself
+      this.actions.threw(error, origin);
+    });
+    this.capture = new Capture({ ...options, onClose: () => this.actions.closesServer() });
+    this.exit = interceptExit(process, (status, stack) => this.actions.exits(status, stack));
+    this.runHandlers = deferSignals(process, (signal) => {
+      if (signal === 'SIGTERM') this.actions.terminated();
+    });
+    this.flushStreams = watchStandardStreams(process);
+  }
 }
