@@ -54,7 +54,6 @@ export class Worker implements AppActions {
         takeDropped: () => log.destination.takeDropped() + (http.accessLog?.takeDropped() ?? 0),
       },
       channel,
-      { timeout: settings.timeout, silentWhileBusy: settings.workerClass === 'sync' },
     );
     process.once('exit', () => http.accessLog?.flushSync());
     standalone.capture.servedBy(http.server);
@@ -65,7 +64,7 @@ export class Worker implements AppActions {
   async run(): Promise<number> {
     const stop = this.#http.start();
     this.#channel.send({ type: 'ready', app: this.#appName, heapSizeLimitBytes: heapLimit() });
-    this.#reporter.start();
+    this.#reporter.start(this.#plan.settings);
     await this.#drained.promise;
     stop();
     this.#reporter.unref(); // it goes on while the app ends, and does not count as work of the app
@@ -103,7 +102,7 @@ export class Worker implements AppActions {
     const { inFlight } = connections;
     this.#log.logger.fatal({ stack, inFlight }, `the app called process.exit(${status}): this worker ends at once`);
     accessLog?.flushSync();
-    this.#reporter.beat();
+    this.#reporter.heartbeat();
     this.#log.destination.flushSync();
     return 'now';
   }

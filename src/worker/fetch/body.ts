@@ -1,6 +1,9 @@
 /** A request's body as a stream that reads from the socket no faster than the app reads. Trailers are dropped. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
+/** Aborts `request.signal`, and fails a body that did not come whole. */
+export const abortReason = new DOMException('The client closed the connection', 'AbortError');
+
 /**
  * Chunks that may wait in the stream before the socket is paused, each at most the 64 KiB that Node.js reads at once.
  * Pausing and resuming for every chunk made an upload of 1 MB a fifth slower.
@@ -8,11 +11,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 const MAX_WAITING_CHUNKS = 2;
 
 /** Undefined if the request has no body, or one that its method gives no meaning (Fetch allows none then). */
-export function bodyOf(
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  abortReason: DOMException,
-): ReadableStream<Uint8Array> | undefined {
+export function bodyOf(incoming: IncomingMessage, outgoing: ServerResponse): ReadableStream<Uint8Array> | undefined {
   const { method, headers } = incoming;
   if (method === 'GET' || method === 'HEAD') return undefined;
   if (headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0) return undefined;

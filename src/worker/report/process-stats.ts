@@ -1,5 +1,5 @@
 /** A worker's process: memory, CPU time, garbage collections, and its event loop's lag and utilisation. */
-import type { Durations, ProcessStats } from '../../messages.ts';
+import type { ProcessStats, WorkerReport } from '../../messages.ts';
 import { bucketOf, GC_BUCKETS, LAG_QUANTILES } from '../../observe/metrics/table.ts';
 
 // Not imported: the facade reads every export of the module (docs/decisions/0002-memory.md).
@@ -24,15 +24,14 @@ const GC_KINDS = new Map([
   [constants.NODE_PERFORMANCE_GC_WEAKCB, 'weakcb'],
 ]);
 
-type Memory = Pick<NodeJS.MemoryUsage, 'rss' | 'heapUsed' | 'heapTotal' | 'external'>;
-
+/** `duration` in milliseconds. */
 type GcEntry = { readonly duration: number; readonly detail: { readonly kind: number } };
 
 export class ProcessMonitor {
   readonly #delay = monitorEventLoopDelay({ resolution: SAMPLE_MS });
   readonly #gc = new Map<string, { readonly buckets: number[]; seconds: number }>();
   readonly #observer: InstanceType<typeof PerformanceObserver>;
-  #memory: Memory = process.memoryUsage();
+  #memory = process.memoryUsage();
   #cpu = { user: 0, system: 0 };
   #windowFrom = performance.now();
   #loop = performance.eventLoopUtilization();
@@ -40,25 +39,26 @@ export class ProcessMonitor {
   constructor() {
     this.#delay.enable();
     this.#observer = new PerformanceObserver((list) => {
-      for (const { duration, detail } of list.getEntries() as unknown as readonly GcEntry[]) {
-        this.#collected(detail.kind, duration / 1000);
-      }
+      for (const entry of list.getEntries() as unknown as readonly GcEntry[]) this.#collected(entry);
     });
     this.#observer.observe({ type: 'gc' });
   }
 
   /** CPU time and collections since the last call, the rest as it is now. `asked`: for a scrape, not a heartbeat. */
-  take(asked: boolean): ProcessStats & { cpu: { user: number; system: number }; gc: Record<string, Durations> } {
+  take(asked: boolean): Pick<WorkerReport, keyof ProcessStats | 'cpu' | 'gc'> {
     const { rss, heapUsed, heapTotal, external } = this.#readMemory();
     const gc = Object.fromEntries(this.#gc);
     this.#gc.clear();
+    const before = this.#cpu;
+    this.#cpu = process.cpuUsage();
+    const { user, system } = this.#cpu;
     return {
       rssBytes: rss,
       heapUsedBytes: heapUsed,
       heapTotalBytes: heapTotal,
       externalBytes: external,
       ...this.#loopState(asked ? SHORTEST_WINDOW_MS : LONGEST_WINDOW_MS),
-      cpu: this.#cpuTime(),
+      cpu: { user: (user - before.user) / US_PER_S, system: (system - before.system) / US_PER_S },
       gc,
     };
   }
@@ -90,15 +90,8 @@ export class ProcessMonitor {
     return Math.max(0, ns - SAMPLE_MS * NS_PER_MS) / NS_PER_S;
   }
 
-  #cpuTime(): { user: number; system: number } {
-    const before = this.#cpu;
-    this.#cpu = process.cpuUsage();
-    const { user, system } = this.#cpu;
-    return { user: (user - before.user) / US_PER_S, system: (system - before.system) / US_PER_S };
-  }
-
   /** Reading takes a descriptor (/proc/self/stat). While none is free, the last value stands. */
-  #readMemory(): Memory {
+  #readMemory(): NodeJS.MemoryUsage {
     try {
       this.#memory = process.memoryUsage();
     } catch (error) {
@@ -108,13 +101,11 @@ export class ProcessMonitor {
     return this.#memory;
   }
 
-  #collected(code: number, seconds: number): void {
-    const kind = GC_KINDS.get(code) ?? 'other';
-    let count = this.#gc.get(kind);
-    if (count === undefined) {
-      count = { buckets: new Array(GC_BUCKETS.length + 1).fill(0), seconds: 0 };
-      this.#gc.set(kind, count);
-    }
+  #collected({ duration, detail }: GcEntry): void {
+    const kind = GC_KINDS.get(detail.kind) ?? 'other';
+    const seconds = duration / 1000;
+    const count = this.#gc.get(kind) ?? { buckets: new Array(GC_BUCKETS.length + 1).fill(0), seconds: 0 };
+    this.#gc.set(kind, count);
     const bucket = bucketOf(GC_BUCKETS, seconds);
     count.buckets[bucket] = (count.buckets[bucket] ?? 0) + 1;
     count.seconds += seconds;
