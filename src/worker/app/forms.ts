@@ -130,7 +130,9 @@ function functionOf(value: unknown): NodeHandler | undefined {
 /** The result of a function without declared parameters, which may be the whole response. */
 function respondWith(result: unknown, response: ServerResponse, label: string): unknown {
   if (isResponse(result)) return sendResponse(result, response, label);
-  if (response.headersSent || !isFactoryProduct(result)) return undefined;
+  const isApp =
+    typeof result === 'function' || can(result, 'fetch') || can(result, 'use') || can(result, 'listen', 'emit');
+  if (response.headersSent || !isApp) return undefined;
   throw new TypeError(
     `${label} returned an app instead of a response. It looks like a factory, so call it: TSUNICORN_APP=path:name()`,
   );
@@ -142,8 +144,4 @@ function refuseResult(result: unknown, response: ServerResponse, label: string):
   throw new TypeError(
     `${label} returned a Response, but was called as (req, res) because it declares more than one parameter. A fetch handler declares one, or is a method: export default { fetch }`,
   );
-}
-
-function isFactoryProduct(result: unknown): boolean {
-  return typeof result === 'function' || can(result, 'fetch') || can(result, 'use') || can(result, 'listen', 'emit');
 }

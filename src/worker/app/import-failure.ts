@@ -71,18 +71,14 @@ function cureOfMissing(message: string, file: string): string {
     // `./b`, or `./b.js` as tsc wants it in what it compiles, where there is only b.ts.
     const found = findFile(target) ?? findFile(target.slice(0, target.length - extname(target).length));
     if (found === undefined) return '';
-    return `There is ${found}: Node.js does not guess extensions, so import ${relativePath(directory, found)} (tsc can rewrite it: rewriteRelativeImportExtensions), or run the compiled JavaScript`;
+    const path = relative(directory, found);
+    return `There is ${found}: Node.js does not guess extensions, so import ${path.startsWith('.') ? path : `./${path}`} (tsc can rewrite it: rewriteRelativeImportExtensions), or run the compiled JavaScript`;
   }
   const tsconfig = aliasing(specifier, directory);
   if (tsconfig !== undefined) {
     return `It is an alias in ${tsconfig}, which Node.js does not read: use "imports" of package.json with names like #lib/*, or a loader (${LOADER})`;
   }
   return 'Is it in the dependencies of package.json, and are they installed (npm ci)?';
-}
-
-function relativePath(from: string, to: string): string {
-  const path = relative(from, to);
-  return path.startsWith('.') ? path : `./${path}`;
 }
 
 /** The nearest tsconfig.json, if `specifier` matches its `paths`. Searched as text, since it may have comments. */

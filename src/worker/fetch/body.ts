@@ -22,20 +22,17 @@ export function bodyOf(incoming: IncomingMessage, outgoing: ServerResponse): Rea
       controller.enqueue(chunk);
       if ((controller.desiredSize ?? 0) <= -MAX_WAITING_CHUNKS) incoming.pause();
     };
-    const onEnd = (): void => {
+    const stopThen = (act: () => void) => (): void => {
       stop?.();
-      controller.close();
+      act();
     };
-    const onClose = (): void => {
-      stop?.();
-      controller.error(abortReason);
-    };
+    const onEnd = stopThen(() => controller.close());
+    const onClose = stopThen(() => controller.error(abortReason));
     // The response is complete and the body is not: its rest is in the way of the next request.
-    const onFinish = (): void => {
-      stop?.();
+    const onFinish = stopThen(() => {
       controller.error(new DOMException('The response is complete, and the rest is not read', 'AbortError'));
       incoming.resume();
-    };
+    });
     stop = () => {
       incoming.off('data', onData).off('end', onEnd).off('close', onClose);
       outgoing.off('finish', onFinish);

@@ -20,7 +20,7 @@ const NativeRequest: new (url: string, init: RequestInit) => Omit<Request, 'sign
 export class ServedRequest extends NativeRequest implements FetchRequest {
   readonly #incoming: IncomingMessage;
   readonly #outgoing: ServerResponse;
-  readonly #ip: string;
+  readonly ip: string | undefined;
   #signal: AbortSignal | undefined;
 
   /** Undefined if no URL can be made from the target and host: 400. */
@@ -40,11 +40,7 @@ export class ServedRequest extends NativeRequest implements FetchRequest {
     super(url, init);
     this.#incoming = incoming;
     this.#outgoing = outgoing;
-    this.#ip = ip;
-  }
-
-  get ip(): string | undefined {
-    return this.#ip || undefined;
+    this.ip = ip || undefined;
   }
 
   /** Where srvx, and so H3, keeps the Node.js objects. */

@@ -2,6 +2,7 @@
  * Reads the default registry of the copy of prom-client that the app has loaded. prom-client is CommonJS, so it is in
  * the cache of `require` even if the app imports it.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AppFamily, AppReport, AppSample, Labels } from '../../messages.ts';
 import { labelText, onlyGrows } from '../../observe/metrics/aggregate.ts';
 
@@ -76,11 +77,8 @@ export class AppMetrics {
   /** Changes since the last reading. Runs the app's `collect` functions. */
   async read(): Promise<AppReport> {
     const reading = ++this.#readings;
-    const { promise: late, resolve } = Promise.withResolvers<false>();
-    const timer = setTimeout(() => resolve(false), COLLECT_MS);
-    const isComplete = await Promise.race([this.#readAll(this.#metrics(), reading), late]);
-    clearTimeout(timer);
-    if (isComplete) this.#forgetUnseen(reading);
+    const isLate = await Promise.race([this.#readAll(this.#metrics(), reading), sleep(COLLECT_MS, true)]);
+    if (!isLate) this.#forgetUnseen(reading);
     return this.#take();
   }
 
@@ -114,11 +112,10 @@ export class AppMetrics {
   }
 
   /** All at once, as prom-client does it. One that fails does not affect the others. */
-  async #readAll(metrics: readonly FoundMetric[], reading: number): Promise<true> {
+  async #readAll(metrics: readonly FoundMetric[], reading: number): Promise<void> {
     await Promise.allSettled(
       metrics.map(async ([metric, defaults]) => this.#add(await metric.get(), defaults, reading)),
     );
-    return true;
   }
 
   #take(): AppReport {

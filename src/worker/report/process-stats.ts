@@ -7,7 +7,6 @@ const { constants, monitorEventLoopDelay, PerformanceObserver } = process.getBui
 
 /** Sampling interval of the loop's delay. A sample costs some microseconds, also in an idle worker. */
 const SAMPLE_MS = 20;
-const NS_PER_MS = 1e6;
 const NS_PER_S = 1e9;
 const US_PER_S = 1e6;
 
@@ -30,7 +29,9 @@ type GcEntry = { readonly duration: number; readonly detail: { readonly kind: nu
 export class ProcessMonitor {
   readonly #delay = monitorEventLoopDelay({ resolution: SAMPLE_MS });
   readonly #gc = new Map<string, { readonly buckets: number[]; seconds: number }>();
-  readonly #observer: InstanceType<typeof PerformanceObserver>;
+  readonly #observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries() as unknown as readonly GcEntry[]) this.#collected(entry);
+  });
   #memory = process.memoryUsage();
   #cpu = { user: 0, system: 0 };
   #windowFrom = performance.now();
@@ -38,9 +39,6 @@ export class ProcessMonitor {
 
   constructor() {
     this.#delay.enable();
-    this.#observer = new PerformanceObserver((list) => {
-      for (const entry of list.getEntries() as unknown as readonly GcEntry[]) this.#collected(entry);
-    });
     this.#observer.observe({ type: 'gc' });
   }
 
@@ -75,7 +73,7 @@ export class ProcessMonitor {
   /** Begins a new window if the present one is at least `enough` ms long. */
   #loopState(enough: number): Pick<ProcessStats, 'lag' | 'utilization'> {
     const { utilization } = performance.eventLoopUtilization(this.#loop);
-    const lag = LAG_QUANTILES.map((quantile) => this.#lag(quantile * 100));
+    const lag = LAG_QUANTILES.map((quantile) => this.#lag(quantile));
     if (performance.now() - this.#windowFrom >= enough) {
       this.#windowFrom = performance.now();
       this.#loop = performance.eventLoopUtilization();
@@ -85,9 +83,9 @@ export class ProcessMonitor {
   }
 
   /** In seconds. The histogram has the time from one sample to the next. */
-  #lag(percentile: number): number {
-    const ns = this.#delay.count === 0 ? 0 : this.#delay.percentile(percentile);
-    return Math.max(0, ns - SAMPLE_MS * NS_PER_MS) / NS_PER_S;
+  #lag(quantile: number): number {
+    const ns = this.#delay.count === 0 ? 0 : this.#delay.percentile(quantile * 100);
+    return Math.max(0, ns / NS_PER_S - SAMPLE_MS / 1000);
   }
 
   /** Reading takes a descriptor (/proc/self/stat). While none is free, the last value stands. */

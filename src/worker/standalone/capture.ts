@@ -6,18 +6,15 @@
 import type { Server as HttpServer } from 'node:http';
 import net, { type Server } from 'node:net';
 import { AppLoadError } from '../../errors.ts';
+import type { WorkerPlan } from '../../messages.ts';
 import { isHttpServer } from '../app/duck-typing.ts';
 import { CHECK_INTERVAL_MS } from '../http/server.ts';
 import { CapturedServer, kindOf, serves } from './captured-server.ts';
 import { describeCall, type ListenCall, NO_CALL, parseListenCall } from './listen-call.ts';
 
-export interface CaptureOptions {
-  /** TCP ports that tsunicorn serves. */
-  readonly ports: readonly number[];
+export interface CaptureOptions extends Pick<WorkerPlan, 'ports' | 'checkOnly'> {
   /** PORT in the environment: decides which of several servers is the app's. */
   readonly port: string | undefined;
-  /** `tsunicorn check`: opens nothing. */
-  readonly checkOnly: boolean;
   /** The app closed its server while it is served. */
   readonly onClose: () => void;
   readonly warn: (message: string) => void;
@@ -31,7 +28,7 @@ export class Capture {
   /** Node.js' own. */
   readonly #listen: (server: Server, args: unknown[]) => Server;
   /** In the order of their listen() calls. */
-  readonly #captured: CapturedServer[] = [];
+  readonly #captured = new Map<Server, CapturedServer>();
   #changed = Promise.withResolvers<void>();
   /** The app's server is known; what listens from now on is an extra server. */
   #serving = false;
@@ -52,8 +49,7 @@ export class Capture {
   /** Waits for a server that can be the app's. Throws AppLoadError if the program listens only with others. */
   async listening(): Promise<void> {
     while (this.#candidates().length === 0) {
-      const secure = this.#captured.find(({ server }) => kindOf(server) === 'https' || kindOf(server) === 'http2');
-      if (secure) throw notPlain(secure);
+      for (const { server, call } of this.#captured.values()) throwIfSecure(server, call);
       await this.#changed.promise;
     }
   }
@@ -78,12 +74,14 @@ export class Capture {
     this.#serving = true;
     if (server && !server.listening) this.#app = this.#capture(server, NO_CALL);
     this.#served = server;
-    for (const captured of this.#captured.filter((c) => c !== this.#app && c.listening)) {
-      if (this.#isOnAppPort(captured.call) || this.#options.checkOnly) continue;
-      this.#captured.splice(this.#captured.indexOf(captured), 1);
+    if (this.#options.checkOnly) return;
+    for (const [other, captured] of [...this.#captured]) {
+      const { listening, call } = captured;
+      if (captured === this.#app || !listening || this.#isOnAppPort(call)) continue;
+      this.#captured.delete(other);
       captured.end();
-      swallowListening(captured.server); // the program has had it
-      this.#listenForReal(captured.server, captured.call, [captured.call.options]);
+      swallowListening(other); // the program has had it
+      this.#listenForReal(other, call, [call.options]);
     }
   }
 
@@ -94,23 +92,24 @@ export class Capture {
 
   /** The drain begins, and decides from now on when idle connections are closed. */
   keepIdleConnections(): void {
-    for (const captured of this.#captured) captured.keepIdleConnections();
+    for (const captured of this.#captured.values()) captured.keepIdleConnections();
   }
 
   /** The drain is over: what waits for the server to close may go on. */
   end(): void {
-    for (const captured of this.#captured.splice(0)) captured.end();
+    for (const captured of this.#captured.values()) captured.end();
+    this.#captured.clear();
   }
 
   #candidates(): CapturedServer[] {
-    return this.#captured.filter((c) => c.listening && kindOf(c.server) === 'http');
+    return [...this.#captured.values()].filter((c) => c.listening && kindOf(c.server) === 'http');
   }
 
   #onListen(server: Server, args: unknown[]): Server {
     const call = parseListenCall(args);
-    const captured = this.#captured.find((c) => c.server === server && c.listening);
-    if (call === undefined || (server.listening && !captured)) return this.#listen(server, args);
-    if (captured && captured.call !== NO_CALL) throw alreadyListens();
+    const captured = this.#captured.get(server);
+    if (call === undefined || (server.listening && !captured?.listening)) return this.#listen(server, args);
+    if (captured?.listening && captured.call !== NO_CALL) throw alreadyListens();
     const kind = kindOf(server);
     const isApp = this.#serving ? kind === 'http' && this.#isAppAgain(server, call) : kind !== 'other';
     if (!isApp && !this.#options.checkOnly) return this.#listenForReal(server, call, args);
@@ -121,14 +120,14 @@ export class Capture {
   }
 
   #capture(server: Server, call: ListenCall): CapturedServer {
-    const before = this.#captured.findIndex((c) => c.server === server);
-    if (before >= 0) this.#captured.splice(before, 1)[0]?.end();
+    this.#captured.get(server)?.end();
+    this.#captured.delete(server); // it comes last now
     if (isHttpServer(server)) Object.assign(server, { connectionsCheckingInterval: CHECK_INTERVAL_MS });
     const captured = new CapturedServer(server, call, this.#options.ports[0] ?? 0, (c) => {
       if (this.#serving) this.#options.onClose();
       else c.end();
     });
-    this.#captured.push(captured);
+    this.#captured.set(server, captured);
     // In the next turn: among servers that begin to listen together, choose() picks by its rules and not by their order.
     setImmediate(() => {
       this.#changed.resolve();
@@ -189,9 +188,11 @@ function forwardUpgrades(from: HttpServer, to: Server): void {
   });
 }
 
-function notPlain({ server, call }: CapturedServer): AppLoadError {
-  const what = kindOf(server) === 'https' ? 'an https server' : 'an HTTP/2 server';
-  return new AppLoadError(
+function throwIfSecure(server: Server, call: ListenCall): void {
+  const kind = kindOf(server);
+  if (kind !== 'https' && kind !== 'http2') return;
+  const what = kind === 'https' ? 'an https server' : 'an HTTP/2 server';
+  throw new AppLoadError(
     `the app listens only with ${what}, on ${describeCall(call)}, but workers speak plain HTTP/1.1. Use an http.Server (node:http), and leave TLS and HTTP/2 to the proxy in front of tsunicorn`,
   );
 }
