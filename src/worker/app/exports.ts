@@ -10,11 +10,10 @@ const EXPORTS = ['default', 'app', 'handler', 'server', 'fetch'];
 /** Of these, names that an app's own methods may have. */
 const METHODS = ['handler', 'fetch'];
 
+type Picked = { readonly value: unknown; readonly label: string };
+
 /** The export that `TSUNICORN_APP` names, or the first of {@link EXPORTS}; or why there is none. */
-export function pick(
-  module: Properties,
-  { file, exportName }: AppReference,
-): { value: unknown; label: string } | AppLoadError {
+export function pick(module: Properties, { file, exportName }: AppReference): Picked | AppLoadError {
   const name = basename(file);
   // The exports of a CommonJS module are all under `default`.
   const commonJs = module.default;
@@ -27,8 +26,7 @@ export function pick(
   }
   for (const scope of scopes(module)) {
     const key = EXPORTS.find((k) => own(scope, k) !== undefined);
-    if (key === undefined) continue;
-    return { value: fetchByName(key, scope[key]), label: key === 'default' ? name : `${name}:${key}` };
+    if (key) return { value: fetchByName(key, scope[key]), label: key === 'default' ? name : `${name}:${key}` };
   }
   return new AppLoadError(
     `${file} exports no app: tsunicorn looks for ${EXPORTS.join(', ')} and found ${listed(module)}. Export the app, or name the export: TSUNICORN_APP=${name}:name`,

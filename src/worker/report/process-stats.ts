@@ -10,7 +10,7 @@ const SAMPLE_MS = 20;
 const NS_PER_S = 1e9;
 const US_PER_S = 1e6;
 
-/** Too short to measure below this; also keeps two scrapers from taking each other's samples. */
+/** Lag and utilisation are of a window: too short to measure below this, and two scrapers would share its samples. */
 const SHORTEST_WINDOW_MS = 5_000;
 /** Between scrapes. */
 const LONGEST_WINDOW_MS = 15_000;
@@ -45,20 +45,26 @@ export class ProcessMonitor {
   /** CPU time and collections since the last call, the rest as it is now. `asked`: for a scrape, not a heartbeat. */
   take(asked: boolean): Pick<WorkerReport, keyof ProcessStats | 'cpu' | 'gc'> {
     const { rss, heapUsed, heapTotal, external } = this.#readMemory();
-    const gc = Object.fromEntries(this.#gc);
-    this.#gc.clear();
     const before = this.#cpu;
     this.#cpu = process.cpuUsage();
     const { user, system } = this.#cpu;
-    return {
+    const stats = {
       rssBytes: rss,
       heapUsedBytes: heapUsed,
       heapTotalBytes: heapTotal,
       externalBytes: external,
-      ...this.#loopState(asked ? SHORTEST_WINDOW_MS : LONGEST_WINDOW_MS),
+      lag: LAG_QUANTILES.map((quantile) => this.#lag(quantile)),
+      utilization: performance.eventLoopUtilization(this.#loop).utilization || 0, // NaN over no time at all
       cpu: { user: (user - before.user) / US_PER_S, system: (system - before.system) / US_PER_S },
-      gc,
+      gc: Object.fromEntries(this.#gc),
     };
+    this.#gc.clear();
+    if (performance.now() - this.#windowFrom >= (asked ? SHORTEST_WINDOW_MS : LONGEST_WINDOW_MS)) {
+      this.#windowFrom = performance.now();
+      this.#loop = performance.eventLoopUtilization();
+      this.#delay.reset();
+    }
+    return stats;
   }
 
   get rssBytes(): number {
@@ -68,18 +74,6 @@ export class ProcessMonitor {
   dispose(): void {
     this.#delay.disable();
     this.#observer.disconnect();
-  }
-
-  /** Begins a new window if the present one is at least `enough` ms long. */
-  #loopState(enough: number): Pick<ProcessStats, 'lag' | 'utilization'> {
-    const { utilization } = performance.eventLoopUtilization(this.#loop);
-    const lag = LAG_QUANTILES.map((quantile) => this.#lag(quantile));
-    if (performance.now() - this.#windowFrom >= enough) {
-      this.#windowFrom = performance.now();
-      this.#loop = performance.eventLoopUtilization();
-      this.#delay.reset();
-    }
-    return { lag, utilization: utilization || 0 }; // NaN over no time at all
   }
 
   /** In seconds. The histogram has the time from one sample to the next. */
