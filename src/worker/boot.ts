@@ -6,7 +6,7 @@ import { describeError, type WorkerPlan } from '../messages.ts';
 import type { ServerLog } from '../observe/log/server-log.ts';
 import type { Native } from '../platform/native/native.ts';
 import type { App } from './app/app.ts';
-import { type Hooks, hooksOf, NO_HOOKS } from './app/exports.ts';
+import { type Hooks, hooksOf } from './app/exports.ts';
 import { loadApp, type Program } from './app/load.ts';
 import type { Channel } from './channel.ts';
 import type { RequestContexts } from './http/request-context.ts';
@@ -36,7 +36,7 @@ const HINT_AFTER_MS = 2_000;
 export async function boot(context: WorkerContext): Promise<Booted | number> {
   const { plan, channel, log, standalone } = context;
   const failure = Promise.withResolvers<never>();
-  standalone.setActions({
+  standalone.actions = {
     exits: (status, stack) => {
       const reason = `exit code ${status}: the app called process.exit(${status}) while it booted`;
       log.logger.error({ stack }, reason);
@@ -47,15 +47,15 @@ export async function boot(context: WorkerContext): Promise<Booted | number> {
     closesServer: () => {},
     terminated: () => standalone.exit.now(128 + constants.signals.SIGTERM), // as a shell reports it
     threw: (error) => failure.reject(error),
-  });
-  let hooks = NO_HOOKS;
-  const waitingFor = (what: string): void => channel.send({ type: 'boot-progress', waitingFor: what });
+  };
+  let hooks: Hooks = { onStartup: undefined, onShutdown: undefined };
   const program: Program = {
+    waitingFor: (what) => channel.send({ type: 'boot-progress', waitingFor: what }),
     imported: async (module) => {
       hooks = hooksOf(module);
       // `check` runs where an image is built, without what the app connects to.
       if (plan.checkOnly || !hooks.onStartup) return;
-      waitingFor('onStartup()');
+      program.waitingFor('onStartup()');
       await hooks.onStartup();
     },
     ownServer: (exported, isNamed) => standalone.capture.choose(exported, isNamed),
@@ -65,7 +65,7 @@ export async function boot(context: WorkerContext): Promise<Booted | number> {
   };
   try {
     const { app: reference, chdir } = plan.settings;
-    const app = await Promise.race([loadApp(reference, chdir, { waitingFor, program }), failure.promise]);
+    const app = await Promise.race([loadApp(reference, chdir, program), failure.promise]);
     standalone.capture.settled(app.kind === 'server' ? app.server : undefined);
     return { app, hooks };
   } catch (error) {

@@ -7,7 +7,7 @@ import { NO_DEBUGGER } from '../platform/signals.ts';
 import { boot } from './boot.ts';
 import { Channel } from './channel.ts';
 import { RequestContexts } from './http/request-context.ts';
-import { prepareStandalone } from './standalone/standalone.ts';
+import { Standalone } from './standalone/standalone.ts';
 import { Worker } from './worker.ts';
 
 /** When the arbiter has vanished, the kernel ends a drain this long after the graceful timeout. */
@@ -38,7 +38,8 @@ async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: 
   native?.dieWithParent(arbiter, Math.ceil(settings.gracefulTimeout) + ORPHAN_MARGIN_S);
   const log = openServerLog(settings, { pid: process.pid, worker: slot, workerId }, started);
   // Its deferred signals come first; the others have no effect, unless the app gives them one.
-  const standalone = prepareStandalone(process, {
+  const standalone = new Standalone(process, {
+    port: process.env.PORT,
     ports: plan.ports,
     checkOnly: plan.checkOnly,
     warn: (message) => slot === 0 && log.logger.warn(message), // once per server
@@ -57,7 +58,7 @@ async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: 
     }
     const worker = new Worker(context, booted);
     channel.gone = () => worker.drain(false);
-    standalone.setActions(worker);
+    standalone.actions = worker;
     return await worker.run(() => channel.send(ready));
   } finally {
     standalone.exit.restore();

@@ -85,7 +85,7 @@ export class AppShutdown {
   readonly #hooks: Hooks;
   readonly #context: WorkerContext;
   #hook: Promise<void> | undefined;
-  #handlers: Promise<void> | undefined;
+  #handlers: Promise<unknown> | undefined;
   #toldToEnd = false;
 
   constructor(hooks: Hooks, context: WorkerContext) {
@@ -103,7 +103,7 @@ export class AppShutdown {
     if (this.#toldToEnd) return;
     this.#toldToEnd = true;
     const { standalone, log } = this.#context;
-    this.#handlers = standalone.signals.run((err) => log.logger.error({ err }, "the app's signal handler failed"));
+    this.#handlers = standalone.runHandlers((err) => log.logger.error({ err }, "the app's signal handler failed"));
   }
 
   /** Every connection has ended. Resolves with the app's own exit status when it has finished too. */

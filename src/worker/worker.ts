@@ -36,7 +36,6 @@ export class Worker implements AppActions {
         takeDropped: () => log.destination.takeDropped() + (http.accessLog?.takeDropped() ?? 0),
       },
       channel,
-      { timeout: settings.timeout, silentWhileBusy: settings.workerClass === 'sync' },
     );
     process.once('exit', () => http.accessLog?.flushSync());
     standalone.capture.servedBy(http.server);
@@ -47,7 +46,7 @@ export class Worker implements AppActions {
   async run(onReady: () => void): Promise<number> {
     const stop = this.#http.start();
     onReady();
-    this.#reporter.start();
+    this.#reporter.start(this.#context.plan.settings);
     await this.#drained.promise;
     stop();
     this.#reporter.unref(); // it goes on while the app ends, and does not count as work of the app
@@ -82,7 +81,7 @@ export class Worker implements AppActions {
     const { inFlight } = this.#http.connections;
     logger.fatal({ stack, inFlight }, `the app called process.exit(${status}): this worker ends at once`);
     this.#http.accessLog?.flushSync();
-    this.#reporter.beat();
+    this.#reporter.heartbeat();
     destination.flushSync();
     return 'now';
   }

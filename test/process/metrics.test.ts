@@ -326,7 +326,7 @@ test('the accept queues of TCP and unix sockets', async (t) => {
   assert.deepEqual(['shared.sock', 's-0.sock', 's-1.sock'].map(length), [3, 0, 2]);
 });
 
-test('a scrape is no sign of life of a worker of class sync that has a request in hand', async (t) => {
+test('a scrape is no sign of life of a worker of class sync that has a request in flight', async (t) => {
   const env = { ...quiet, TSUNICORN_WORKER_CLASS: 'sync', TSUNICORN_TIMEOUT: '1', TSUNICORN_WORKERS: '1' };
   const server = await (await start(t, { app: 'basic.js', env })).ready();
   const answer = server.get('/never').catch((error: NodeJS.ErrnoException) => error.code);
