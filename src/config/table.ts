@@ -24,25 +24,12 @@ export class BadValue extends Error {
   override name = 'BadValue';
 }
 
-export const SECTIONS = [
-  'Application',
-  'Listeners',
-  'Workers',
-  'Timeouts',
-  'Limits',
-  'Logging',
-  'Proxy',
-  'Admin',
-  'Process',
-] as const;
-
-type Section = (typeof SECTIONS)[number];
-
 export interface Setting<T = unknown> {
   readonly name: string;
   /** A name that other software uses; `name` wins where both are given. */
   readonly alias?: string;
-  readonly section: Section;
+  /** A heading in the docs. */
+  readonly section: string;
   readonly parser: Parser<T>;
   /** Text, parsed like a user's. Without one the value is `undefined` when not set. */
   readonly default?: string | ((context: ParseContext) => string);
@@ -56,10 +43,9 @@ export interface Setting<T = unknown> {
 
 export type Table = Readonly<Record<string, Setting>>;
 
-/** Rows of one section of the table. */
-export function section<const R extends Readonly<Record<string, Omit<Setting, 'section'>>>>(title: Section, rows: R) {
+export function section<const R extends Readonly<Record<string, Omit<Setting, 'section'>>>>(title: string, rows: R) {
   const entries = Object.entries(rows).map(([key, row]) => [key, { ...row, section: title }]);
-  return Object.fromEntries(entries) as { readonly [K in keyof R]: R[K] & { readonly section: Section } };
+  return Object.fromEntries(entries) as { readonly [K in keyof R]: R[K] & { readonly section: string } };
 }
 
 type ValueOf<S> = S extends { readonly parser: Parser<infer T> }
