@@ -16,7 +16,7 @@ const LONGEST_SLOT = '9999';
 /** RFC 1123 names, with the underscore that Compose service names may have. */
 const HOST_NAME = /^[a-z0-9]([a-z0-9_.-]{0,251}[a-z0-9.])?$/i;
 
-/** @returns the host without brackets, in lower case. @throws {BadValue} */
+/** Without brackets, in lower case. Throws BadValue. */
 function parseHost(text: string): string {
   const inner = /^\[(.*)\]$/.exec(text)?.[1];
   if (inner !== undefined && isIPv6(inner)) return inner.toLowerCase();
@@ -52,7 +52,7 @@ function parseUnix(text: string, context: ParseContext): BindAddress {
   return { kind: 'unix', path };
 }
 
-/** Descriptors 1 and 2 are stdout and stderr; 0 is what inetd hands over, 3 and up what systemd does. */
+/** 0 is what inetd hands over, 3 and up what systemd does. */
 function parseDescriptor(text: string): BindAddress {
   const fd = accessors.asIntPositive(text);
   if (fd === 1 || fd === 2) throw new BadValue('descriptors 1 and 2 are stdout and stderr');
@@ -61,14 +61,10 @@ function parseDescriptor(text: string): BindAddress {
 
 function parseTcp(text: string): BindAddress {
   const [, name = '', number = ''] = /^(.*):(\d+)$/.exec(text) ?? [];
-  return {
-    kind: 'tcp',
-    host: name === '' ? '0.0.0.0' : parseHost(name),
-    port: accessors.asPortNumber(number),
-  };
+  return { kind: 'tcp', host: name === '' ? '0.0.0.0' : parseHost(name), port: accessors.asPortNumber(number) };
 }
 
-/** @throws {BadValue} that names `text` */
+/** Throws BadValue that names `text`. */
 function parseBindAddress(text: string, context: ParseContext): BindAddress {
   try {
     if (text.startsWith('unix:')) return parseUnix(text.slice('unix:'.length), context);
@@ -84,8 +80,8 @@ function parseBindAddress(text: string, context: ParseContext): BindAddress {
 export function overlap(a: BindAddress, b: BindAddress): boolean {
   if (a.kind !== 'tcp' || b.kind !== 'tcp') return formatBindAddress(a) === formatBindAddress(b);
   if (a.port !== b.port || a.port === 0) return false;
-  const covers = (wide: string, narrow: string) => wide === '::' || (wide === '0.0.0.0' && !isIPv6(narrow));
-  return a.host === b.host || covers(a.host, b.host) || covers(b.host, a.host);
+  const includes = (wide: string, narrow: string) => wide === '::' || (wide === '0.0.0.0' && !isIPv6(narrow));
+  return a.host === b.host || includes(a.host, b.host) || includes(b.host, a.host);
 }
 
 /** Addresses to serve on; none twice. */

@@ -22,20 +22,15 @@ export function renderTable<T extends Table>(
   effective: Effective,
   format: ConfigFormat,
 ): string {
-  const lines = linesOf(table, loaded, effective, format);
-  switch (format) {
-    case 'text':
-      return text(lines);
-    case 'json':
-      return `${JSON.stringify(described(lines), null, 2)}\n`;
-    case 'markdown':
-      return markdown(lines);
-    case 'env':
-      return envFile(lines);
-    default:
-      return format satisfies never;
-  }
+  return FORMS[format](linesOf(table, loaded, effective, format));
 }
+
+const FORMS: Readonly<Record<ConfigFormat, (lines: readonly ConfigLine[]) => string>> = {
+  text,
+  json: (lines) => `${JSON.stringify(described(lines), null, 2)}\n`,
+  markdown,
+  env: envFile,
+};
 
 function linesOf<T extends Table>(table: T, loaded: LoadedTable<T>, effective: Effective, format: ConfigFormat) {
   return Object.entries(table).map(([key, setting]): ConfigLine => {
