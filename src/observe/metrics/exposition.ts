@@ -4,7 +4,7 @@
  * the app's registry is found by file name.
  * https://prometheus.io/docs/instrumenting/exposition_formats/, https://prometheus.io/docs/specs/om/open_metrics_spec/
  */
-import type { MetricObjectWithValues, MetricValue, Registry as PromRegistry } from 'prom-client';
+import type { Registry as PromRegistry } from 'prom-client';
 import type { Family, Sample } from './aggregate.ts';
 
 /** Only the registry: the whole of prom-client takes 13 MB more (docs/decisions/0002-memory.md). */
@@ -35,24 +35,7 @@ export function formatFor(accept = ''): Format {
   return openMetrics > 0 && openMetrics >= text ? 'openmetrics' : 'text';
 }
 
-type PromSnapshot = MetricObjectWithValues<MetricValue<string>>;
-
-/** A metric that returns what was put into it, as prom-client's own AggregatorRegistry has it. */
-class PrintedFamily {
-  readonly name: string;
-  snapshot: PromSnapshot;
-
-  constructor(snapshot: PromSnapshot) {
-    this.name = snapshot.name;
-    this.snapshot = snapshot;
-  }
-
-  get(): PromSnapshot {
-    return this.snapshot;
-  }
-}
-
-/** One registry per format: prom-client's has only one, and counters are named differently in OpenMetrics. */
+/** One registry per format: counters are named differently in OpenMetrics. */
 export class Exposition {
   readonly #registries = {
     text: new Registry(CONTENT_TYPES.text),
@@ -98,11 +81,10 @@ export class Exposition {
         sharedLabels: labels,
         value,
       })),
-    } as unknown as PromSnapshot;
+    };
     const registry = this.#registries[format];
-    const known = registry.getSingleMetric(base) as unknown as PrintedFamily | undefined;
-    if (known) known.snapshot = snapshot;
-    else registry.registerMetric(new PrintedFamily(snapshot) as never);
+    registry.removeSingleMetric(base);
+    registry.registerMetric({ name: base, get: () => snapshot } as never);
     const printed = await registry.getSingleMetricAsString(base);
     return isOpen && help.includes('"') ? withQuotesEscaped(printed) : printed;
   }
