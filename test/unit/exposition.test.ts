@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Histogram as PromHistogram, Registry } from 'prom-client';
 import { type Family, Histogram } from '../../src/observe/metrics/aggregate.ts';
-import { Exposition, type Format, formatFor } from '../../src/observe/metrics/exposition.ts';
+import { type Format, formatFor } from '../../src/observe/metrics/exposition.ts';
 import { exposed, printed } from './metrics-kit.ts';
 
 const PROMETHEUS =
@@ -49,9 +49,8 @@ describe('the text', () => {
   });
 
   it('gives counters in OpenMetrics the one ending that they must have, each time', async () => {
-    const exposition = new Exposition();
     const families = [family([['', {}, 3]]), family([['', { a: 'b' }, 4]], { name: 'app_calls' })];
-    const print = (format: Format) => exposed(families, format, exposition);
+    const print = (format: Format) => exposed(families, format);
     for (let i = 0; i < 2; i++) {
       assert.match(await print('text'), /^# TYPE app_things_total counter\napp_things_total 3$/m);
       assert.equal(
@@ -78,8 +77,7 @@ app_calls_total{a="b"} 4
   });
 
   it('of two scrapes at once is that of each', async () => {
-    const exposition = new Exposition();
-    const print = (value: number) => exposed([family([['', {}, value]])], 'text', exposition);
+    const print = (value: number) => exposed([family([['', {}, value]])]);
     const [one, two] = await Promise.all([print(1), print(2)]);
     assert.match(one, /^app_things_total 1$/m);
     assert.match(two, /^app_things_total 2$/m);
