@@ -44,9 +44,9 @@ function section([title, rows]: [string, Setting[]]): string {
 }
 
 function row(setting: Setting): string[] {
-  const fallback = setting.defaultMeans ?? code(String(setting.default));
+  const { defaultMeans = setting.default === undefined ? 'none' : code(String(setting.default)) } = setting;
   const alias = setting.alias === undefined ? '' : `, alias ${code(setting.alias)}`;
-  return [`${code(setting.name)}${alias}`, fallback, `${setting.text} Takes ${setting.parser.accepts}.`];
+  return [`${code(setting.name)}${alias}`, defaultMeans, `${setting.text} Takes ${setting.parser.accepts}.`];
 }
 
 export function exitCodesDocument(): string {

@@ -30,23 +30,21 @@ const MIB = 1024 ** 2;
 /** How long Kubernetes may still send new connections to a terminating pod. */
 const KUBERNETES_DRAIN_SECONDS = 5;
 
+/** The variable follows from the key: `gracefulTimeout` is `TSUNICORN_GRACEFUL_TIMEOUT`. */
 export const SETTINGS = {
   ...section('Application', {
     app: {
-      name: 'TSUNICORN_APP',
       parser: string('path, path:export or path:factory()'),
       defaultMeans: 'discovered',
       text: 'The module to serve, relative to `TSUNICORN_CHDIR`: `.js`, `.mjs`, `.cjs`, `.ts` or `.mts`. Not set: `main` of `package.json`, else the first of `dist/app`, `dist/server`, `dist/index`, `app`, `server` and `index` that exists, else the built-in welcome app.',
     },
     chdir: {
-      name: 'TSUNICORN_CHDIR',
       parser: directory,
       default: ({ cwd }) => cwd,
       defaultMeans: 'the working directory',
       text: "The app's directory. Relative paths in other settings start here.",
     },
     reload: {
-      name: 'TSUNICORN_RELOAD',
       parser: boolean,
       default: 'false',
       text: 'For development: reloads the workers when a source file below `TSUNICORN_CHDIR` changes, except in `node_modules` and hidden directories. If the new code does not load, the error is logged and the old code keeps serving.',
@@ -66,26 +64,22 @@ export const SETTINGS = {
       text: 'The port to serve on when `TSUNICORN_BIND` is not set. `0` takes any free port.',
     },
     bind: {
-      name: 'TSUNICORN_BIND',
       parser: addresses,
       default: fromHostAndPort,
       defaultMeans: '`HOST:PORT`',
       text: "The addresses to serve on. `:port` is every IPv4 address, `fd://N` a socket passed by a supervisor. `{slot}` in a unix socket's path makes one socket per worker, such as `unix:/run/tsunicorn/app-{slot}.sock`, so that a proxy can balance between workers itself.",
     },
     backlog: {
-      name: 'TSUNICORN_BACKLOG',
       parser: integer({ min: 1, max: 65535 }),
       default: '2048',
       text: 'How many connections may wait to be accepted on each listening socket; Linux caps it at `net.core.somaxconn`.',
     },
     socketMode: {
-      name: 'TSUNICORN_SOCKET_MODE',
       parser: mode,
       default: '0666',
       text: 'The mode of unix sockets that tsunicorn creates. A proxy needs write permission to connect.',
     },
     reusePort: {
-      name: 'TSUNICORN_REUSE_PORT',
       parser: boolean,
       default: 'true',
       text: 'Gives each worker its own TCP socket on the same port (`SO_REUSEPORT`), so the kernel spreads connections evenly. With `false` all workers accept from one shared socket, as on unix sockets without `{slot}`.',
@@ -93,93 +87,78 @@ export const SETTINGS = {
   }),
   ...section('Workers', {
     workers: {
-      name: 'TSUNICORN_WORKERS',
       alias: 'WEB_CONCURRENCY',
       parser: wordOr(['auto'], integer({ min: 1 })),
       default: 'auto',
       text: "The number of worker processes. `auto` derives it from the container's CPU quota and memory limit.",
     },
     workersPerCpu: {
-      name: 'TSUNICORN_WORKERS_PER_CPU',
       parser: factor,
       default: '1',
       text: 'Workers per CPU when `TSUNICORN_WORKERS` is `auto`.',
     },
     minWorkers: {
-      name: 'TSUNICORN_MIN_WORKERS',
       parser: integer({ min: 1 }),
       default: '1',
       text: 'The least number of workers that `auto` may choose.',
     },
     maxWorkers: {
-      name: 'TSUNICORN_MAX_WORKERS',
       parser: integer({ min: 1 }),
       defaultMeans: 'none; 8 where there is no CPU quota',
       text: 'The greatest number of workers that `auto` may choose.',
     },
     workerMemory: {
-      name: 'TSUNICORN_WORKER_MEMORY',
       parser: size({ min: MIB }),
       default: '128MiB',
       text: 'The memory that `auto` expects a worker to need. Set it to what a busy worker uses: a value too low starts more workers than the memory limit can hold.',
     },
     workerHeap: {
-      name: 'TSUNICORN_WORKER_HEAP',
       parser: wordOr(['auto', 'off'], size({ min: MIB })),
       default: 'auto',
       text: "The limit of each worker's JavaScript heap (V8's old space). `auto` divides the container's memory limit among the workers; `off` leaves it to V8, which does not know that workers share it.",
     },
     workerClass: {
-      name: 'TSUNICORN_WORKER_CLASS',
       parser: oneOf(['async', 'sync']),
       default: 'async',
       text: '`async` serves many requests at once on the event loop. `sync` serves one connection at a time per worker, without keep-alive, for handlers that keep the CPU busy; `TSUNICORN_TIMEOUT` then covers the request.',
     },
     workerConnections: {
-      name: 'TSUNICORN_WORKER_CONNECTIONS',
       parser: integer(),
       default: '0',
       text: 'The most connections a worker keeps open. At the limit it stops accepting, and new connections go to other workers or wait in the backlog. `0` is no limit.',
     },
     resizeInterval: {
-      name: 'TSUNICORN_RESIZE_INTERVAL',
       parser: seconds(),
       default: '5',
       text: 'How often, in seconds, the CPU quota and memory limit are read again. Workers are added at once, and removed after six intervals without a change. `0` keeps to what was read at the start.',
     },
     nodeOptions: {
-      name: 'TSUNICORN_NODE_OPTIONS',
       parser: nodeOptions,
       default: '',
       defaultMeans: 'none',
       text: 'Extra Node.js options for workers only, such as `--import ./instrumentation.js` or `--enable-source-maps`.',
     },
     maxRequests: {
-      name: 'TSUNICORN_MAX_REQUESTS',
       parser: integer(),
       default: '0',
       text: 'Replaces a worker after this many requests, against memory leaks. The new worker is ready before the old one drains. `0` is off.',
     },
     maxRequestsJitter: {
-      name: 'TSUNICORN_MAX_REQUESTS_JITTER',
       parser: integer(),
       default: '0',
       text: 'Each worker adds a random number up to this to `TSUNICORN_MAX_REQUESTS`, so that they are not replaced all at once.',
     },
     maxWorkerRss: {
-      name: 'TSUNICORN_MAX_WORKER_RSS',
       parser: wordOr(['auto', 'off'], size({ min: MIB })),
       default: 'auto',
       text: "Replaces a worker whose resident memory stays above this after garbage collection. `auto` is 90 % of the worker's share of the container's memory limit plus 48MiB, the pages that all processes share; off where there is no limit. Under a memory limit new requests also wait while memory is nearly full, and the largest worker is replaced at once; `off` turns that off as well.",
     },
     maxWorkerLifetime: {
-      name: 'TSUNICORN_MAX_WORKER_LIFETIME',
       parser: wordOr(['off'], seconds({ zero: false })),
       default: 'off',
       text: 'Replaces a worker at this age in seconds, or up to a tenth earlier, so that workers of the same age are not replaced all at once.',
     },
     crashLimit: {
-      name: 'TSUNICORN_CRASH_LIMIT',
       parser: integer({ min: 1 }),
       default: '5',
       text: 'After this many consecutive worker deaths before readiness, five times as many deaths of ready workers within a minute, or five times as many in a row within 5 s of readiness that leave no worker serving, tsunicorn gives up with exit code 3. A reload is given up after this many of the last kind.',
@@ -187,49 +166,41 @@ export const SETTINGS = {
   }),
   ...section('Timeouts', {
     timeout: {
-      name: 'TSUNICORN_TIMEOUT',
       parser: seconds(),
       default: '30',
       text: 'A worker whose event loop is silent this long is stalled: it is killed and replaced. A slow response that leaves the event loop free is not affected. `0` is off.',
     },
     bootTimeout: {
-      name: 'TSUNICORN_BOOT_TIMEOUT',
       parser: seconds({ zero: false }),
       default: '60',
       text: 'A worker that is not ready this long after its start is killed, which counts towards `TSUNICORN_CRASH_LIMIT`.',
     },
     requestTimeout: {
-      name: 'TSUNICORN_REQUEST_TIMEOUT',
       parser: seconds(),
       default: '0',
       text: 'A request whose response has not started after this time gets 503. `0` is off.',
     },
     gracefulTimeout: {
-      name: 'TSUNICORN_GRACEFUL_TIMEOUT',
       parser: seconds({ zero: false }),
       default: '25',
       text: "The time from SIGTERM to the exit; what still runs then is killed. Keep it below the orchestrator's own limit before SIGKILL: 30 seconds in Kubernetes, 10 in Docker unless `stop_grace_period` says otherwise.",
     },
     drainDelay: {
-      name: 'TSUNICORN_DRAIN_DELAY',
       parser: autoOr(({ kubernetes }) => (kubernetes ? KUBERNETES_DRAIN_SECONDS : 0), seconds()),
       default: 'auto',
       text: `How long to keep accepting after SIGTERM, while \`/readyz\` answers 503 and responses close their connection, so that load balancers stop sending first. It is part of \`TSUNICORN_GRACEFUL_TIMEOUT\`. \`auto\` is ${KUBERNETES_DRAIN_SECONDS} under Kubernetes, otherwise 0.`,
     },
     keepalive: {
-      name: 'TSUNICORN_KEEPALIVE',
       parser: seconds(),
       default: '75',
       text: "How long an idle connection stays open for its next request. Keep it longer than the proxy's idle timeout (60 seconds in nginx and most cloud load balancers): otherwise tsunicorn may close a connection just as the proxy sends a request on it, and the client gets a 502. `0` closes each connection after its response.",
     },
     headerTimeout: {
-      name: 'TSUNICORN_HEADER_TIMEOUT',
       parser: seconds(),
       default: '10',
       text: "The time to receive a request's header; then 408. `0` is off.",
     },
     bodyTimeout: {
-      name: 'TSUNICORN_BODY_TIMEOUT',
       parser: seconds(),
       default: '300',
       text: 'The time to receive a whole request, header and body; then 408. Slow uploads need more. `0` is off.',
@@ -237,31 +208,26 @@ export const SETTINGS = {
   }),
   ...section('Limits', {
     limitHeaderSize: {
-      name: 'TSUNICORN_LIMIT_HEADER_SIZE',
       parser: size({ min: 1024 }),
       default: '16KiB',
       text: 'The size of request line and header together; above it 431.',
     },
     limitRequestFields: {
-      name: 'TSUNICORN_LIMIT_REQUEST_FIELDS',
       parser: integer({ min: 1 }),
       default: '100',
       text: 'The number of header fields in a request; above it 431.',
     },
     limitRequestLine: {
-      name: 'TSUNICORN_LIMIT_REQUEST_LINE',
       parser: integer({ min: 1 }),
       default: '8190',
       text: 'The length of a request line in bytes; above it 414.',
     },
     limitBodySize: {
-      name: 'TSUNICORN_LIMIT_BODY_SIZE',
       parser: size(),
       default: '0',
       text: 'The size of a request body; above it 413. `0` is no limit.',
     },
     maxEventLoopLag: {
-      name: 'TSUNICORN_MAX_EVENT_LOOP_LAG',
       parser: seconds(),
       default: '0',
       text: 'The event loop delay, in seconds, above which a worker answers new requests and WebSocket handshakes with 503 and `Retry-After` until it has caught up: it refuses early what would be late anyway. Readiness is not affected. `0` is off.',
@@ -269,32 +235,27 @@ export const SETTINGS = {
   }),
   ...section('Logging', {
     logLevel: {
-      name: 'TSUNICORN_LOG_LEVEL',
       parser: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], { warning: 'warn', critical: 'fatal' }),
       default: 'info',
       text: 'The lowest level written to the server log. `warning` is `warn`, `critical` is `fatal`.',
     },
     logFormat: {
-      name: 'TSUNICORN_LOG_FORMAT',
       parser: oneOf(['json', 'pretty']),
       default: ({ isTerminal }) => (isTerminal ? 'pretty' : 'json'),
       defaultMeans: '`json`; on a terminal `pretty`',
       text: '`json` writes one JSON object per line, for log collectors; `pretty` is for people.',
     },
     errorLog: {
-      name: 'TSUNICORN_ERROR_LOG',
       parser: wordOr(['-'], pathNotOff),
       default: '-',
       text: 'Where the server log goes: `-` is stderr. A file is reopened on SIGUSR1.',
     },
     accessLog: {
-      name: 'TSUNICORN_ACCESS_LOG',
       parser: wordOr(['-', 'off'], path),
       default: '-',
       text: 'Where the access log goes, one line per request: `-` is stdout. A file is reopened on SIGUSR1.',
     },
     accessLogFormat: {
-      name: 'TSUNICORN_ACCESS_LOG_FORMAT',
       parser: accessLogFormat,
       default: 'json',
       text: "The format of the access log: `json`, `common` or `combined` as in other web servers, or your own with Gunicorn's atoms: `%(h)s` client, `%(r)s` request line, `%(s)s` status and so on, see [logs](logs.md).",
@@ -302,7 +263,6 @@ export const SETTINGS = {
   }),
   ...section('Proxy', {
     forwardedAllowIps: {
-      name: 'TSUNICORN_FORWARDED_ALLOW_IPS',
       alias: 'FORWARDED_ALLOW_IPS',
       parser: trustedPeers,
       default: 'loopback',
@@ -311,13 +271,11 @@ export const SETTINGS = {
   }),
   ...section('Admin', {
     adminBind: {
-      name: 'TSUNICORN_ADMIN_BIND',
       parser: adminAddress,
       default: '0.0.0.0:9464',
       text: 'The address of the admin endpoint with health, metrics, status and the live page. It has no access control: keep it off the public network. With `off`, `tsunicorn healthcheck` cannot work.',
     },
     appMetrics: {
-      name: 'TSUNICORN_APP_METRICS',
       parser: boolean,
       default: 'true',
       text: "Adds the app's own default `prom-client` registry to `/metrics`, merged over the workers.",
@@ -325,21 +283,15 @@ export const SETTINGS = {
   }),
   ...section('Process', {
     pidfile: {
-      name: 'TSUNICORN_PIDFILE',
       parser: path,
-      defaultMeans: 'none',
       text: "A file for the arbiter's process ID.",
     },
     user: {
-      name: 'TSUNICORN_USER',
       parser: account('user'),
-      defaultMeans: 'none',
       text: 'The user that workers run as. Needs tsunicorn to be started as root.',
     },
     group: {
-      name: 'TSUNICORN_GROUP',
       parser: account('group'),
-      defaultMeans: 'none',
       text: 'The group that workers run as. Needs tsunicorn to be started as root.',
     },
   }),
