@@ -27,14 +27,12 @@ function parseHost(text: string): string {
   throw new BadValue();
 }
 
-/** A host to listen on: a name, an IPv4 address, or an IPv6 address with or without brackets. */
 export const host: Parser<string> = {
   accepts: 'a host name or an IP address',
   parse: (text) => parseHost(isIPv6(text) ? bracketed(text) : text),
   format: String,
 };
 
-/** The text of the address that `HOST` and `PORT` make. */
 export function fromHostAndPort({ text }: ParseContext): string {
   const name = text('HOST');
   return `${isIPv6(name) ? bracketed(name) : name}:${text('PORT')}`;
@@ -101,7 +99,6 @@ export const addresses: Parser<BindAddress[]> = {
   format: (value) => value.map(formatBindAddress).join(','),
 };
 
-/** One address, or `off`. */
 export const adminAddress: Parser<BindAddress | undefined> = {
   accepts: 'off, host:port, [v6]:port, :port or unix:/path',
   parse(text, context) {

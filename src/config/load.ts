@@ -59,6 +59,7 @@ export function loadTable<T extends Table>(
   environment: Environment,
   check: (values: Partial<ValuesOf<T>>) => ConfigProblem[] = () => [],
 ): LoadedTable<T> {
+  const { env, cwd, isTerminal } = environment;
   const problems: ConfigProblem[] = [];
   const given = new Map<string, Given>();
   for (const setting of Object.values(table)) {
@@ -67,9 +68,9 @@ export function loadTable<T extends Table>(
     if (first) given.set(setting.name, first);
   }
   const context: ParseContext = {
-    cwd: environment.cwd,
-    isTerminal: environment.isTerminal,
-    kubernetes: Boolean(environment.env.KUBERNETES_SERVICE_HOST),
+    cwd,
+    isTerminal,
+    kubernetes: Boolean(env.KUBERNETES_SERVICE_HOST),
     text(variable) {
       const setting = Object.values(table).find(({ name }) => name === variable);
       return given.get(variable)?.text ?? (setting && defaultOf(setting, context)) ?? '';
@@ -93,7 +94,7 @@ export function loadTable<T extends Table>(
     const kind = resolved ? 'auto' : (found?.kind ?? 'default');
     origins[key] = found === undefined ? { kind } : { kind, variable: found.variable };
   }
-  problems.push(...unknownNames(table, environment.env), ...check(values as Partial<ValuesOf<T>>));
+  problems.push(...unknownNames(table, env), ...check(values as Partial<ValuesOf<T>>));
   if (problems.length > 0) throw new ConfigError(problems);
   return { settings: values as ValuesOf<T>, origins: origins as Record<keyof T, ValueOrigin> };
 }

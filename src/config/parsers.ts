@@ -34,7 +34,6 @@ function decimal(text: string): number {
   return accessors.asFloatPositive(text);
 }
 
-/** A factor above 0, with at most three decimals. */
 export const factor = parser('a number above 0, such as 1 or 0.5', (text) => inRange(decimal(text), 0.001));
 
 /** setTimeout() takes 2^31 - 1 ms at most; a longer delay fires at once. */
@@ -133,7 +132,6 @@ export function printable(text: string): string {
 /** Any text without control characters. */
 export const string = (accepts: string): Parser<string> => parser(accepts, printable);
 
-/** Names and numbers of users and groups. */
 export function account(kind: 'user' | 'group'): Parser<string> {
   return parser(`the name or the number of a ${kind}`, (text) => {
     if (!/^(\d+|[A-Za-z_][\w.-]*\$?)$/.test(text)) throw new BadValue();
@@ -166,7 +164,6 @@ function isAddressOrRange(entry: string): boolean {
   return family !== 0 && Number(prefix ?? 0) <= (family === 4 ? 32 : 128);
 }
 
-/** Peers whose forwarding headers are trusted. */
 export const trustedPeers = parser(
   'a comma-separated list of IP addresses, CIDRs, loopback, linklocal and uniquelocal, or *',
   (text) =>

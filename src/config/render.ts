@@ -58,23 +58,16 @@ function text(lines: readonly ConfigLine[]): string {
   return cells.map(([a = '', b = '', c = '']) => `${a.padEnd(name)}  ${b.padEnd(value)}  ${c}\n`).join('');
 }
 
-/** `value` is null where nothing is set; `variable` is the one that was given. */
-export interface DescribedSetting {
-  readonly value: string | null;
-  readonly origin: string;
-  readonly variable?: string;
-}
-
 /** Every setting by its variable, secrets redacted. */
-export function describeConfig(loaded: LoadedSettings, effective: Effective): Record<string, DescribedSetting> {
+export function describeConfig(loaded: LoadedSettings, effective: Effective) {
   return described(linesOf(SETTINGS, loaded, effective, 'json'));
 }
 
-function described(lines: readonly ConfigLine[]): Record<string, DescribedSetting> {
-  const entries = lines.map(({ setting, value = null, origin, variable }) => [
-    setting.name,
-    { value, origin, ...(variable !== undefined && { variable }) },
-  ]);
+/** `value` is null where nothing is set; `variable` is the one that was given. */
+function described(lines: readonly ConfigLine[]) {
+  const entries = lines.map(({ setting, value = null, origin, variable }) => {
+    return [setting.name, { value, origin, ...(variable !== undefined && { variable }) }] as const;
+  });
   return Object.fromEntries(entries);
 }
 

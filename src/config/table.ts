@@ -24,13 +24,13 @@ export class BadValue extends Error {
   override name = 'BadValue';
 }
 
-export interface Setting<T = unknown> {
+export interface Setting {
   readonly name: string;
   /** A name that other software uses; `name` wins where both are given. */
   readonly alias?: string;
   /** A heading in the docs. */
   readonly section: string;
-  readonly parser: Parser<T>;
+  readonly parser: Parser<unknown>;
   /** Text, parsed like a user's. Without one the value is `undefined` when not set. */
   readonly default?: string | ((context: ParseContext) => string);
   /** The default in the docs (Markdown), where it is neither a fixed text nor none. */
@@ -45,7 +45,6 @@ export type Table = Readonly<Record<string, Setting>>;
 
 type Row = Omit<Setting, 'section' | 'name'> & { readonly name?: string };
 
-/** Rows of one section. */
 export function section<const R extends Readonly<Record<string, Row>>>(title: string, rows: R) {
   const entries = Object.entries(rows).map(([key, row]) => {
     const name = `TSUNICORN_${key.replace(/[A-Z]/g, '_$&').toUpperCase()}`;

@@ -157,5 +157,5 @@ test('a secret is shown in no form', () => {
     TSUNICORN_FILED: '***',
     TSUNICORN_UNSET: '',
   });
-  assert.deepEqual(readEnvFile(renderTable(table, loaded, {}, 'env'), false), {}, "stars are nobody's token");
+  assert.deepEqual(readEnvFile(renderTable(table, loaded, {}, 'env'), false), {}, 'the redacted form is commented out');
 });

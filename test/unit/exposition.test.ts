@@ -48,7 +48,7 @@ describe('the text', () => {
     assert.ok((await exposed([family([], { help: nasty })], 'openmetrics')).includes('a\\"\\n\\\\b\n'));
   });
 
-  it('gives counters in OpenMetrics the one ending that they must have, each time', async () => {
+  it('ends counters in OpenMetrics in one _total, each time', async () => {
     const families = [family([['', {}, 3]]), family([['', { a: 'b' }, 4]], { name: 'app_calls' })];
     const print = (format: Format) => exposed(families, format);
     for (let i = 0; i < 2; i++) {
@@ -83,7 +83,7 @@ app_calls_total{a="b"} 4
     assert.match(two, /^app_things_total 2$/m);
   });
 
-  it('of what a worker counted is what prom-client counts itself', async () => {
+  it('of a histogram is what prom-client itself prints', async () => {
     const registry = new Registry();
     const buckets = [0.1, 1];
     const histogram = new PromHistogram({ name: 'h', help: 'H.', labelNames: ['m'], buckets, registers: [registry] });

@@ -36,7 +36,6 @@ export interface LoggedConnection {
 export interface LogEntry {
   exchange: LoggedExchange;
   seen: SeenHeaders;
-  /** The client's address, behind trusted proxies. */
   client: string;
   /** As the client got it. */
   status: number;

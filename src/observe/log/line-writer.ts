@@ -51,7 +51,6 @@ export class LineWriter {
     this.#bytes = this.#fresh();
   }
 
-  /** Bytes as they are. */
   constant(bytes: Uint8Array): this {
     const { length } = bytes;
     this.#reserve(length);
@@ -61,7 +60,6 @@ export class LineWriter {
     return this;
   }
 
-  /** Text, escaped. */
   text(text: string): this {
     const { length } = text;
     this.#reserve(length * LONGEST_ESCAPE);

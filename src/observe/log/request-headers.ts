@@ -29,8 +29,7 @@ export function scan(rawHeaders: readonly string[]): SeenHeaders {
 export function headerOf(rawHeaders: readonly string[], lower: string): string {
   let list = '';
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] as string;
-    if (name.length === lower.length && name.toLowerCase() === lower) list = joined(list, rawHeaders[i + 1] as string);
+    if (isNamed(rawHeaders[i] as string, lower)) list = joined(list, rawHeaders[i + 1] as string);
   }
   return list;
 }

@@ -53,9 +53,11 @@ export function openServerLog(
   return log;
 }
 
-const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
+/** By level. */
+const COLOURS: Readonly<Record<string, number>> = { trace: 90, debug: 90, info: 32, warn: 33, error: 31, fatal: 31 };
+
 /** Without a descriptor to load pino, losing a line is better than exiting. */
-const SILENT = Object.fromEntries(LEVELS.map((level) => [level, () => {}])) as unknown as Logger;
+const SILENT = Object.fromEntries(Object.keys(COLOURS).map((level) => [level, () => {}])) as unknown as Logger;
 
 /** The module loader's error for it has many names. */
 function isOutOfDescriptors(): boolean {
@@ -66,8 +68,6 @@ function isOutOfDescriptors(): boolean {
     return true;
   }
 }
-
-const COLOURS: Readonly<Record<string, number>> = { trace: 90, debug: 90, info: 32, warn: 33, error: 31, fatal: 31 };
 
 /** A pino line for a terminal; what is not JSON stays as it is. */
 export function prettyLine(line: string): string {
