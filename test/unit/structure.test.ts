@@ -4,8 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 const SRC = new URL('../../src/', import.meta.url);
-/** The page is a program of its own; a file of sections/ is as long as its section of the settings. */
-const EXCLUDED = /^(?:admin\/page|config\/sections)\//;
+/** The page is a program of its own. */
+const EXCLUDED = /^admin\/page\//;
 const MIN_CODE_LINES = 12;
 /** Small for a reason: what the package exports, its version, and the one import of node:http (imports.test.ts). */
 const MAY_BE_SMALL = ['public.ts', 'version.ts', 'platform/node-http.ts'];
