@@ -72,7 +72,7 @@ export class Executor {
         log.debug(subject, 'worker collects garbage');
         return worker.send({ type: 'collect-garbage' });
       case 'recycle':
-        return log[decision.soon ? 'warn' : 'info'](subject, `worker is to be replaced: ${decision.why}`);
+        return log[decision.soon ? 'warn' : 'info'](subject, `worker will be replaced: ${decision.why}`);
       case 'drain':
         log.info(subject, `worker drains: ${decision.why}`);
         return worker.send({
