@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { loadSettings } from '../src/config/load.ts';
 import { code, markdownTable, renderTable } from '../src/config/render.ts';
 import { SETTINGS } from '../src/config/settings.ts';
-import { SECTIONS, type Setting } from '../src/config/table.ts';
+import type { Setting } from '../src/config/table.ts';
 import { EXIT_CODES } from '../src/errors.ts';
 import { METRICS, type MetricDefinition, SCOPES } from '../src/observe/metrics/table.ts';
 import { grafanaDashboard } from './monitoring/dashboard.ts';
@@ -33,18 +33,20 @@ Environment variables alone configure tsunicorn. \`tsunicorn config\` prints eve
 - **Sizes** are bytes, or a number with a unit: \`k\`, \`M\`, \`G\` or \`T\`, also written \`KB\` or \`KiB\`. All are powers of 1024, as in \`docker run --memory\`, in upper or lower case.
 - **Switches** are \`true\`, \`1\`, \`yes\` or \`on\`, and \`false\`, \`0\`, \`no\` or \`off\`.
 - **Relative paths** start at \`TSUNICORN_CHDIR\`, which itself starts at the working directory, as do the paths of \`NAME_FILE\`. If that was entered through a symbolic link, and \`PWD\` says so, the link counts: HUP loads the release that it points to by then.
-${SECTIONS.map(section).join('')}`;
+${Array.from(
+  Map.groupBy(ROWS, ({ section }) => section),
+  section,
+).join('')}`;
 }
 
-function section(title: (typeof SECTIONS)[number]): string {
-  const rows = ROWS.filter((setting) => setting.section === title);
+function section([title, rows]: [string, Setting[]]): string {
   return `\n## ${title}\n\n${markdownTable(['Variable', 'Default', 'Meaning'], rows.map(row))}`;
 }
 
 function row(setting: Setting): string[] {
-  const fallback = setting.defaultMeans ?? code(String(setting.default));
+  const { defaultMeans = setting.default === undefined ? 'none' : code(String(setting.default)) } = setting;
   const alias = setting.alias === undefined ? '' : `, alias ${code(setting.alias)}`;
-  return [`${code(setting.name)}${alias}`, fallback, `${setting.text} Takes ${setting.parser.accepts}.`];
+  return [`${code(setting.name)}${alias}`, defaultMeans, `${setting.text} Takes ${setting.parser.accepts}.`];
 }
 
 export function exitCodesDocument(): string {

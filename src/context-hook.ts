@@ -21,12 +21,12 @@ export interface ContextHook {
 
 const HOOK = Symbol.for('tsunicorn.request-context');
 
-type Carrier = typeof globalThis & { [HOOK]?: ContextHook };
+const carrier: typeof globalThis & { [HOOK]?: ContextHook } = globalThis;
 
 export function setContextHook(hook: ContextHook): void {
-  (globalThis as Carrier)[HOOK] = hook;
+  carrier[HOOK] = hook;
 }
 
 export function contextHook(): ContextHook | undefined {
-  return (globalThis as Carrier)[HOOK];
+  return carrier[HOOK];
 }

@@ -42,9 +42,9 @@ export type ToWorker =
   /**
    * Stop accepting, finish the requests in flight, end. A second one can only make it faster.
    * `quick`: close idle connections at once. `leftMs`: from now until the worker is killed; the clocks of two processes
-   * have no zero in common. `sweep`: drain the accept queues first, as no other worker will.
+   * have no zero in common. `drainQueue`: drain the accept queues first, as no other worker will.
    */
-  | { readonly type: 'drain'; readonly quick: boolean; readonly leftMs: number; readonly sweep: boolean }
+  | { readonly type: 'drain'; readonly quick: boolean; readonly leftMs: number; readonly drainQueue: boolean }
   /**
    * Comes with a descriptor of listener `key`. `takeOver`: accept on it for another slot, and answer `took-over`.
    * A worker without a free descriptor never gets this message.

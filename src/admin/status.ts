@@ -27,9 +27,8 @@ export interface Status {
 }
 
 export interface SizingStatus {
-  /** The decision. */
   readonly workers: number;
-  /** The current goal: differs from `workers` after TTIN or TTOU. */
+  /** The current goal: differs from `workers`, the decision, after TTIN or TTOU. */
   readonly target: number;
   /** The decision and all its inputs in one line, as in the log. */
   readonly why: string;
@@ -81,11 +80,8 @@ export interface WorkerStatus {
   readonly restarts: number;
 }
 
-export interface WorkerExitStatus {
+export interface WorkerExitStatus extends Pick<WorkerStatus, 'slot' | 'workerId' | 'pid'> {
   readonly time: string;
-  readonly slot: number;
-  readonly workerId: number;
-  readonly pid: number | null;
   /** Lifetime. */
   readonly seconds: number;
   /** Why it was replaced, as in `tsunicorn_worker_restarts_total`; null if it was surplus. */

@@ -72,14 +72,14 @@ export class Executor {
         log.debug(subject, 'worker collects garbage');
         return worker.send({ type: 'collect-garbage' });
       case 'recycle':
-        return log[decision.soon ? 'warn' : 'info'](subject, `worker is to be replaced: ${decision.why}`);
+        return log[decision.soon ? 'warn' : 'info'](subject, `worker will be replaced: ${decision.why}`);
       case 'drain':
         log.info(subject, `worker drains: ${decision.why}`);
         return worker.send({
           type: 'drain',
           quick: decision.quick,
           leftMs: decision.by - performance.now(),
-          sweep: decision.sweep,
+          drainQueue: decision.drainQueue,
         });
       case 'kill':
         // Not awaited: other workers have deadlines too.

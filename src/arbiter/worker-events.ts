@@ -93,7 +93,7 @@ export class WorkerEvents {
         return metrics.received(worker, message);
       case 'replace-me':
         if (!pool.stopping) log.info(subjectOf(worker), 'worker received SIGTERM and will be replaced');
-        return pool.leave(workerId, 'reload');
+        return pool.leave(workerId);
       case 'crashing':
         worker.failure = { ...message, fatal: false };
         return pool.crashing(workerId, message.reason, now);

@@ -47,12 +47,12 @@ function workingDirectory({ env: { PWD }, cwd }: NodeJS.Process): string {
 /** The settings that were left to sizing. */
 export function effectiveSettings(settings: Settings, sizing: Sizing): Effective {
   const effective: Effective = {};
-  if (settings.workers === 'auto') effective.workers = { value: String(sizing.workers), origin: 'cgroup' };
+  if (settings.workers === 'auto') effective.workers = String(sizing.workers);
   if (settings.workerHeap === 'auto' && sizing.heapBytes !== undefined) {
-    effective.workerHeap = { value: SETTINGS.workerHeap.parser.format(sizing.heapBytes), origin: 'cgroup' };
+    effective.workerHeap = SETTINGS.workerHeap.parser.format(sizing.heapBytes);
   }
   if (settings.maxWorkerRss === 'auto' && sizing.maxRss !== undefined) {
-    effective.maxWorkerRss = { value: SETTINGS.maxWorkerRss.parser.format(sizing.maxRss), origin: 'cgroup' };
+    effective.maxWorkerRss = SETTINGS.maxWorkerRss.parser.format(sizing.maxRss);
   }
   return effective;
 }

@@ -16,7 +16,7 @@ const LONGEST_SLOT = '9999';
 /** RFC 1123 names, with the underscore that Compose service names may have. */
 const HOST_NAME = /^[a-z0-9]([a-z0-9_.-]{0,251}[a-z0-9.])?$/i;
 
-/** @returns the host without brackets, in lower case. @throws {BadValue} */
+/** Without brackets, in lower case. Throws BadValue. */
 function parseHost(text: string): string {
   const inner = /^\[(.*)\]$/.exec(text)?.[1];
   if (inner !== undefined && isIPv6(inner)) return inner.toLowerCase();
@@ -27,14 +27,12 @@ function parseHost(text: string): string {
   throw new BadValue();
 }
 
-/** A host to listen on: a name, an IPv4 address, or an IPv6 address with or without brackets. */
 export const host: Parser<string> = {
   accepts: 'a host name or an IP address',
   parse: (text) => parseHost(isIPv6(text) ? bracketed(text) : text),
   format: String,
 };
 
-/** The text of the address that `HOST` and `PORT` make. */
 export function fromHostAndPort({ text }: ParseContext): string {
   const name = text('HOST');
   return `${isIPv6(name) ? bracketed(name) : name}:${text('PORT')}`;
@@ -52,7 +50,7 @@ function parseUnix(text: string, context: ParseContext): BindAddress {
   return { kind: 'unix', path };
 }
 
-/** Descriptors 1 and 2 are stdout and stderr; 0 is what inetd hands over, 3 and up what systemd does. */
+/** 0 is what inetd hands over, 3 and up what systemd does. */
 function parseDescriptor(text: string): BindAddress {
   const fd = accessors.asIntPositive(text);
   if (fd === 1 || fd === 2) throw new BadValue('descriptors 1 and 2 are stdout and stderr');
@@ -61,14 +59,10 @@ function parseDescriptor(text: string): BindAddress {
 
 function parseTcp(text: string): BindAddress {
   const [, name = '', number = ''] = /^(.*):(\d+)$/.exec(text) ?? [];
-  return {
-    kind: 'tcp',
-    host: name === '' ? '0.0.0.0' : parseHost(name),
-    port: accessors.asPortNumber(number),
-  };
+  return { kind: 'tcp', host: name === '' ? '0.0.0.0' : parseHost(name), port: accessors.asPortNumber(number) };
 }
 
-/** @throws {BadValue} that names `text` */
+/** Throws BadValue that names `text`. */
 function parseBindAddress(text: string, context: ParseContext): BindAddress {
   try {
     if (text.startsWith('unix:')) return parseUnix(text.slice('unix:'.length), context);
@@ -84,8 +78,8 @@ function parseBindAddress(text: string, context: ParseContext): BindAddress {
 export function overlap(a: BindAddress, b: BindAddress): boolean {
   if (a.kind !== 'tcp' || b.kind !== 'tcp') return formatBindAddress(a) === formatBindAddress(b);
   if (a.port !== b.port || a.port === 0) return false;
-  const covers = (wide: string, narrow: string) => wide === '::' || (wide === '0.0.0.0' && !isIPv6(narrow));
-  return a.host === b.host || covers(a.host, b.host) || covers(b.host, a.host);
+  const includes = (wide: string, narrow: string) => wide === '::' || (wide === '0.0.0.0' && !isIPv6(narrow));
+  return a.host === b.host || includes(a.host, b.host) || includes(b.host, a.host);
 }
 
 /** Addresses to serve on; none twice. */
@@ -105,7 +99,6 @@ export const addresses: Parser<BindAddress[]> = {
   format: (value) => value.map(formatBindAddress).join(','),
 };
 
-/** One address, or `off`. */
 export const adminAddress: Parser<BindAddress | undefined> = {
   accepts: 'off, host:port, [v6]:port, :port or unix:/path',
   parse(text, context) {

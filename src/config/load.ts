@@ -45,7 +45,8 @@ export function loadSettings(environment: Environment): LoadedSettings {
 }
 
 interface Given {
-  readonly text: string;
+  /** Undefined where it cannot be read, which has been reported. */
+  readonly text: string | undefined;
   readonly kind: 'env' | 'file';
   readonly variable: string;
   /** What an error may show: a path instead of a file's content. */
@@ -58,26 +59,28 @@ export function loadTable<T extends Table>(
   environment: Environment,
   check: (values: Partial<ValuesOf<T>>) => ConfigProblem[] = () => [],
 ): LoadedTable<T> {
+  const { env, cwd, isTerminal } = environment;
   const problems: ConfigProblem[] = [];
-  const given = new Map<string, Given | 'unreadable' | undefined>();
-  for (const setting of Object.values(table)) given.set(setting.name, find(setting, environment, problems));
-
+  const given = new Map<string, Given>();
+  for (const setting of Object.values(table)) {
+    const all = namesOf(setting).map((name) => look(name, setting, environment, problems));
+    const first = all.find((found) => found !== undefined);
+    if (first) given.set(setting.name, first);
+  }
   const context: ParseContext = {
-    cwd: environment.cwd,
-    isTerminal: environment.isTerminal,
-    kubernetes: isSet(environment.env.KUBERNETES_SERVICE_HOST),
+    cwd,
+    isTerminal,
+    kubernetes: Boolean(env.KUBERNETES_SERVICE_HOST),
     text(variable) {
-      const found = given.get(variable);
-      if (typeof found === 'object') return found.text;
       const setting = Object.values(table).find(({ name }) => name === variable);
-      return (setting && defaultOf(setting, context)) ?? '';
+      return given.get(variable)?.text ?? (setting && defaultOf(setting, context)) ?? '';
     },
   };
   const values: Record<string, unknown> = {};
   const origins: Record<string, ValueOrigin> = {};
   for (const [key, setting] of Object.entries(table)) {
     const found = given.get(setting.name);
-    if (found === 'unreadable') continue;
+    if (found && found.text === undefined) continue;
     const text = found?.text ?? defaultOf(setting, context);
     try {
       values[key] = text === undefined ? undefined : setting.parser.parse(text, context);
@@ -91,47 +94,36 @@ export function loadTable<T extends Table>(
     const kind = resolved ? 'auto' : (found?.kind ?? 'default');
     origins[key] = found === undefined ? { kind } : { kind, variable: found.variable };
   }
-  problems.push(...unknownNames(table, environment.env), ...check(values as Partial<ValuesOf<T>>));
+  problems.push(...unknownNames(table, env), ...check(values as Partial<ValuesOf<T>>));
   if (problems.length > 0) throw new ConfigError(problems);
   return { settings: values as ValuesOf<T>, origins: origins as Record<keyof T, ValueOrigin> };
 }
 
-/** Compose files pass on unset variables as empty ones, so empty means not set. */
-function isSet(text: string | undefined): text is string {
-  return text !== undefined && text !== '';
-}
-
-/** What is given under the setting's name, else under its alias. */
-function find(setting: Setting, environment: Environment, problems: ConfigProblem[]): Given | 'unreadable' | undefined {
-  const all = namesOf(setting).map((name) => look(setting, name, environment, problems));
-  return all.find((given) => given !== undefined);
-}
-
+/** What is given as `name`, or in the file that `name`_FILE names. Empty is not set: Compose files pass on unset variables so. */
 function look(
-  setting: Setting,
   name: string,
+  { secret }: Setting,
   { env, cwd, readFile = (path) => readFileSync(path, 'utf8') }: Environment,
   problems: ConfigProblem[],
-): Given | 'unreadable' | undefined {
+): Given | undefined {
   const variable = `${name}_FILE`;
-  const text = env[name];
-  const path = env[variable];
-  if (isSet(text) && isSet(path)) {
-    problems.push({ name, message: `is set, and so is ${variable}; set only one of them` });
-    return 'unreadable';
+  const { [name]: text = '', [variable]: path = '' } = env;
+  if (path === '') {
+    return text === '' ? undefined : { text, kind: 'env', variable: name, value: secret ? REDACTED : oneLine(text) };
   }
-  if (isSet(text)) return { text, kind: 'env', variable: name, value: setting.secret ? REDACTED : oneLine(text) };
-  if (!isSet(path)) return undefined;
-  const value = oneLine(path);
-  try {
-    const content = readFile(resolve(cwd, path)).replace(/\r?\n$/, '');
-    if (content !== '') return { text: content, kind: 'file', variable, value };
-    problems.push({ name: variable, value, message: 'the file is empty' });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    problems.push({ name: variable, value, message: `the file cannot be read: ${oneLine(reason)}` });
+  const file = { text: undefined, kind: 'file', variable, value: oneLine(path) } as const;
+  const report = (message: string) => problems.push({ name: variable, value: file.value, message });
+  if (text !== '') problems.push({ name, message: `is set, and so is ${variable}; set only one of them` });
+  else {
+    try {
+      const content = readFile(resolve(cwd, path)).replace(/\r?\n$/, '');
+      if (content !== '') return { ...file, text: content };
+      report('the file is empty');
+    } catch (error) {
+      report(`the file cannot be read: ${oneLine((error as Error).message)}`);
+    }
   }
-  return 'unreadable';
+  return file;
 }
 
 /** BadValue's detail quotes the value, so it is left out for secrets, which any file may hold. */
@@ -169,34 +161,25 @@ export function suggest(unknown: string, table: Table): string | undefined {
   const file = unknown.endsWith('_FILE') ? '_FILE' : '';
   const bare = (name: string) => name.replace(PREFIX, '').replaceAll('_', '');
   const wanted = bare(unknown.slice(0, unknown.length - file.length));
-  let best: string | undefined;
-  let least = Math.floor(wanted.length / 3); // with more wrong letters it is another word
-  for (const name of Object.values(table).flatMap(namesOf)) {
-    const away = distance(wanted, bare(name));
-    if (away < least || (away === least && best === undefined)) {
-      best = name + file;
-      least = away;
-    }
-  }
-  return best;
+  const [closest] = Object.values(table)
+    .flatMap(namesOf)
+    .map((name) => ({ name: name + file, away: distance(wanted, bare(name)) }))
+    .filter(({ away }) => away <= Math.floor(wanted.length / 3)) // with more wrong letters it is another word
+    .sort((a, b) => a.away - b.away);
+  return closest?.name;
 }
 
 /** Kubernetes' service links: a service called "tsunicorn" sets `TSUNICORN_PORT=tcp://…` and more in every pod. */
-function serviceLinks(names: readonly string[]): RegExp[] {
-  return names.flatMap((name) => {
-    const service = /^(\w+)_SERVICE_HOST$/.exec(name)?.[1];
-    const variables = '(SERVICE_(HOST|PORT(_\\w+)?)|PORT(_\\d+_[A-Z]+(_(PROTO|PORT|ADDR))?)?)';
-    return service === undefined ? [] : [new RegExp(`^${service}_${variables}$`)];
-  });
-}
+const SERVICE_LINK = '(SERVICE_(HOST|PORT(_\\w+)?)|PORT(_\\d+_[A-Z]+(_(PROTO|PORT|ADDR))?)?)';
 
 /** Each `TSUNICORN_*` name that is not a setting. Without its value, which may be a misspelt secret's. */
-function unknownNames(table: Table, variables: Readonly<Record<string, string | undefined>>): ConfigProblem[] {
+function unknownNames(table: Table, variables: Environment['env']): ConfigProblem[] {
   const names = Object.keys(variables).filter((name) => name.startsWith(PREFIX) && variables[name] !== undefined);
+  const services = names.flatMap((name) => /^(\w+)_SERVICE_HOST$/.exec(name)?.[1] ?? []);
+  const serviceLink = new RegExp(`^(${services.join('|')})_${SERVICE_LINK}$`);
   const known = new Set(variablesOf(table));
-  const links = serviceLinks(names);
   return names
-    .filter((name) => !known.has(name) && !links.some((link) => link.test(name)))
+    .filter((name) => !known.has(name) && !serviceLink.test(name))
     .map((name) => {
       const suggestion = suggest(name, table);
       return { name, message: `is not a setting${suggestion === undefined ? '' : `; did you mean ${suggestion}?`}` };

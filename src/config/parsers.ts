@@ -6,11 +6,6 @@ import { BadValue, type ParseContext, type Parser } from './table.ts';
 
 const { accessors } = env;
 
-interface Range {
-  readonly min?: number;
-  readonly max?: number;
-}
-
 function parser<T>(
   accepts: string,
   parse: (text: string, context: ParseContext) => T,
@@ -20,15 +15,14 @@ function parser<T>(
 }
 
 /** Throws BadValue where `value` is out of range or NaN. */
-function inRange(value: number, { min = 0, max = Number.MAX_SAFE_INTEGER }: Range): number {
+function inRange(value: number, min: number, max = Number.MAX_SAFE_INTEGER): number {
   if (value >= min && value <= max) return value;
   throw new BadValue();
 }
 
-export function integer(range: Range = {}): Parser<number> {
-  const { min = 0, max } = range;
+export function integer({ min = 0, max }: { min?: number; max?: number } = {}): Parser<number> {
   const accepts = `a whole number ${max === undefined ? `of at least ${min}` : `from ${min} to ${max}`}`;
-  return parser(accepts, (text) => inRange(accessors.asInt(text), range));
+  return parser(accepts, (text) => inRange(accessors.asInt(text), min, max));
 }
 
 /** TCP port; 0 asks the kernel for any free one. */
@@ -40,17 +34,15 @@ function decimal(text: string): number {
   return accessors.asFloatPositive(text);
 }
 
-/** A factor above 0, with at most three decimals. */
-export const factor = parser('a number above 0, such as 1 or 0.5', (text) => inRange(decimal(text), { min: 0.001 }));
+export const factor = parser('a number above 0, such as 1 or 0.5', (text) => inRange(decimal(text), 0.001));
 
 /** setTimeout() takes 2^31 - 1 ms at most; a longer delay fires at once. */
 const MAX_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
 
 /** Seconds, with at most three decimals. `zero: false` where 0 has no meaning. */
 export function seconds({ zero = true }: { zero?: boolean } = {}): Parser<number> {
-  const range = { min: zero ? 0 : 0.001, max: MAX_SECONDS };
   const accepts = `a number of seconds ${zero ? 'from 0' : 'above 0 and up'} to ${MAX_SECONDS}, such as 30 or 0.5`;
-  return parser(accepts, (text) => inRange(decimal(text), range));
+  return parser(accepts, (text) => inRange(decimal(text), zero ? 0 : 0.001, MAX_SECONDS));
 }
 
 /** Powers of 1024, as `docker run --memory` counts. */
@@ -73,7 +65,7 @@ export function size({ min = 0 }: { min?: number } = {}): Parser<number> {
     const [, amount = '', unit = ''] = /^(\d{1,16}(?:\.\d{1,3})?)(?:([kmgt])(?:i?b)?|b)?$/i.exec(text) ?? [];
     const bytes = accessors.asFloatPositive(amount) * 1024 ** UNITS.indexOf(unit.toLowerCase());
     if (!Number.isInteger(bytes)) throw new BadValue('not a whole number of bytes');
-    return inRange(bytes, { min });
+    return inRange(bytes, min);
   };
   return parser(`a size${least}, such as 64MiB, 1G, 512k or plain bytes`, parse, formatSize);
 }
@@ -140,7 +132,6 @@ export function printable(text: string): string {
 /** Any text without control characters. */
 export const string = (accepts: string): Parser<string> => parser(accepts, printable);
 
-/** Names and numbers of users and groups. */
 export function account(kind: 'user' | 'group'): Parser<string> {
   return parser(`the name or the number of a ${kind}`, (text) => {
     if (!/^(\d+|[A-Za-z_][\w.-]*\$?)$/.test(text)) throw new BadValue();
@@ -173,7 +164,6 @@ function isAddressOrRange(entry: string): boolean {
   return family !== 0 && Number(prefix ?? 0) <= (family === 4 ? 32 : 128);
 }
 
-/** Peers whose forwarding headers are trusted. */
 export const trustedPeers = parser(
   'a comma-separated list of IP addresses, CIDRs, loopback, linklocal and uniquelocal, or *',
   (text) =>

@@ -1,12 +1,12 @@
 /** What `tsunicorn config` prints: each setting, its value in the user's form, and where it came from. */
 import type { LoadedSettings, LoadedTable } from './load.ts';
 import { SETTINGS } from './settings.ts';
-import { SECTIONS, type Setting, show, type Table } from './table.ts';
+import { type Setting, show, type Table } from './table.ts';
 
 export type ConfigFormat = 'text' | 'json' | 'markdown' | 'env';
 
-/** What sizing made of a setting, by its key: `{ workers: { value: '2', origin: 'cgroup' } }`. */
-export type Effective = Partial<Record<string, { readonly value: string; readonly origin: 'cgroup' }>>;
+/** What sizing made of a setting out of the cgroup's limits, by its key. */
+export type Effective = Partial<Record<string, string>>;
 
 interface ConfigLine {
   readonly setting: Setting;
@@ -22,29 +22,24 @@ export function renderTable<T extends Table>(
   effective: Effective,
   format: ConfigFormat,
 ): string {
-  const lines = linesOf(table, loaded, effective, format);
-  switch (format) {
-    case 'text':
-      return text(lines);
-    case 'json':
-      return `${JSON.stringify(described(lines), null, 2)}\n`;
-    case 'markdown':
-      return markdown(lines);
-    case 'env':
-      return envFile(lines);
-    default:
-      return format satisfies never;
-  }
+  return FORMS[format](linesOf(table, loaded, effective, format));
 }
+
+const FORMS: Readonly<Record<ConfigFormat, (lines: readonly ConfigLine[]) => string>> = {
+  text,
+  json: (lines) => `${JSON.stringify(described(lines), null, 2)}\n`,
+  markdown,
+  env: envFile,
+};
 
 function linesOf<T extends Table>(table: T, loaded: LoadedTable<T>, effective: Effective, format: ConfigFormat) {
   return Object.entries(table).map(([key, setting]): ConfigLine => {
     const { kind, variable } = loaded.origins[key] ?? { kind: 'default' };
+    const value = show(setting, loaded.settings[key]);
     // An env file keeps "auto", to be decided again where it is used.
-    const auto = format === 'env' && kind === 'auto' ? 'auto' : undefined;
-    const sized = format === 'env' ? undefined : effective[key];
-    const value = sized?.value ?? auto ?? show(setting, loaded.settings[key]);
-    return { setting, value, origin: sized?.origin ?? kind, variable };
+    if (format === 'env') return { setting, value: kind === 'auto' ? 'auto' : value, origin: kind, variable };
+    const sized = effective[key];
+    return { setting, value: sized ?? value, origin: sized === undefined ? kind : 'cgroup', variable };
   });
 }
 
@@ -63,23 +58,16 @@ function text(lines: readonly ConfigLine[]): string {
   return cells.map(([a = '', b = '', c = '']) => `${a.padEnd(name)}  ${b.padEnd(value)}  ${c}\n`).join('');
 }
 
-/** `value` is null where nothing is set; `variable` is the one that was given. */
-export interface DescribedSetting {
-  readonly value: string | null;
-  readonly origin: string;
-  readonly variable?: string;
-}
-
 /** Every setting by its variable, secrets redacted. */
-export function describeConfig(loaded: LoadedSettings, effective: Effective): Record<string, DescribedSetting> {
+export function describeConfig(loaded: LoadedSettings, effective: Effective) {
   return described(linesOf(SETTINGS, loaded, effective, 'json'));
 }
 
-function described(lines: readonly ConfigLine[]): Record<string, DescribedSetting> {
-  const entries = lines.map(({ setting, value = null, origin, variable }) => [
-    setting.name,
-    { value, origin, ...(variable !== undefined && { variable }) },
-  ]);
+/** `value` is null where nothing is set; `variable` is the one that was given. */
+function described(lines: readonly ConfigLine[]) {
+  const entries = lines.map(({ setting, value = null, origin, variable }) => {
+    return [setting.name, { value, origin, ...(variable !== undefined && { variable }) }] as const;
+  });
   return Object.fromEntries(entries);
 }
 
@@ -109,11 +97,8 @@ function comment(text: string): string {
 
 /** For `docker run --env-file`, which takes the text after the equals sign as it is. What is not set is commented out. */
 function envFile(lines: readonly ConfigLine[]): string {
-  const sections = SECTIONS.flatMap((title) => {
-    const rows = lines.filter(({ setting }) => setting.section === title).map(assignment);
-    return rows.length === 0 ? [] : [`## ${title}\n${rows.join('')}`];
-  });
-  return sections.join('\n');
+  const sections = Map.groupBy(lines, ({ setting }) => setting.section);
+  return Array.from(sections, ([title, rows]) => `## ${title}\n${rows.map(assignment).join('')}`).join('\n');
 }
 
 function assignment({ setting, value = '', variable }: ConfigLine): string {

@@ -24,29 +24,16 @@ export class BadValue extends Error {
   override name = 'BadValue';
 }
 
-export const SECTIONS = [
-  'Application',
-  'Listeners',
-  'Workers',
-  'Timeouts',
-  'Limits',
-  'Logging',
-  'Proxy',
-  'Admin',
-  'Process',
-] as const;
-
-type Section = (typeof SECTIONS)[number];
-
-export interface Setting<T = unknown> {
+export interface Setting {
   readonly name: string;
   /** A name that other software uses; `name` wins where both are given. */
   readonly alias?: string;
-  readonly section: Section;
-  readonly parser: Parser<T>;
+  /** A heading in the docs. */
+  readonly section: string;
+  readonly parser: Parser<unknown>;
   /** Text, parsed like a user's. Without one the value is `undefined` when not set. */
   readonly default?: string | ((context: ParseContext) => string);
-  /** The default in the docs (Markdown), where it is not a fixed text. */
+  /** The default in the docs (Markdown), where it is neither a fixed text nor none. */
   readonly defaultMeans?: string;
   /** A sentence or two for users (Markdown). */
   readonly text: string;
@@ -56,19 +43,22 @@ export interface Setting<T = unknown> {
 
 export type Table = Readonly<Record<string, Setting>>;
 
-/** Rows of one section of the table. */
-export function section<const R extends Readonly<Record<string, Omit<Setting, 'section'>>>>(title: Section, rows: R) {
-  const entries = Object.entries(rows).map(([key, row]) => [key, { ...row, section: title }]);
-  return Object.fromEntries(entries) as { readonly [K in keyof R]: R[K] & { readonly section: Section } };
+type Row = Omit<Setting, 'section' | 'name'> & { readonly name?: string };
+
+export function section<const R extends Readonly<Record<string, Row>>>(title: string, rows: R) {
+  const entries = Object.entries(rows).map(([key, row]) => {
+    const name = `TSUNICORN_${key.replace(/[A-Z]/g, '_$&').toUpperCase()}`;
+    return [key, { name, ...row, section: title }];
+  });
+  return Object.fromEntries(entries) as { readonly [K in keyof R]: R[K] & Pick<Setting, 'name' | 'section'> };
 }
 
-type ValueOf<S> = S extends { readonly parser: Parser<infer T> }
-  ? 'default' extends keyof S
-    ? T
-    : T | undefined
-  : never;
-
-export type ValuesOf<T extends Table> = { readonly [K in keyof T]: ValueOf<T[K]> };
+/** What a table's parsers give; `undefined` too, where a row has no default. */
+export type ValuesOf<T extends Table> = {
+  readonly [K in keyof T]: T[K] extends { readonly parser: Parser<infer V> }
+    ? V | ('default' extends keyof T[K] ? never : undefined)
+    : never;
+};
 
 /** Name and alias; the first wins. */
 export function namesOf(setting: Setting): string[] {

@@ -2,13 +2,11 @@
 import { type FromWorker, seal, type ToWorker, unseal, type WorkerPlan } from '../messages.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
 
-type MessageListener = (message: ToWorker, handle: SocketHandle | undefined) => void;
-
 export class Channel {
   readonly #process: NodeJS.Process;
   /** As it was before the app came. */
   readonly #send: NonNullable<NodeJS.Process['send']> | undefined;
-  #listener: MessageListener = () => {};
+  onMessage: (message: ToWorker, handle: SocketHandle | undefined) => void = () => {};
   /** Called when the arbiter has disappeared. */
   gone = (): void => {};
 
@@ -18,7 +16,7 @@ export class Channel {
     keepHooks(process);
     keepListener(process, 'message', (raw: unknown, handle: unknown) => {
       const message = unseal(raw) as ToWorker | undefined;
-      if (message) this.#listener(message, handle as SocketHandle | undefined);
+      if (message) this.onMessage(message, handle as SocketHandle | undefined);
     });
     keepListener(process, 'disconnect', () => this.gone());
     process.disconnect = () => void process.nextTick(() => this.#disconnected());
@@ -54,26 +52,22 @@ export class Channel {
   /** Says hello, with what this process can report about itself, and waits for its plan. */
   async plan(able: Omit<FromWorker & { type: 'hello' }, 'type'>): Promise<WorkerPlan> {
     const { promise, resolve } = Promise.withResolvers<WorkerPlan>();
-    this.#listener = (message) => {
+    this.onMessage = (message) => {
       if (message.type === 'boot') resolve(message.plan);
     };
     this.send({ type: 'hello', ...able });
     return await promise;
   }
 
-  listen(listener: MessageListener): void {
-    this.#listener = listener;
-  }
-
-  /** Where the arbiter is gone, 'disconnect' tells. */
-  send(message: FromWorker): void {
-    if (this.#process.connected) this.#send?.(seal(message), undefined, undefined, () => {});
+  /** `done`: the kernel has the message, or the arbiter is gone, which 'disconnect' tells. */
+  send(message: FromWorker, done = (): void => {}): void {
+    if (this.#process.connected) this.#send?.(seal(message), undefined, undefined, () => done());
+    else done();
   }
 
   /** Resolves when the kernel has the message, so that it outlives this process. */
   async sendLast(message: FromWorker): Promise<void> {
-    if (!this.#process.connected) return;
-    await new Promise<void>((resolve) => this.#send?.(seal(message), undefined, undefined, () => resolve()));
+    await new Promise<void>((resolve) => this.send(message, resolve));
   }
 }
 
@@ -86,10 +80,12 @@ function keepListener(process: NodeJS.Process, event: 'message' | 'disconnect', 
   });
 }
 
-/** With these Node.js starts and stops listening to signals, and we put back our listeners. */
+/**
+ * removeAllListeners() without a name would remove these too, with which Node.js starts and stops listening to signals,
+ * and we put back our listeners.
+ */
 const HOOKS: readonly (string | symbol)[] = ['newListener', 'removeListener'];
 
-/** removeAllListeners() without a name would remove the hooks too. */
 function keepHooks(process: NodeJS.Process): void {
   const { removeAllListeners } = process;
   process.removeAllListeners = function removeAll(...names: []) {

@@ -1,14 +1,14 @@
 /** The process of a worker: gets its plan, prepares the process for the app, boots the app and serves it. */
 import { EXIT_CODES, HaltServer } from '../errors.ts';
-import { describeError, STACK_FD, type WorkerFailure } from '../messages.ts';
+import { describeError, STACK_FD } from '../messages.ts';
 import { openServerLog } from '../observe/log/server-log.ts';
 import { loadNative } from '../platform/native/native.ts';
 import { NO_DEBUGGER } from '../platform/signals.ts';
 import { boot } from './boot.ts';
 import { Channel } from './channel.ts';
 import { RequestContexts } from './http/request-context.ts';
-import { prepareStandalone } from './standalone/standalone.ts';
-import { heapLimit, Worker } from './worker.ts';
+import { Standalone } from './standalone/standalone.ts';
+import { Worker } from './worker.ts';
 
 /** When the arbiter has vanished, the kernel ends a drain this long after the graceful timeout. */
 const ORPHAN_MARGIN_S = 5;
@@ -20,14 +20,11 @@ export async function runWorker(process: NodeJS.Process, restoreSignals: () => v
   try {
     return await serve(process, channel, restoreSignals);
   } catch (error) {
-    await channel.sendLast({ type: 'boot-failed', ...failureOf(error) }); // people read the arbiter's log, not stderr
+    const fatal = error instanceof HaltServer && error.status === EXIT_CODES.config.status;
+    const failure = { ...describeError(error), fatal, ...(fatal && { exit: 'config' as const }) };
+    await channel.sendLast({ type: 'boot-failed', ...failure }); // people read the arbiter's log, not stderr
     throw error;
   }
-}
-
-function failureOf(error: unknown): WorkerFailure {
-  const isConfig = error instanceof HaltServer && error.status === EXIT_CODES.config.status;
-  return { ...describeError(error), fatal: isConfig, ...(isConfig && { exit: 'config' }) };
 }
 
 async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: () => void): Promise<number> {
@@ -41,26 +38,28 @@ async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: 
   native?.dieWithParent(arbiter, Math.ceil(settings.gracefulTimeout) + ORPHAN_MARGIN_S);
   const log = openServerLog(settings, { pid: process.pid, worker: slot, workerId }, started);
   // Its deferred signals come first; the others have no effect, unless the app gives them one.
-  const standalone = prepareStandalone(process, {
+  const standalone = new Standalone(process, {
+    port: process.env.PORT,
     ports: plan.ports,
     checkOnly: plan.checkOnly,
     warn: (message) => slot === 0 && log.logger.warn(message), // once per server
   });
   restoreSignals();
   try {
-    const contexts = new RequestContexts();
-    contexts.offer();
-    const booted = await boot(plan, channel, log, standalone);
+    const context = { plan, channel, log, standalone, native, requests: new RequestContexts() };
+    const booted = await boot(context);
     if (typeof booted === 'number') return booted;
     if (!process.connected) return EXIT_CODES.failure.status; // the arbiter vanished while the app was loading
+    const heapSizeLimitBytes = process.getBuiltinModule('node:v8').getHeapStatistics().heap_size_limit;
+    const ready = { type: 'ready', app: booted.app.name, heapSizeLimitBytes } as const;
     if (plan.checkOnly) {
-      await channel.sendLast({ type: 'ready', app: booted.app.name, heapSizeLimitBytes: heapLimit() });
+      await channel.sendLast(ready);
       return EXIT_CODES.ok.status;
     }
-    const worker = new Worker(plan, booted, channel, log, { standalone, contexts, native });
+    const worker = new Worker(context, booted);
     channel.gone = () => worker.drain(false);
-    standalone.setActions(worker);
-    return await worker.run();
+    standalone.actions = worker;
+    return await worker.run(() => channel.send(ready));
   } finally {
     standalone.exit.restore();
   }

@@ -1,14 +1,9 @@
-/**
- * How a worker stops: what it has accepted is answered, then the app ends (docs/design.md, "Drain"). {@link Drain} is
- * the part of the connections, {@link AppShutdown} that of the app.
- */
+/** How a worker stops: it answers what it has accepted, then ends the app (docs/design.md, "Drain"). */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ServerLog } from '../observe/log/server-log.ts';
 import type { Hooks } from './app/exports.ts';
-import type { Channel } from './channel.ts';
+import type { WorkerContext } from './boot.ts';
 import type { Acceptor } from './http/accept.ts';
 import type { Connections } from './http/connections.ts';
-import type { Standalone } from './standalone/standalone.ts';
 
 /**
  * A keep-alive connection is not closed before it has been idle this long: its client may have sent the next request
@@ -27,30 +22,19 @@ const HANDLERS_AT = 0.5;
  */
 const END_MARGIN_MS = 2_000;
 const END_MARGIN = 0.2;
-/**
- * Programs end by process.exit(), or because nothing is left to do. One that does neither after its signal handlers
- * would not end by itself either.
- */
+/** A program that neither exits nor runs out of work after its signal handlers would not end by itself either. */
 const LINGER_MS = 1_000;
 
 export interface DrainOptions {
   readonly connections: Connections;
   readonly acceptor: Acceptor;
   readonly app: Pick<AppShutdown, 'begin' | 'runHandlers'>;
-  /** Development: `TSUNICORN_RELOAD`. */
   readonly reload: boolean;
   /** No other worker serves what waits in the accept queues. */
   readonly drainQueues: boolean;
 }
 
-export interface DrainPace {
-  /** Close idle connections, and tell the app, without waiting. */
-  readonly quick: boolean;
-  /** Milliseconds from now until the worker is killed. */
-  readonly leftMs: number;
-}
-
-export class Drain {
+export class ConnectionDrain {
   readonly #options: DrainOptions;
   #quietMs = Number.POSITIVE_INFINITY;
   /** Times of performance.now(). */
@@ -58,13 +42,15 @@ export class Drain {
   #endStreamsAt = Number.POSITIVE_INFINITY;
   #closeEndedAt = Number.POSITIVE_INFINITY;
 
-  constructor(options: DrainOptions, pace: DrainPace) {
+  constructor(options: DrainOptions) {
     this.#options = options;
-    this.hasten(pace);
   }
 
-  /** Only ever makes the drain faster. */
-  hasten({ quick, leftMs }: DrainPace): void {
+  /**
+   * Sets the pace, before {@link run}; later it can only make the drain faster. `quick`: close idle connections, and tell
+   * the app, without waiting. `leftMs`: from now until the worker is killed.
+   */
+  hasten(quick: boolean, leftMs: number): void {
     const now = performance.now();
     const margin = Math.min(END_MARGIN_MS, leftMs * END_MARGIN);
     const quietMs = this.#options.reload ? RELOAD_QUIET_MS : IDLE_QUIET_MS;
@@ -80,48 +66,35 @@ export class Drain {
     connections.closeAfterResponse();
     app.begin();
     await acceptor.end(drainQueues);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const check = (): void => {
-      this.#advance(performance.now());
-      if (connections.size === 0 && acceptor.held === 0) resolve();
-    };
-    // In the check phase the loop has read what there was to read: see Connections.closeIdle().
-    const timer = setInterval(() => setImmediate(check), CHECK_MS);
-    check();
-    await promise;
-    clearInterval(timer);
-  }
-
-  #advance(now: number): void {
-    const { connections, acceptor, app } = this.#options;
-    connections.closeIdle(this.#quietMs, now);
-    const hasRequests = acceptor.held > 0 || [...connections].some(({ upgraded }) => !upgraded);
-    if (!hasRequests || now >= this.#handlersAt) app.runHandlers();
-    if (now >= this.#endStreamsAt) connections.endStreams();
-    if (now >= this.#closeEndedAt) connections.closeEnded();
+    for (;;) {
+      const now = performance.now();
+      connections.closeIdle(this.#quietMs, now);
+      const hasRequests = acceptor.held > 0 || [...connections].some(({ upgraded }) => !upgraded);
+      if (!hasRequests || now >= this.#handlersAt) app.runHandlers();
+      if (now >= this.#endStreamsAt) connections.endStreams();
+      if (now >= this.#closeEndedAt) connections.closeEnded();
+      if (connections.size === 0 && acceptor.held === 0) return;
+      await sleep(CHECK_MS);
+      await new Promise(setImmediate); // the loop has read what there was to read: see Connections.closeIdle()
+    }
   }
 }
 
 /** `onShutdown` as the drain begins; the app's signal handlers once no request needs it; then it may end. */
 export class AppShutdown {
   readonly #hooks: Hooks;
-  readonly #standalone: Standalone;
-  readonly #channel: Channel;
-  readonly #log: ServerLog;
+  readonly #context: WorkerContext;
   #hook: Promise<void> | undefined;
-  #handlers: Promise<void> | undefined;
+  #handlers: Promise<unknown> | undefined;
   #toldToEnd = false;
 
-  constructor(hooks: Hooks, standalone: Standalone, channel: Channel, log: ServerLog) {
+  constructor(hooks: Hooks, context: WorkerContext) {
     this.#hooks = hooks;
-    this.#standalone = standalone;
-    this.#channel = channel;
-    this.#log = log;
+    this.#context = context;
   }
 
-  /** The drain begins. */
   begin(): void {
-    this.#standalone.capture.keepIdleConnections();
+    this.#context.standalone.capture.keepIdleConnections();
     this.#hook = this.#callHook();
   }
 
@@ -129,15 +102,15 @@ export class AppShutdown {
   runHandlers(): void {
     if (this.#toldToEnd) return;
     this.#toldToEnd = true;
-    this.#handlers = this.#standalone.signals.run((err) =>
-      this.#log.logger.error({ err }, "the app's signal handler failed"),
-    );
+    const { standalone, log } = this.#context;
+    this.#handlers = standalone.runHandlers((err) => log.logger.error({ err }, "the app's signal handler failed"));
   }
 
   /** Every connection has ended. Resolves with the app's own exit status when it has finished too. */
   async finish(): Promise<number> {
-    const { capture, exit, flushStreams } = this.#standalone;
-    const alone = this.#channel.alone();
+    const { channel, standalone } = this.#context;
+    const { capture, exit, flushStreams } = standalone;
+    const alone = channel.alone();
     this.runHandlers();
     capture.end();
     await Promise.race([this.#appEnds(), alone.promise]);
@@ -149,7 +122,7 @@ export class AppShutdown {
   async #appEnds(): Promise<void> {
     await this.#hook;
     if (this.#handlers === undefined) return;
-    const { requested } = this.#standalone.exit;
+    const { requested } = this.#context.standalone.exit;
     await Promise.race([requested, this.#handlers.then(() => sleep(LINGER_MS, undefined, { ref: false }))]);
   }
 
@@ -157,7 +130,7 @@ export class AppShutdown {
     try {
       await this.#hooks.onShutdown?.();
     } catch (err) {
-      this.#log.logger.error({ err }, 'onShutdown() failed; the worker goes on to drain');
+      this.#context.log.logger.error({ err }, 'onShutdown() failed; the worker goes on to drain');
     }
   }
 }

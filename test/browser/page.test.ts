@@ -89,7 +89,7 @@ describe('the live page', { skip }, () => {
       assert.ok(violations.includes(directive), `${directive} in ${violations}`);
     }
     assert.equal(await server.stop(), 0);
-    assert.deepEqual(server.access, [], 'nobody else was asked');
+    assert.deepEqual(server.access, [], 'no other server was asked');
   });
 
   it('follows real load: requests, latency, errors', async (t) => {
@@ -286,7 +286,7 @@ describe('the live page', { skip }, () => {
     }
   }
 
-  it('keeps still for those who asked for it', async (t) => {
+  it('has no transitions with reduced motion', async (t) => {
     const server = await serve(t);
     const moves = async (reducedMotion: 'reduce' | 'no-preference') => {
       const { page } = await open(t, browser, server.adminPort, { reducedMotion });

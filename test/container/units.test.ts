@@ -5,7 +5,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { loadSettings } from '../../src/config/load.ts';
-import { settingNames } from '../../src/config/settings.ts';
+import { SETTINGS } from '../../src/config/settings.ts';
+import { variablesOf } from '../../src/config/table.ts';
 import { childrenOf, freePort, isRunning, request } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 import { must, ROOT, run, skipReason } from './support/machine.ts';
@@ -25,7 +26,7 @@ const PATH = process.env.PATH ?? '';
 before(() => (skip ? undefined : install('systemd')));
 
 test('only settings that exist are named', () => {
-  const known = new Set(settingNames());
+  const known = new Set(variablesOf(SETTINGS));
   for (const file of [...UNITS, PROGRAM, 'docs/systemd.md']) {
     const names = read(file).match(/\bTSUNICORN_[A-Z_]*[A-Z]\b/g) ?? [];
     assert.ok(names.length > 0, file);

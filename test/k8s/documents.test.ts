@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { settingNames } from '../../src/config/settings.ts';
+import { SETTINGS } from '../../src/config/settings.ts';
+import { variablesOf } from '../../src/config/table.ts';
 import { decideSizing } from '../../src/sizing.ts';
 import { find, parse, ROOT, renderWith } from './support/manifests.ts';
 import { skipReason } from './support/tools.ts';
@@ -58,7 +59,7 @@ test('the sizing table is what tsunicorn decides', () => {
 });
 
 test('only settings and files that exist are named', () => {
-  const known = new Set(settingNames());
+  const known = new Set(variablesOf(SETTINGS));
   const files = globSync(['k8s/**/*.{yaml,env}', 'docs/kubernetes.md'], { cwd: ROOT });
   assert.ok(files.length > 20);
   for (const file of files) {

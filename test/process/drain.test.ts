@@ -126,7 +126,7 @@ test('TERM while workers boot ends at once with 0', async (t) => {
   assert.ok(performance.now() - before < 3_000);
 });
 
-test('workers end when the arbiter is killed, in hand or not', async (t) => {
+test('workers end when the arbiter is killed, with a request in flight or without', async (t) => {
   const server = await (await start(t, { app: 'basic.js' })).ready();
   const slow = server.get('/slow?ms=1000');
   await inHand(server);
@@ -149,7 +149,7 @@ test('a worker that still boots ends when the arbiter is killed', async (t) => {
 
 /** One of the two workers has a request. */
 async function inHand(server: TestServer): Promise<void> {
-  await waitFor('a request is in hand', async () => {
+  await waitFor('a request is in flight', async () => {
     const { series } = await scrape(server);
     return [0, 1].some((worker) => (series[`tsunicorn_http_requests_in_flight{worker="${worker}"}`] ?? 0) > 0);
   });

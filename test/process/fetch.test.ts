@@ -181,7 +181,7 @@ describe('a fetch handler', () => {
       });
     const signal = open('GET /signal HTTP/1.1\r\nHost: test\r\n\r\n');
     await waitFor(
-      'the request is in hand',
+      'the request is in flight',
       async () => (await server.metric('tsunicorn_http_requests_in_flight{worker="0"}')) > 0,
     );
     signal.destroy();

@@ -6,7 +6,7 @@ import { run, start, type TestServer } from '../support/server.ts';
 
 const JSON_HEADERS = { 'content-type': 'application/json' };
 
-/** A WebSocket as far as the handshake; then bytes, which the fixtures send back. */
+/** A WebSocket handshake; then bytes, which the fixtures send back. */
 function handshake(port: number): Promise<net.Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<net.Socket>();
   const socket = net.connect({ port, host: '127.0.0.1' }).setEncoding('latin1');

@@ -19,7 +19,7 @@ const forms: [form: string, callbacks: number, address: unknown][] = [
   ['backlog', 1, { address: '127.0.0.7', family: 'IPv4', port: 3000 }],
   ['options', 1, { address: '127.0.0.1', family: 'IPv4', port: 3000 }],
   ['signal', 1, { address: '::', family: 'IPv6', port: 3000 }],
-  ['path', 1, '/tmp/nobody-makes-this.sock'],
+  ['path', 1, '/tmp/never-created.sock'],
   ['again', 1, { address: '::', family: 'IPv6', port: 3000 }],
   ['twice', 1, { address: '::', family: 'IPv6', port: 3000 }],
 ];
@@ -40,8 +40,8 @@ for (const [form, callbacks, address] of forms) {
     assert.equal(seen.callbacks, callbacks);
     assert.notEqual(seen.synchronousCallback, true);
     assert.equal(seen.code, form === 'twice' ? 'ERR_SERVER_ALREADY_LISTEN' : undefined);
-    assert.equal(existsSync('/tmp/nobody-makes-this.sock'), false);
-    assert.equal(await connects(3000), false, 'nobody listens where the program asked to');
+    assert.equal(existsSync('/tmp/never-created.sock'), false);
+    assert.equal(await connects(3000), false, 'nothing listens where the program asked to');
     assert.equal(await server.stop(), 0);
   });
 }

@@ -38,7 +38,10 @@ test('nothing is lost and nothing falls through reloads and another number of wo
   assert.equal(total(last, /^shop_latency_seconds_bucket\{le="1"\}/), ok);
   assert.equal(total(last, /^tsunicorn_worker_restarts_total\{reason="reload"\}/), 4);
   assert.equal(total(last, /^tsunicorn_worker_restarts_total\{reason="resize"\}/), 1);
-  assert.ok(total(last, /^tsunicorn_worker_cpu_seconds_total\{worker="2"\}/) > 0, 'the culled slot keeps what it used');
+  assert.ok(
+    total(last, /^tsunicorn_worker_cpu_seconds_total\{worker="2"\}/) > 0,
+    'the surplus slot keeps what it used',
+  );
   assert.equal(last.series['tsunicorn_connections{worker="2"}'], undefined);
   assert.equal(await server.stop(), 0);
 });
@@ -326,7 +329,7 @@ test('the accept queues of TCP and unix sockets', async (t) => {
   assert.deepEqual(['shared.sock', 's-0.sock', 's-1.sock'].map(length), [3, 0, 2]);
 });
 
-test('a scrape is no sign of life of a worker of class sync that has a request in hand', async (t) => {
+test('a scrape is no sign of life of a worker of class sync that has a request in flight', async (t) => {
   const env = { ...quiet, TSUNICORN_WORKER_CLASS: 'sync', TSUNICORN_TIMEOUT: '1', TSUNICORN_WORKERS: '1' };
   const server = await (await start(t, { app: 'basic.js', env })).ready();
   const answer = server.get('/never').catch((error: NodeJS.ErrnoException) => error.code);

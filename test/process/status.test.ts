@@ -30,7 +30,7 @@ test('/status says what runs, what it did, and how it was sized', async (t) => {
   assert.equal(now.pid, server.pid);
   assert.deepEqual(now.readiness, { ready: true, reason: '2 of 2 workers are ready' });
   assert.deepEqual(now.listeners, [`http://127.0.0.1:${server.port}`]);
-  assert.deepEqual(now.totals.requests, { '2xx': 10, '4xx': 1, '5xx': 1 }, 'fresh, not of the last beat');
+  assert.deepEqual(now.totals.requests, { '2xx': 10, '4xx': 1, '5xx': 1 }, 'fresh, not of the last heartbeat');
   assert.equal(
     now.totals.latency.counts.reduce((a, b) => a + b, 0),
     12,

@@ -114,7 +114,7 @@ test('an upload that began before TERM is answered', async (t) => {
     `POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: ${size}\r\n\r\n${'x'.repeat(size / 4)}`,
   );
   await waitFor(
-    'it is in hand',
+    'it is in flight',
     async () => (await server.metric('tsunicorn_http_requests_in_flight{worker="0"}')) === 1,
   );
   server.signal('SIGTERM');

@@ -3,8 +3,7 @@ import { describe, it, mock } from 'node:test';
 import { accessLogFormat } from '../../src/config/access-log-format.ts';
 import type { ParseContext } from '../../src/config/table.ts';
 import type { LineFormat } from '../../src/observe/log/access-log.ts';
-import { CommonLogClock } from '../../src/observe/log/line-writer.ts';
-import { textLines } from '../../src/observe/log/text.ts';
+import { commonLogClock, textLines } from '../../src/observe/log/text.ts';
 import { exchange, type Given, linesOf } from './access-log-kit.ts';
 
 const TIME = String.raw`\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]`;
@@ -132,7 +131,7 @@ it('the time of the Common Log Format is local, and its text new each second', (
   const times = [1_782_907_201_000, 1_782_907_201_999, 1_782_907_202_000];
   const now = mock.method(Date, 'now', () => times[now.mock.callCount()] ?? 0);
   try {
-    const clock = new CommonLogClock();
+    const clock = commonLogClock();
     for (const time of times) {
       const text = Buffer.from(clock.now()).toString();
       const parts = /^\[(\d+)\/(\w+)\/(\d+):([\d:]+) ([+-]\d{4})\]$/.exec(text) ?? [];

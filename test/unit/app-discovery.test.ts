@@ -25,7 +25,7 @@ describe('where no app is named', () => {
     ['then server', ['index.js', 'server.js'], undefined, 'server.js'],
     ['then index', ['index.js'], undefined, 'index.js'],
     ['main before all', ['lib/main.js', 'dist/app.js'], 'lib/main.js', 'lib/main.js'],
-    ['main without an ending', ['lib/main.cjs'], './lib/main', 'lib/main.cjs'],
+    ['main without an extension', ['lib/main.cjs'], './lib/main', 'lib/main.cjs'],
     ['main that is a directory', ['lib/index.js', 'app.js'], 'lib', 'lib/index.js'],
     ['main that is not there', ['app.js'], 'lib/main.js', 'app.js'],
     ['main that is empty', ['app.js'], '', 'app.js'],
@@ -36,7 +36,12 @@ describe('where no app is named', () => {
     ['compiled before its source', ['app.ts', 'app.js'], undefined, 'app.js'],
     ['a directory', ['app/index.ts'], undefined, 'app/index.ts'],
     ['a directory of the name that holds something else', ['app/other.js', 'index.js'], undefined, 'index.js'],
-    ['other endings do not count', ['app.txt', 'app.json', 'app.jsx', 'app.d.tsx', 'index.html'], undefined, undefined],
+    [
+      'other extensions do not count',
+      ['app.txt', 'app.json', 'app.jsx', 'app.d.tsx', 'index.html'],
+      undefined,
+      undefined,
+    ],
   ];
   for (const [what, files, main, file] of found) {
     it(what, () => {

@@ -15,7 +15,7 @@ const failures: Failure[] = [
     /^TSUNICORN_APP=dist\/app\.js: there is no file DIR\/dist\/app\.js\. Give a path/,
   ],
   [
-    'no such file, without an ending',
+    'no such file, without an extension',
     {},
     'dist/app',
     /no file DIR\/dist\/app with any of the extensions \.js \.mjs .* Give a path/,
@@ -31,9 +31,9 @@ const failures: Failure[] = [
   ['nothing', {}, '', /there is no file/],
   ['a line break', {}, 'app.js\n', /there is no file/],
   ['a directory without index', { 'dist/app.js': '' }, 'dist', /there is no file DIR\/dist/],
-  ['a wrong ending', { 'app.txt': '' }, 'app.txt', /app\.txt is not a module; its extension must be one of \.js/],
+  ['a wrong extension', { 'app.txt': '' }, 'app.txt', /app\.txt is not a module; its extension must be one of \.js/],
   ['JSON', { 'app.json': '{}' }, 'app.json', /app\.json is not a module/],
-  ['a file without an ending', { app: '' }, 'app', /app is not a module/],
+  ['a file without an extension', { app: '' }, 'app', /app is not a module/],
   ['a path to an export', { 'app.mjs': '' }, 'app.mjs:a.b', /no file DIR\/app\.mjs:a\.b/],
   ['a factory with arguments', { 'app.mjs': '' }, 'app.mjs:a(1)', /there is no file/],
   [
@@ -98,13 +98,13 @@ const failures: Failure[] = [
   ['a syntax error', { 'app.mjs': 'export default (' }, 'app.mjs', /DIR\/app\.mjs cannot be imported: /],
   ['a syntax error in CommonJS', { 'app.cjs': 'module.exports = (' }, 'app.cjs', /app\.cjs cannot be imported: /],
   [
-    'a syntax error further in',
+    'a syntax error in an imported module',
     { 'app.mjs': "import './b.mjs'", 'b.mjs': 'nope nope' },
     'app.mjs',
     /cannot be imported: /,
   ],
   [
-    'a syntax error further in CommonJS',
+    'a syntax error in an imported CommonJS module',
     { 'app.cjs': "require('./b.cjs')", 'b.cjs': 'nope nope' },
     'app.cjs',
     /cannot be imported: /,
@@ -154,7 +154,7 @@ const failures: Failure[] = [
     /Compile it first \(tsc\)/,
   ],
   [
-    'the file that has to be compiled, further in',
+    'the file that has to be compiled is imported',
     { 'app.ts': "import './b.ts'", 'b.ts': '\n\nnamespace N { export const a = 1 }' },
     'app.ts',
     /DIR\/b\.ts:3: Node\.js only strips types from TypeScript/,
@@ -178,7 +178,7 @@ const failures: Failure[] = [
     /named 'T'\. If it is a type, import it with `import type`/,
   ],
   [
-    'TypeScript imported without ending',
+    'TypeScript imported without extension',
     { 'app.ts': "import './b'", 'b.ts': '' },
     'app.ts',
     /There is DIR\/b\.ts: .* so import \.\/b\.ts /,
@@ -190,12 +190,17 @@ const failures: Failure[] = [
     /There is DIR\/lib\/b\.ts: .* so import \.\/lib\/b\.ts /,
   ],
   [
-    'TypeScript required without ending',
+    'TypeScript required without extension',
     { 'app.cts': "require('./b')", 'b.cts': '' },
     'app.cts',
     /Cannot find module '\.\/b'\. There is DIR\/b\.cts: /,
   ],
-  ['JavaScript imported without ending', { 'app.mjs': "import './b'", 'b.js': '' }, 'app.mjs', /so import \.\/b\.js /],
+  [
+    'JavaScript imported without extension',
+    { 'app.mjs': "import './b'", 'b.js': '' },
+    'app.mjs',
+    /so import \.\/b\.js /,
+  ],
   ['a directory', { 'app.ts': "import './b'", 'b/index.ts': '' }, 'app.ts', /so import \.\/b\/index\.ts /],
   [
     'an alias of tsconfig.json',
@@ -213,7 +218,7 @@ const failures: Failure[] = [
     /'x' .*Is it in the dependencies/,
   ],
   ['JSX', { 'app.tsx': '' }, 'app.tsx', /app\.tsx is not a module; .* Compile JSX first/],
-  ['JSX further in', { 'app.mjs': "import './b.jsx'", 'b.jsx': '' }, 'app.mjs', /Compile JSX first/],
+  ['JSX in an imported module', { 'app.mjs': "import './b.jsx'", 'b.jsx': '' }, 'app.mjs', /Compile JSX first/],
   ['bad TypeScript', { 'app.ts': 'const a: = 1' }, 'app.ts', /app\.ts/],
   ['main that is JSON', { 'package.json': '{"main":"data.json"}', 'data.json': '{}' }, '(discovered)', /data\.json/],
 ];

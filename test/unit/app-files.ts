@@ -37,7 +37,7 @@ export const says = (word: string): string => `(q, s) => s.end('${word}')`;
 export const SERVER = `require('node:http').createServer(${says('no')})`;
 
 /** A worker around modules that only export: it has no server of its own to offer. */
-const program: Program = {
+const program: Omit<Program, 'waitingFor'> = {
   imported: async () => {},
   ownServer: () => undefined,
   listensMeanwhile: () => new Promise(() => {}),
@@ -47,5 +47,5 @@ const program: Program = {
 /** As a worker loads it. `waited` collects what the boot waits for. */
 export function load(reference: string | undefined, directory: string, waited: string[] = []): Promise<App> {
   const waitingFor = (what: string): void => void waited.push(what);
-  return loadApp(reference, directory, { waitingFor, program });
+  return loadApp(reference, directory, { ...program, waitingFor });
 }

@@ -5,7 +5,7 @@ import { load, plant } from './app-files.ts';
 const FETCH = "fetch: () => new Response('a')";
 const HTTP = "const http = require('node:http'); const server = http.createServer((q, s) => s.end('a'));";
 
-/** The file, its text, what stands behind the path, and which kind of app with which name comes of it. */
+/** The file, its text, what follows the path, and the kind and name of the app. */
 type Row = [what: string, file: string, text: string, suffix: string, kind: 'handler' | 'server', name: string];
 
 const rows: Row[] = [

@@ -1,5 +1,6 @@
 /** The settings that are addresses, with good and bad values. */
-import type { BindAddress, Settings } from '../../src/config/settings.ts';
+import type { Settings } from '../../src/config/settings.ts';
+import type { BindAddress } from '../../src/platform/address.ts';
 
 export interface Case {
   /** Text → value. */

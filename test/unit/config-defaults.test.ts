@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadSettings } from '../../src/config/load.ts';
-import type { BindAddress, Settings } from '../../src/config/settings.ts';
+import type { Settings } from '../../src/config/settings.ts';
+import type { BindAddress } from '../../src/platform/address.ts';
 
 function load(env: Record<string, string>, isTerminal = false) {
   return loadSettings({ env, cwd: '/srv/app', isTerminal });

@@ -77,14 +77,11 @@ test('the env form comments out what is not set, and keeps "auto"', () => {
 });
 
 test('the env form leaves out what sizing made of a setting', () => {
-  const sized: Effective = { workers: { value: '2', origin: 'cgroup' } };
+  const sized: Effective = { workers: '2' };
   assert.match(render({ TSUNICORN_WORKERS: 'auto' }, 'env', sized), /^TSUNICORN_WORKERS=auto$/m);
 });
 
-const EFFECTIVE: Effective = {
-  workers: { value: '2', origin: 'cgroup' },
-  workerHeap: { value: '300MiB', origin: 'cgroup' },
-};
+const EFFECTIVE: Effective = { workers: '2', workerHeap: '300MiB' };
 const GIVEN = {
   TSUNICORN_TIMEOUT: '60',
   FORWARDED_ALLOW_IPS: '10.0.0.0/8,loopback',
@@ -160,5 +157,5 @@ test('a secret is shown in no form', () => {
     TSUNICORN_FILED: '***',
     TSUNICORN_UNSET: '',
   });
-  assert.deepEqual(readEnvFile(renderTable(table, loaded, {}, 'env'), false), {}, "stars are nobody's token");
+  assert.deepEqual(readEnvFile(renderTable(table, loaded, {}, 'env'), false), {}, 'the redacted form is commented out');
 });

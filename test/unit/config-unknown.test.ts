@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { distance, loadSettings, suggest } from '../../src/config/load.ts';
-import { SETTINGS, settingNames } from '../../src/config/settings.ts';
+import { SETTINGS } from '../../src/config/settings.ts';
+import { variablesOf } from '../../src/config/table.ts';
 import { ConfigError } from '../../src/errors.ts';
 
 function refused(env: Readonly<Record<string, string | undefined>>): string[] {
@@ -71,8 +72,8 @@ test('distance', () => {
   }
 });
 
-test('settingNames() knows names, aliases and their _FILE forms', () => {
-  const names = settingNames();
+test('variablesOf(SETTINGS) knows names, aliases and their _FILE forms', () => {
+  const names = variablesOf(SETTINGS);
   for (const name of ['TSUNICORN_BIND', 'WEB_CONCURRENCY', 'PORT', 'HOST_FILE', 'FORWARDED_ALLOW_IPS_FILE']) {
     assert.ok(names.includes(name), name);
   }

@@ -1,20 +1,19 @@
-/** Who is asked for its stack before it is killed. */
+/** Which late workers are killed, and which of them are asked for their stack first. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Deadlines } from '../../src/arbiter/pool/deadlines.ts';
 import type { Decision } from '../../src/arbiter/pool/decisions.ts';
 import { PoolWorker, PoolWorkers } from '../../src/arbiter/pool/worker.ts';
 import { SETTINGS } from './pool-story.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** A worker that was ready at 0, and drains until `by`; its last heartbeat was at `lastBeat`. */
+/** A worker that was ready at 0, and drains until `by`; its last heartbeat was at `lastHeartbeat`. */
 const drains =
-  (by: number, lastBeat: number) =>
+  (by: number, lastHeartbeat: number) =>
   (w: PoolWorker): void => {
     w.ready(0);
-    w.drain({ why: 'told to', by, quick: false, sweep: false });
-    w.heartbeat(lastBeat);
+    w.drain({ why: 'told to', by, quick: false, drainQueue: false });
+    w.heartbeat(lastHeartbeat);
   };
 
 const silent = (w: PoolWorker): void => {
@@ -31,11 +30,12 @@ for (const [what, bootBy, happened, kills] of [
 ] as const satisfies readonly (readonly [string, number, (w: PoolWorker) => void, readonly boolean[]])[]) {
   test(`${what}: ${kills}`, () => {
     const decisions: Decision[] = [];
-    const worker = new PoolWorker({ workerId: 1, slot: 0, startedAt: 0, generation: 0, bootBy }, decisions);
-    const workers = new PoolWorkers([[1, worker]]);
+    const settings = { ...SETTINGS, bootTimeout: bootBy / 1000 };
+    const context = { settings, wanted: settings, workers: new PoolWorkers(), decisions };
+    const worker = new PoolWorker(1, 0, 0, context);
     happened(worker);
     decisions.splice(0);
-    new Deadlines({ settings: SETTINGS, wanted: SETTINGS, workers, decisions }).killLate(10_000);
+    worker.killIfLate(10_000);
     assert.deepEqual(
       decisions.map((decision) => decision.do === 'kill' && decision.stuck),
       kills,

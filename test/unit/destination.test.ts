@@ -62,7 +62,7 @@ for (const kind of ['file', 'FIFO'] as const) {
   });
 }
 
-test('beyond 4 MiB in memory lines are dropped and counted, and the rest is let go in the end', async (t) => {
+test('beyond 4 MiB in memory lines are dropped and counted; close() drops what is left', async (t) => {
   const { path, read } = fifo(t);
   const destination = new Destination(path, 1);
   const block = Buffer.concat(Array.from({ length: 40 }, (_, n) => line(n)));
@@ -78,7 +78,7 @@ test('beyond 4 MiB in memory lines are dropped and counted, and the rest is let 
   assert.ok(text.length >= 60 * 1024 && text.length % 100 === 0, 'what the pipe holds, in whole lines');
   destination.write(line(0));
   const rest = given - dropped - text.length;
-  assert.equal(destination.takeDropped() * 100, rest + 100, 'the rest is counted as well, and what came too late');
+  assert.equal(destination.takeDropped() * 100, rest + 100, 'lines left at close() and later ones are counted too');
 });
 
 test('what was written before a reopen is in the old file, and the rest in the new one', async (t) => {
@@ -95,7 +95,7 @@ test('what was written before a reopen is in the old file, and the rest in the n
   assert.match(both[1] ?? '', /5\n$/);
 });
 
-test('at an exit what waits is written at once', (t) => {
+test('at an exit, waiting lines are written at once', (t) => {
   const path = join(directory(t), 'file');
   const code = `
     const { Destination } = await import(${JSON.stringify(new URL('../../src/observe/log/destination.ts', import.meta.url).href)});
@@ -122,7 +122,7 @@ test('a block that was written can be had again, and no other memory', async (t)
   assert.equal(again.spare(block.length), undefined);
 });
 
-test('at an exit what nobody has room for is counted, and not waited for', async (t) => {
+test('at an exit, lines without room are counted and not waited for', async (t) => {
   const { path, read } = fifo(t);
   const destination = new Destination(path, 1);
   for (let n = 0; n < 2000; n++) destination.write(line(n));
@@ -132,7 +132,7 @@ test('at an exit what nobody has room for is counted, and not waited for', async
   const rest = destination.takeDropped();
   const text = read();
   assert.equal(text.length % 100, 0);
-  assert.ok(rest * 100 <= 4096, 'what the loop had in hand');
+  assert.ok(rest * 100 <= 4096, 'the block that the loop was writing');
   assert.equal(dropped + rest + text.length / 100, 2000);
 });
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { configurationDocument, DOCUMENTS, exitCodesDocument, staleDocuments } from '../../scripts/docs.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
-import { SECTIONS, type Setting } from '../../src/config/table.ts';
+import type { Setting } from '../../src/config/table.ts';
 import { EXIT_CODES } from '../../src/errors.ts';
 
 const SETTING_ROWS: readonly Setting[] = Object.values(SETTINGS);
@@ -25,7 +25,7 @@ test('each setting and each section is documented once', () => {
   }
   assert.deepEqual(
     lines.filter((line) => line.startsWith('## ')).map((line) => line.slice(3)),
-    SECTIONS,
+    [...new Set(SETTING_ROWS.map(({ section }) => section))],
   );
 });
 
@@ -42,7 +42,7 @@ test('what a setting says is whole sentences, and its default is named', () => {
   for (const { name, text, default: fallback, defaultMeans, parser } of SETTING_ROWS) {
     assert.match(text, /^[A-Z`].*\.$/, name);
     assert.match(parser.accepts, /^\S.*[^.]$/, name);
-    assert.ok(defaultMeans !== undefined || typeof fallback === 'string', name);
+    assert.ok(defaultMeans !== undefined || typeof fallback !== 'function', name);
   }
 });
 

@@ -39,7 +39,7 @@ describe('what a request is refused for by its head', () => {
     ['a body beyond all numbers', request('POST', '/', ...body('9'.repeat(400))), limited, 413],
     ['no body', request('GET', '/'), limited, undefined],
     [
-      'a chunked body, whose length nobody knows yet',
+      'a chunked body, whose length is not known yet',
       request('POST', '/', 'Transfer-Encoding', 'chunked'),
       limited,
       undefined,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Histogram as PromHistogram, Registry } from 'prom-client';
 import { type Family, Histogram } from '../../src/observe/metrics/aggregate.ts';
-import { Exposition, type Format, formatFor } from '../../src/observe/metrics/exposition.ts';
+import { type Format, formatFor } from '../../src/observe/metrics/exposition.ts';
 import { exposed, printed } from './metrics-kit.ts';
 
 const PROMETHEUS =
@@ -48,10 +48,9 @@ describe('the text', () => {
     assert.ok((await exposed([family([], { help: nasty })], 'openmetrics')).includes('a\\"\\n\\\\b\n'));
   });
 
-  it('gives counters in OpenMetrics the one ending that they must have, each time', async () => {
-    const exposition = new Exposition();
+  it('ends counters in OpenMetrics in one _total, each time', async () => {
     const families = [family([['', {}, 3]]), family([['', { a: 'b' }, 4]], { name: 'app_calls' })];
-    const print = (format: Format) => exposed(families, format, exposition);
+    const print = (format: Format) => exposed(families, format);
     for (let i = 0; i < 2; i++) {
       assert.match(await print('text'), /^# TYPE app_things_total counter\napp_things_total 3$/m);
       assert.equal(
@@ -78,14 +77,13 @@ app_calls_total{a="b"} 4
   });
 
   it('of two scrapes at once is that of each', async () => {
-    const exposition = new Exposition();
-    const print = (value: number) => exposed([family([['', {}, value]])], 'text', exposition);
+    const print = (value: number) => exposed([family([['', {}, value]])]);
     const [one, two] = await Promise.all([print(1), print(2)]);
     assert.match(one, /^app_things_total 1$/m);
     assert.match(two, /^app_things_total 2$/m);
   });
 
-  it('of what a worker counted is what prom-client counts itself', async () => {
+  it('of a histogram is what prom-client itself prints', async () => {
     const registry = new Registry();
     const buckets = [0.1, 1];
     const histogram = new PromHistogram({ name: 'h', help: 'H.', labelNames: ['m'], buckets, registers: [registry] });

@@ -23,7 +23,7 @@ function tell(rows: readonly Row[]): void {
         return {
           workerId: workerId as number,
           slot: slot as number,
-          lastBeat: w.endsWith('!') ? -SILENT_MS : 1 - SILENT_MS,
+          lastHeartbeat: w.endsWith('!') ? -SILENT_MS : 1 - SILENT_MS,
         };
       });
     failover.arrange(serving, 0);
@@ -43,7 +43,7 @@ describe('the sockets of a slot without a worker', () => {
     ]);
   });
 
-  it('were never listened on: nobody has to accept there', () => {
+  it('need no neighbour if they were never listened on', () => {
     tell([
       ['open 0', '1@0', ''],
       ['', '1@0', ''],
@@ -68,7 +68,7 @@ describe('the sockets of a slot without a worker', () => {
     ]);
   });
 
-  it('wait while nobody serves', () => {
+  it('wait while no worker serves', () => {
     tell([
       ['open 0, open 1', '1@0 2@1', ''],
       ['gone 1, gone 2', '', ''],
@@ -96,7 +96,7 @@ describe('the sockets of a slot without a worker', () => {
     ]);
   });
 
-  it('have one if theirs is silent, until it is heard of or replaced', () => {
+  it('have one if theirs is silent, until it is heard or replaced', () => {
     tell([
       ['open 0, open 1', '1@0 2@1', ''],
       ['', '1@0! 2@1', 'take-over 0 by 2'],
@@ -108,7 +108,7 @@ describe('the sockets of a slot without a worker', () => {
     ]);
   });
 
-  it('have nobody who is silent while there are others', () => {
+  it('have no silent neighbour while there are others', () => {
     tell([
       ['open 0, open 1, open 2', '1@0 2@1 3@2', ''],
       ['', '1@0! 2@1! 3@2', 'take-over 0 by 3, take-over 1 by 3'],
@@ -119,7 +119,7 @@ describe('the sockets of a slot without a worker', () => {
     ]);
   });
 
-  it('need none while one of two workers of the slot is heard of', () => {
+  it('need none while one of two workers of the slot is heard', () => {
     tell([
       ['open 0, open 1', '1@0 2@1', ''],
       ['', '1@0! 3@0 2@1', ''],

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type OriginHeaders, trustIn } from '../../src/worker/http/forwarded.ts';
-import { Peer } from '../../src/worker/http/peer.ts';
+import { type OriginHeaders, Peer, trustIn } from '../../src/worker/http/peer.ts';
 
-/** The peer, what it forwards, and scheme, host and client that come of it. */
+/** The peer, what it forwards, and the resulting scheme, host and client. */
 type Row = [what: string, remote: string, headers: Partial<OriginHeaders>, ...origin: (string | undefined)[]];
 
 const PROXY = '10.0.0.1';

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { trustIn } from '../../src/worker/http/forwarded.ts';
-import { Peer } from '../../src/worker/http/peer.ts';
+import { Peer, trustIn } from '../../src/worker/http/peer.ts';
 
 /** The client behind a peer at `remote`; '' is a unix socket. */
 function clientBehind(allowed: readonly string[]) {
@@ -136,7 +135,7 @@ const tables: Record<string, { allowed: string[]; rows: Row[] }> = {
       ['', '198.51.100.7', 'for=6.6.6.6', '198.51.100.7'],
     ],
   },
-  'everybody trusted': {
+  'every proxy trusted': {
     allowed: ['*'],
     rows: [
       ['203.0.113.9', '198.51.100.7', '', '198.51.100.7'],
@@ -145,7 +144,7 @@ const tables: Record<string, { allowed: string[]; rows: Row[] }> = {
       ['203.0.113.9', 'rubbish', '', '203.0.113.9'],
     ],
   },
-  'nobody trusted but unix sockets': {
+  'only unix sockets trusted': {
     allowed: [],
     rows: [
       ['127.0.0.1', '198.51.100.7', '', '127.0.0.1'],

@@ -8,7 +8,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { MemoryAdmission } from '../../src/worker/admission/memory.ts';
 import { Overload } from '../../src/worker/admission/overload.ts';
 import { type Refusal, refuseHandshake } from '../../src/worker/http/error-responses.ts';
-import type { GateExtras } from '../../src/worker/http/gate.ts';
+import type { GateOptions } from '../../src/worker/http/gate.ts';
 import { createServer } from '../../src/worker/http/server.ts';
 import { HANDSHAKE, raw } from '../support/raw.ts';
 import { waitFor } from '../support/wait.ts';
@@ -35,8 +35,8 @@ interface Client {
   readonly ended: () => boolean;
 }
 
-/** An app that upgrades, and echoes; what tsunicorn makes of it; and who comes. */
-async function scene(t: TestContext, extras: GateExtras) {
+/** An app that upgrades, and echoes; what tsunicorn makes of it; and its clients. */
+async function scene(t: TestContext, options: Omit<GateOptions, 'events'>) {
   const refused: Refusal[] = [];
   const upgraded: net.Socket[] = [];
   const served: string[] = [];
@@ -53,17 +53,15 @@ async function scene(t: TestContext, extras: GateExtras) {
     socket.on('end', () => socket.end());
   };
   for (const event of ['upgrade', 'connect']) app.on(event, take);
-  const server = createServer(
-    { kind: 'server', name: 'app', server: app },
-    SETTINGS,
-    {
+  const server = createServer({ kind: 'server', name: 'app', server: app }, SETTINGS, {
+    ...options,
+    events: {
       refused: (why) => void refused.push(why),
       upgraded: (socket) => void upgraded.push(socket),
       handlerFailed: () => assert.fail(),
       malformed: () => assert.fail(),
     },
-    extras,
-  );
+  });
   const accepted: net.Socket[] = [];
   const listener = net.createServer({ allowHalfOpen: true }, (socket) => {
     accepted.push(socket);
@@ -165,7 +163,7 @@ test('a handshake behind a request without an answer is not refused in its place
   const { app, come, refused, served } = await scene(t, { overload });
   app.removeAllListeners('request').on('request', (request) => void served.push(request.url ?? ''));
   const client = come('GET /never HTTP/1.1\r\nHost: test\r\n\r\n');
-  await waitFor('it is in hand', () => served.length === 1);
+  await waitFor('it is in flight', () => served.length === 1);
   fallBehind();
   client.socket.on('error', () => undefined).write(handshake('/socket'));
   await waitFor('the connection is closed', () => client.socket.closed || client.ended());
@@ -173,7 +171,7 @@ test('a handshake behind a request without an answer is not refused in its place
   assert.deepEqual(refused, ['overload']);
 });
 
-test('a client that is gone does not hear that it is refused, and nothing else comes of it', async () => {
+test('a refused handshake whose client is gone is closed, without an exception', async () => {
   const write = (_chunk: unknown, _encoding: unknown, done: (error: Error) => void): void => done(new Error('EPIPE'));
   const stream = new Duplex({ read: () => undefined, write });
   refuseHandshake({ socket: {} } as IncomingMessage, stream, 503);
@@ -218,7 +216,7 @@ test('a handshake whose client leaves while it waits is forgotten, however it le
   await waitFor('all wait', () => accepted.length === 4 && accepted.every(({ bytesRead }) => bytesRead > 0));
   for (const { socket } of ending) socket.end();
   for (const { socket } of resetting) socket.resetAndDestroy();
-  await waitFor('all are closed, before anybody lets go', () => accepted.every(({ closed }) => closed));
+  await waitFor('all are closed, before it lets go', () => accepted.every(({ closed }) => closed));
   const last = come(handshake('/stays'));
   await waitFor('it waits', () => (accepted[4]?.bytesRead ?? 0) > 0);
   letGo();
@@ -239,7 +237,7 @@ test('a handshake that has waited longer than the app listens is closed', async 
 
 type Handle = (request: IncomingMessage, response: http.ServerResponse) => unknown;
 
-/** An app's own server behind the gate, and what became of requests. `ask` sends `text` and reads to the end. */
+/** An app's own server behind the gate, and what happened to requests. `ask` sends `text` and reads to the end. */
 async function gated(t: TestContext, { limits = {}, extras = {}, handler = undefined as Handle | undefined } = {}) {
   const refused: Refusal[] = [];
   const failed: string[] = [];
@@ -248,12 +246,14 @@ async function gated(t: TestContext, { limits = {}, extras = {}, handler = undef
     handler ? { kind: 'handler', name: 'app', handle: handler } : { kind: 'server', name: 'app', server: app },
     { ...SETTINGS, ...limits },
     {
-      refused: (why) => void refused.push(why),
-      upgraded: () => undefined,
-      handlerFailed: (error, _request, event) => void failed.push(`${event}: ${(error as Error).message}`),
-      malformed: (_socket, status, code) => assert.fail(`${status} ${code}`),
+      ...extras,
+      events: {
+        refused: (why) => void refused.push(why),
+        upgraded: () => undefined,
+        handlerFailed: (error, _request, event) => void failed.push(`${event}: ${(error as Error).message}`),
+        malformed: (_socket, status, code) => assert.fail(`${status} ${code}`),
+      },
     },
-    extras,
   );
   const listener = net.createServer({ allowHalfOpen: true }, (socket) => server.emit('connection', socket));
   listener.listen(0, '127.0.0.1');
@@ -379,7 +379,7 @@ for (const handler of [undefined, ((_, response) => response.end('served')) as H
   });
 }
 
-test('an expectation that nobody knows is 417', async (t) => {
+test('an unknown expectation is 417', async (t) => {
   const { server, ask } = await gated(t);
   server.on('request', () => assert.fail());
   assert.match(await ask(EXPECT), /^HTTP\/1\.1 417 /);

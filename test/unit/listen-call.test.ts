@@ -42,9 +42,10 @@ describe('a call of listen()', () => {
     it(`with ${what}`, () => {
       const call = parseListenCall(args);
       assert.ok(call);
-      const { port, host, path, options, callback } = call;
+      const { port, options, callback } = call;
+      const { host, path, backlog } = options;
       assert.deepEqual(
-        { port, host, path, backlog: options.backlog, callback: callback !== undefined, signal: call.signal },
+        { port, host, path, backlog, callback: callback !== undefined, signal: options.signal },
         {
           port: asked.port,
           host: asked.host,

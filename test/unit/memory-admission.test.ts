@@ -64,7 +64,7 @@ describe('memory admission', () => {
     assert.deepEqual(said, ['hold', 'full', 'go on']);
   });
 
-  it('calls for nobody where there is room soon, as what was collected is given back a little later', (t) => {
+  it('does not call the arbiter where there is room soon, as freed memory goes back a little later', (t) => {
     const { tank, said, memory, pass } = scene(t);
     tank.used = 950;
     assert.equal(memory.holds, true);
@@ -149,7 +149,7 @@ describe('memory admission', () => {
       tank.used = (tank.used ?? 0) + 2;
       most = tank.used;
     }
-    // Grows by 2 a request, which nobody could know for the first 256.
+    // Grows by 2 a request, which shows only after the first 256.
     assert.ok(most <= 902, `${most} of 900`);
   });
 
@@ -173,7 +173,7 @@ describe('memory admission', () => {
     assert.equal(memory.holds, true);
   });
 
-  it('serves what waits, and all that comes, where it is told that nobody can make room, until there is', (t) => {
+  it('serves what waits, and all that comes, where it is told that nothing can make room, until there is', (t) => {
     const { tank, said, memory, pass } = scene(t);
     memory.releaseHold();
     tank.used = 950;

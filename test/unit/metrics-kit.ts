@@ -1,7 +1,7 @@
 /** For tests of metrics: reports of workers, and what is exposed. */
 import type { WorkerReport } from '../../src/messages.ts';
 import type { Family } from '../../src/observe/metrics/aggregate.ts';
-import { Exposition, type Format } from '../../src/observe/metrics/exposition.ts';
+import { exposition, type Format } from '../../src/observe/metrics/exposition.ts';
 import { METRICS } from '../../src/observe/metrics/table.ts';
 
 export const QUIET: WorkerReport = {
@@ -23,14 +23,14 @@ export const QUIET: WorkerReport = {
 };
 
 /** As they come. */
-export async function printed(families: Iterable<Family>, format: Format, by = new Exposition()): Promise<string[]> {
+export async function printed(families: Iterable<Family>, format: Format): Promise<string[]> {
   const pieces: string[] = [];
-  for await (const piece of by.print(families, format)) pieces.push(piece);
+  for await (const piece of exposition(families, format)) pieces.push(piece);
   return pieces;
 }
 
-export async function exposed(families: Iterable<Family>, format: Format = 'text', by?: Exposition): Promise<string> {
-  return (await printed(families, format, by)).join('');
+export async function exposed(families: Iterable<Family>, format: Format = 'text'): Promise<string> {
+  return (await printed(families, format)).join('');
 }
 
 /** Series and values of a Prometheus text. */

@@ -117,7 +117,7 @@ describe('the store', () => {
     books.report(1, 2, { inFlight: 1, connections: 4 });
     books.now = 5_000;
     assert.equal((await books.found)['tsunicorn_worker_age_seconds{worker="0"}'], 5);
-    books.pool.leave(1, 'reload');
+    books.pool.leave(1);
     books.pool.due(5_000);
     books.pool.ready(3, 5_000);
     books.pool.due(5_000);
@@ -158,7 +158,7 @@ describe('the store', () => {
     pool.due(0);
     assert.deepEqual(await shown(), [3, 3, 0, 0, 0]);
     for (const workerId of [1, 2]) pool.ready(workerId, 0);
-    pool.leave(2, 'reload');
+    pool.leave(2);
     assert.deepEqual(await shown(), [3, 1, 2, 0, 0], 'who leaves is ready still');
     pool.crashing(1, 'thrown', 0);
     assert.deepEqual(await shown(), [3, 1, 1, 1, 0]);

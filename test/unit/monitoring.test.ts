@@ -4,7 +4,8 @@ import { globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { grafanaDashboard, queries } from '../../scripts/monitoring/dashboard.ts';
 import { ALERTS, RECORDINGS } from '../../scripts/monitoring/rules.ts';
-import { settingNames } from '../../src/config/settings.ts';
+import { SETTINGS } from '../../src/config/settings.ts';
+import { variablesOf } from '../../src/config/table.ts';
 import { METRICS, type MetricDefinition } from '../../src/observe/metrics/table.ts';
 
 interface Position {
@@ -92,7 +93,7 @@ test('queries and rules ask for metrics, labels and recordings that there are', 
 
 test('each alert says what is the case, where, and what to do', () => {
   assert.equal(new Set(ALERTS.map(({ alert }) => alert)).size, ALERTS.length);
-  const settings = new Set<string>(settingNames());
+  const settings = new Set<string>(variablesOf(SETTINGS));
   for (const { alert, for: time, summary, found, todo } of ALERTS) {
     assert.match(alert, /^Tsunicorn[A-Z]\w+$/);
     assert.match(time, /^[1-9]\d*m$/, alert);

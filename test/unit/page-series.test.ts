@@ -46,7 +46,7 @@ describe('between two answers', () => {
     assert.equal(between(at(0, { ...cgroup(0, 0), sizing }), at(2, { ...cgroup(0, 0), sizing }))?.throttled, null);
   });
 
-  it('nothing can be said of the same moment, of an earlier one, and of another arbiter', () => {
+  it('there is no point for the same moment, an earlier one, or another arbiter', () => {
     assert.equal(between(at(5), at(5)), undefined);
     assert.equal(between(at(5), at(4)), undefined);
     assert.equal(between(at(5, { pid: 7 }), at(6, { pid: 8 })), undefined);
@@ -73,7 +73,7 @@ describe('quantile', () => {
   }
 });
 
-it('what no chart shows any more is let go', () => {
+it('points that no chart shows are dropped', () => {
   const point = (time: number): Point => ({ at: time, requests: 0, errors: 0, p50: null, p99: null, throttled: null });
   let points: Point[] = [];
   for (let time = 0; time <= 10_000; time += 2) points = append(points, point(time));

@@ -1,8 +1,18 @@
 /** Numbers and sentences of the live page. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { bytes, bytesOf, duration, number, percent, plural, roundUp, span } from '../../src/admin/page/format.ts';
-import { changesInWords, sizingInWords } from '../../src/admin/page/words.ts';
+import {
+  bytes,
+  bytesOf,
+  changesInWords,
+  duration,
+  number,
+  percent,
+  plural,
+  roundUp,
+  sizingInWords,
+  span,
+} from '../../src/admin/page/words.ts';
 import type { SizingStatus, Status, WorkerExitStatus } from '../../src/admin/status.ts';
 import { STATUS } from './status-kit.ts';
 
@@ -76,7 +86,7 @@ describe('sizing in words', () => {
     assert.match(tell({ cpus: 1, byCpus: 1, workers: 1, target: 1 }), /^1 core may be used .* asks for 1 worker\./);
   });
 
-  it('says where somebody else decided', () => {
+  it('says if a setting or a signal decided', () => {
     const settings = { TSUNICORN_WORKERS: { value: '2', origin: 'env', variable: 'WEB_CONCURRENCY' } };
     assert.match(tell({}, settings), /^TSUNICORN_WORKERS asks for 2 workers, whatever the limits are\./);
     assert.match(tell({ target: 3 }), /A signal has since made it 3 workers\.$/);
@@ -107,7 +117,7 @@ describe('what is announced', () => {
     ['an exit', {}, { exits: [exit(1)] }, ['The worker of slot 1 ended: max requests, exit code 0.']],
     ['several exits', { exits: [exit(1)] }, { exits: [exit(3), exit(2), exit(1)] }, ['2 workers ended.']],
   ];
-  for (const [name, before, after, news] of rows) {
-    it(name, () => assert.deepEqual(changesInWords({ ...STATUS, ...before }, { ...STATUS, ...after }), news));
+  for (const [name, before, after, changes] of rows) {
+    it(name, () => assert.deepEqual(changesInWords({ ...STATUS, ...before }, { ...STATUS, ...after }), changes));
   }
 });

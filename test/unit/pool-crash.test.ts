@@ -106,7 +106,7 @@ describe('a crash', () => {
     );
   });
 
-  it('ends the server where nobody serves and nobody boots any more', () => {
+  it('ends the server when no worker serves and none can boot', () => {
     tell(
       [
         ...started(1),
@@ -153,7 +153,7 @@ describe('a crash', () => {
     );
   });
 
-  it('is named in the end as the last of them, whatever it was', () => {
+  it('is named as the last death when the server gives up, whatever it was', () => {
     const last = (event: string): unknown => {
       const story = new Story({ ...SETTINGS, workers: 1, crashLimit: 1, timeout: 7 });
       for (const [at, events] of deaths(4, 6000)) story.at(at, events);
@@ -169,7 +169,7 @@ describe('a crash', () => {
     assert.deepEqual(last('silent 5'), halt('silent for 7 s (TSUNICORN_TIMEOUT)'));
   });
 
-  it('is not what ends a worker that was replaced as wanted, however often that is', () => {
+  it('is not counted when a worker ends after a planned replacement, however often that is', () => {
     const rows = started(1);
     for (let workerId = 1; workerId < 20; workerId++) {
       rows.push([workerId * 100, `leave ${workerId}`, `spawn ${workerId + 1}@0`]);

@@ -86,7 +86,7 @@ describe('a worker that dies within five seconds of being ready', () => {
     );
   });
 
-  it('is one that served: not one that its successor had replaced', () => {
+  it('counts only if it served: not once its successor has replaced it', () => {
     tell(
       [
         ...started(2),
@@ -128,7 +128,7 @@ describe('a worker that dies within five seconds of being ready', () => {
     assert.deepEqual(story.at(600_000, '?').slice(0, 1), ['ready: 1 of 2 workers are ready']);
   });
 
-  it('and leaves nobody who serves, five times the crash limit in a row, ends the server also after a minute', () => {
+  it('and leaves no stable worker, five times the crash limit in a row, ends the server, even over more than a minute', () => {
     const story = new Story({ ...SETTINGS, workers: 1, crashLimit: 4 });
     let now = 0;
     let workerId = 1;
@@ -153,7 +153,7 @@ describe('a worker that dies within five seconds of being ready', () => {
     );
   });
 
-  it('leaves nobody who serves where the others have hardly begun to', () => {
+  it('leaves no stable worker while the others have only just become ready', () => {
     const story = new Story({ ...SETTINGS, crashLimit: 4 });
     let halt: Decision | undefined;
     let round = 0;

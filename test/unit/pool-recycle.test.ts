@@ -81,7 +81,7 @@ describe('after the maximum of requests', () => {
     );
   });
 
-  it('nobody is recycled while the server stops or is parked', () => {
+  it('no worker is recycled while the server stops or is parked', () => {
     for (const event of ['TERM', 'WINCH']) {
       const story = new Story({ ...SETTINGS, workers: 1, maxRequests: 100, drainDelay: 5 });
       for (const events of ['', 'ready 1', event]) story.at(0, events);
@@ -106,7 +106,7 @@ describe('at its lifetime', () => {
     );
   });
 
-  it('workers of one workerId are due at different times, none later than the lifetime', () => {
+  it('workers of one age are due at different times, none later than the lifetime', () => {
     let drawn = 0.75;
     const random = () => {
       drawn = 1 - drawn; // 0.25 and 0.75 in turn; two draws a worker, the second for the lifetime
@@ -133,7 +133,7 @@ describe('a worker that has grown too large', () => {
     return story;
   };
 
-  it('clears up after three reports in a row, and is replaced where three more say that it did not help', () => {
+  it('collects garbage after three reports in a row, and is replaced after three more if that did not help', () => {
     const story = grown();
     assert.deepEqual(reported(story, 100_000, 101, 101, 100, 101, 101, 101), ['', '', '', '', '', 'collect-garbage 1']);
     assert.deepEqual(reported(story, 106_000, 105, 95, 91), ['', '', 'recycle 1, spawn 2@0']);
@@ -141,7 +141,7 @@ describe('a worker that has grown too large', () => {
     assert.deepEqual(story.at(109_100, 'exit 1'), ['ended rss']);
   });
 
-  it('is not where clearing up helps, however often', () => {
+  it('is not replaced while collecting garbage helps, however often', () => {
     const story = grown();
     for (const from of [100_000, 200_000]) {
       assert.deepEqual(reported(story, from, 120, 120, 120, 120, 80), ['', '', 'collect-garbage 1', '', '']);
@@ -149,7 +149,7 @@ describe('a worker that has grown too large', () => {
     }
   });
 
-  it('clears up alone, as it does not answer meanwhile', () => {
+  it('collects garbage alone, as it does not answer meanwhile', () => {
     tell(
       [
         ...started(2),
@@ -162,7 +162,7 @@ describe('a worker that has grown too large', () => {
     );
   });
 
-  it('is not before ten seconds of age, and below a minute the limit may be the fault', () => {
+  it('is not replaced before it is 10 s old; before a minute the limit may be too low', () => {
     tell(
       [
         ...started(1),
@@ -176,7 +176,7 @@ describe('a worker that has grown too large', () => {
     );
   });
 
-  it('right after its start is not recycled at all, which is said once a release and limit', () => {
+  it('right after its start is not recycled at all; a warning says so once for each release and limit', () => {
     tell(
       [
         ...started(1),
@@ -236,12 +236,12 @@ describe('a worker that has grown too large', () => {
 });
 
 describe('where no memory is left for new requests', () => {
-  const born: Row = [100, 'holds 1 70, holds 2 70', ''];
+  const firstReports: Row = [100, 'holds 1 70, holds 2 70', ''];
 
-  it('the largest is replaced at once, whoever says so, whatever its age', () => {
+  it('the largest is replaced at once, whichever worker reports it, whatever its age', () => {
     tell([
       ...started(2),
-      born,
+      firstReports,
       [500, 'holds 2 240', ''],
       [600, 'full 1 200', 'recycle 2 soon, spawn 3@1'],
       [900, 'ready 3', 'drain 2'],
@@ -249,10 +249,10 @@ describe('where no memory is left for new requests', () => {
     ]);
   });
 
-  it('one at a time: a call counts when nobody makes room', () => {
+  it('one at a time: a report counts when no worker is being replaced', () => {
     tell([
       ...started(2),
-      born,
+      firstReports,
       [600, 'full 1 240, full 2 230', 'recycle 1 soon, spawn 3@0'],
       [700, 'full 2 230', ''],
       [900, 'ready 3, full 2 230', 'drain 1'],
@@ -262,14 +262,14 @@ describe('where no memory is left for new requests', () => {
     ]);
   });
 
-  it('in a heap it is that worker, though another is larger', () => {
-    tell([...started(2), born, [500, 'holds 2 300', ''], [600, 'heap 1 200', 'recycle 1 soon, spawn 3@0']]);
+  it('a full heap replaces that worker, even if another is larger', () => {
+    tell([...started(2), firstReports, [500, 'holds 2 300', ''], [600, 'heap 1 200', 'recycle 1 soon, spawn 3@0']]);
   });
 
-  it('and where nobody has grown, nobody is replaced, and what waits is served; a warning says so once a minute', () => {
+  it('if no worker has grown, none is replaced and held requests are served; a warning says so once a minute', () => {
     tell([
       ...started(2),
-      born,
+      firstReports,
       [600, 'full 1 85', 'release-holds, warn'],
       [700, 'full 1 85', 'release-holds'],
       [800, 'full 1 300', 'recycle 1, spawn 3@0'],

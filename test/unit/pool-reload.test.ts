@@ -17,19 +17,19 @@ describe('a reload', () => {
   });
 
   it('leaves what waits in the accept queue to the new worker, where there is one', () => {
-    const swept = (rows: readonly (readonly [number, string])[]): unknown[] => {
+    const drained = (rows: readonly (readonly [number, string])[]): unknown[] => {
       const story = new Story(SETTINGS);
       for (const [at, events] of [...started(2), [1000, 'HUP'] as const]) story.at(at, events);
       const decisions = rows.flatMap(([at, events]) => story.decisions(at, events));
-      return decisions.flatMap((d) => (d.do === 'drain' ? [[d.workerId, d.sweep]] : []));
+      return decisions.flatMap((d) => (d.do === 'drain' ? [[d.workerId, d.drainQueue]] : []));
     };
-    assert.deepEqual(swept([[1300, 'ready 3']]), [[1, false]]);
-    // At a stop the new one goes as well, and with fewer workers nobody has come in its place.
-    assert.deepEqual(swept([[1300, 'TERM']]), [
+    assert.deepEqual(drained([[1300, 'ready 3']]), [[1, false]]);
+    // At a stop the new one goes too, and a surplus worker has no successor.
+    assert.deepEqual(drained([[1300, 'TERM']]), [
       [1, true],
       [2, true],
     ]);
-    assert.deepEqual(swept([[1300, 'size 1']]), [[2, true]]);
+    assert.deepEqual(drained([[1300, 'size 1']]), [[2, true]]);
   });
 
   it('kills an old worker that is not done at the graceful timeout, and goes on', () => {

@@ -23,7 +23,7 @@ describe('another number of workers', () => {
     for (const size of [0, -1, -100]) tell([...started(1), [1000, `size ${size}`, '']], { workers: 1 });
   });
 
-  it('kills what boots and is not wanted any more, without a mark against it', () => {
+  it('kills surplus workers that boot, which is no failure', () => {
     tell(
       [
         ...started(1),
@@ -83,7 +83,7 @@ describe('another number of workers', () => {
     );
   });
 
-  it('leaves rather what is heard of', () => {
+  it('drains silent workers first', () => {
     tell(
       [
         ...started(3),

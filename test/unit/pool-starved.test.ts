@@ -13,7 +13,7 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
     ]);
   });
 
-  it('does not give it to a worker whose beat came after it', () => {
+  it('does not give it to a worker whose heartbeat came after it', () => {
     tell([
       ...started(2),
       [1000, '', ''],
@@ -56,7 +56,7 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
     );
   });
 
-  it('gives it to all, though one of them has another excuse as well', () => {
+  it('gives it to all, even if one of them also waited for a CPU', () => {
     tell([
       ...started(2),
       [1000, 'silent 1', ''],
@@ -74,7 +74,7 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
     assert.deepEqual(story.pool.due(600_000), []);
   });
 
-  it('is no excuse below that', () => {
+  it('a shorter gap extends no deadline', () => {
     tell([
       ...started(2),
       [1000, 'silent 1', ''],
@@ -117,7 +117,7 @@ describe('a worker that waited for a CPU', () => {
     );
   });
 
-  it('has no credit for later: a beat ends the account', () => {
+  it('has no credit for later: a heartbeat resets it', () => {
     tell([
       ...started(2),
       [1000, 'waited 1 600000', ''],
@@ -126,7 +126,7 @@ describe('a worker that waited for a CPU', () => {
     ]);
   });
 
-  it('has no more time to drain, which is somebody else’s patience', () => {
+  it('has no more time to drain: that deadline is the orchestrator’s', () => {
     tell([...started(1), [1000, 'TERM', 'closing 1, release, drain 1'], [26_000, 'waited 1 9000', 'kill 1']], {
       workers: 1,
     });
@@ -151,8 +151,8 @@ describe('a worker that waited for a CPU', () => {
   });
 });
 
-describe('a worker that is silent for as long as three beats take', () => {
-  it('has a neighbour accept for it, until it is heard of', () => {
+describe('a worker that misses three heartbeats', () => {
+  it('has a neighbour accept for it until its next heartbeat', () => {
     tell([
       ...started(2),
       [1000, 'silent 1', ''],
@@ -167,7 +167,7 @@ describe('a worker that is silent for as long as three beats take', () => {
     tell([...started(2), [1000, 'silent 1', ''], [1500, '', ''], [5000, '', '+4000 take-over 0 by 2']]);
   });
 
-  it('also without a timeout, when nobody is ever killed for it', () => {
+  it('also without a timeout, when silence never kills it', () => {
     tell([...started(2), [1000, 'silent 1', ''], [3_600_000, '', '+4000 take-over 0 by 2']], { timeout: 0 });
   });
 

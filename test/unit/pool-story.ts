@@ -1,6 +1,6 @@
 /**
  * Tells a pool a story: events at their times, and between them what the arbiter's loop would do, which is to call
- * `due` at each deadline and at least every second. Each row says what has to come of it.
+ * `due` at each deadline and at least every second. Each row states the outcome.
  */
 import assert from 'node:assert/strict';
 import type { Decision, PoolSettings } from '../../src/arbiter/pool/decisions.ts';
@@ -27,7 +27,7 @@ export const SETTINGS: PoolSettings = {
 /**
  * Time in milliseconds, events, outcome. Events are separated by `, ` and happen before `due` is called once:
  * `ready N`, `deaf N` (it does not confirm that it took over), `exit N` (a crash, or the end of a drain), `oom N`, `fatal N`
- * (the app cannot be loaded), `silent N` (its last beat is now), `speaks N` (it beats again), `waited N MS` (for a CPU), `served N COUNT`, `holds N
+ * (the app cannot be loaded), `silent N` (its last heartbeat is now), `speaks N` (its heartbeats go on), `waited N MS` (for a CPU), `served N COUNT`, `holds N
  * MIB` (three reports), `limit MIB` (of resident memory), `full N MIB` (no memory is left in the group, and it has so
  * much), `heap N MIB` (none in its heap), `leave N`, `broke N`, `HUP`, `TERM`, `INT`, `WINCH`, `size N`, `frozen` (the
  * arbiter had no CPU since the row before), `?` (what /readyz says), or nothing.
@@ -45,10 +45,10 @@ export function tell(rows: readonly Row[], settings: Partial<PoolSettings> = {},
 
 /** Rows that start workers 1 to `n` in slots 0 to n - 1 at time 0. */
 export function started(n: number): Row[] {
-  const ages = Array.from({ length: n }, (_, i) => i + 1);
+  const ids = Array.from({ length: n }, (_, i) => i + 1);
   return [
-    [0, '', ages.map((workerId) => `spawn ${workerId}@${workerId - 1}`).join(', ')],
-    [0, ages.map((workerId) => `ready ${workerId}`).join(', '), ''],
+    [0, '', ids.map((workerId) => `spawn ${workerId}@${workerId - 1}`).join(', ')],
+    [0, ids.map((workerId) => `ready ${workerId}`).join(', '), ''],
   ];
 }
 
@@ -56,7 +56,7 @@ export class Story {
   readonly pool: Pool;
   readonly #silent = new Set<number>();
   readonly #deaf = new Set<number>();
-  /** What workers say at this moment, should they be asked. */
+  /** What `due` is told if it asks. */
   readonly #waited = new Map<number, number>();
   #now = 0;
 
@@ -120,7 +120,7 @@ export class Story {
       limit: () => pool.sized({ workers: pool.target, maxRss: n * MIB, bootsAtOnce: 64 }),
       full: () => pool.memoryFull(n, { rssBytes: amount * MIB, heap: false }),
       heap: () => pool.memoryFull(n, { rssBytes: amount * MIB, heap: true }),
-      leave: () => pool.leave(n, 'reload'),
+      leave: () => pool.leave(n),
       broke: () => pool.crashing(n, 'thrown on purpose', now),
       silent: () => {
         pool.heartbeat(n, now);
@@ -144,8 +144,8 @@ export class Story {
     }
     if (what === 'exit' || what === 'fatal' || what === 'oom') {
       const why = what === 'fatal' ? 'no such app' : 'exit code 1';
-      const ending = { why, fatal: what === 'fatal', oom: what === 'oom' };
-      return [`ended ${pool.exited(n, ending, now) ?? 'as wanted'}`];
+      const exit = { why, fatal: what === 'fatal', oom: what === 'oom' };
+      return [`ended ${pool.exited(n, exit, now) ?? 'as wanted'}`];
     }
     const action = actions[what];
     assert.ok(action, `no such event: ${event}`);

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Decision, WorkerState } from '../../src/arbiter/pool/decisions.ts';
-import { PoolWorker, STABILITY_MS } from '../../src/arbiter/pool/worker.ts';
-import { inWords } from './pool-story.ts';
+import { PoolWorker, PoolWorkers, STABILITY_MS } from '../../src/arbiter/pool/worker.ts';
+import { inWords, SETTINGS } from './pool-story.ts';
 
-const DRAIN = { why: 'told to', by: 9_000, quick: false, sweep: true };
+const DRAIN = { why: 'told to', by: 9_000, quick: false, drainQueue: true };
 
 const EVENTS: Readonly<Record<string, (w: PoolWorker) => unknown>> = {
   ready: (w) => w.ready(2_000),
@@ -57,20 +57,19 @@ interface Fixture {
 
 function workerIn(state: WorkerState): Fixture {
   const decisions: Decision[] = [];
-  const worker = new PoolWorker({ workerId: 7, slot: 0, generation: 0, startedAt: 0, bootBy: 60_000 }, decisions);
+  const settings = { ...SETTINGS, timeout: 0 };
+  const worker = new PoolWorker(7, 0, 0, { settings, wanted: settings, workers: new PoolWorkers(), decisions });
   STATES[state](worker);
   decisions.splice(0);
   return { worker, decisions };
 }
 
-const timeouts = { bootTimeout: 60, timeout: 0 } as Parameters<PoolWorker['deadline']>[0];
-
 /** All that can be seen of it. */
-function seen({ state, reason, killed, surplus, killReason, readyAt, lastBeat, ...rest }: PoolWorker, by: number) {
-  return { state, reason, killed, surplus, killReason, readyAt, lastBeat, by, ...rest };
+function seen({ state, reason, killed, surplus, killReason, readyAt, lastHeartbeat, ...rest }: PoolWorker, by: number) {
+  return { state, reason, killed, surplus, killReason, readyAt, lastHeartbeat, by, ...rest };
 }
 
-const look = (w: PoolWorker) => seen(w, w.deadline(timeouts).at);
+const look = (w: PoolWorker) => seen(w, w.deadline.at);
 
 function outcome(before: ReturnType<typeof look>, { worker, decisions }: Fixture): string {
   const after = look(worker);
@@ -114,17 +113,28 @@ describe('a worker', () => {
 
   it('has no field that can be assigned', () => {
     const { worker } = workerIn('ready');
-    for (const field of ['state', 'generation', 'reason', 'readyAt', 'lastBeat', 'stable', 'surplus', 'killed']) {
+    for (const field of [
+      'state',
+      'generation',
+      'outdated',
+      'deadline',
+      'reason',
+      'readyAt',
+      'lastHeartbeat',
+      'stable',
+      'surplus',
+      'killed',
+    ]) {
       assert.throws(() => Object.assign(worker, { [field]: 'draining' }), TypeError, field);
     }
   });
 
-  it('is stable once its heartbeats say so, and says it once', () => {
+  it('is stable once its heartbeats cover the stability period', () => {
     const { worker } = workerIn('ready');
     worker.heartbeat(1_000 + STABILITY_MS - 1);
-    assert.equal(worker.becameStable(), false);
+    assert.equal(worker.stable, false);
     worker.heartbeat(1_000 + STABILITY_MS);
-    assert.deepEqual([worker.becameStable(), worker.becameStable(), worker.stable], [true, false, true]);
+    assert.equal(worker.stable, true);
   });
 
   it('dies once', () => {

@@ -1,6 +1,6 @@
 /**
- * The pool against a crowd of simulated workers and operators who do anything at any time. Seeded, so a failure comes
- * again. The loop is the arbiter's without its tick: whoever forgets a deadline is found out.
+ * The pool against a crowd of simulated workers and operators that do anything at any time. Seeded, so a failure comes
+ * again. The loop is the arbiter's without its tick: a forgotten deadline shows.
  */
 import assert from 'node:assert/strict';
 import type { Decision, PoolSettings, WorkerState } from '../../src/arbiter/pool/decisions.ts';
@@ -50,10 +50,10 @@ interface Process {
   /** Slots that it accepts on; of its own since it is ready. */
   readonly accepts: Set<number>;
   served: number;
-  beats: boolean;
+  hasHeartbeat: boolean;
   heardAt: number;
   drains: boolean;
-  /** Not a surplus that the pool is to answer for: it was killed, it broke, or its successor died. */
+  /** Not a surplus of the pool's making: it was killed, it broke, or its successor died. */
   writtenOff: boolean;
 }
 
@@ -106,7 +106,7 @@ export class World {
         const next = Math.min(this.#agenda[0]?.at ?? end, this.pool.nextDeadline(this.now), end);
         const gap = next - this.now;
         this.now = Math.max(this.now, next);
-        // For the pool this is a machine that was suspended, and counts against nobody.
+        // For the pool this is a machine that was suspended, and counts against no worker.
         if (gap > STARVED_MS) for (const p of this.#processes.values()) p.heardAt += gap;
         while ((this.#agenda[0]?.at ?? Number.POSITIVE_INFINITY) <= this.now) this.#agenda.shift()?.run();
         this.turns++;
@@ -126,7 +126,7 @@ export class World {
     this.pool.exited(workerId, { why: 'exit code 1', fatal }, this.now);
   }
 
-  /** Something goes wrong with somebody, or somebody wants something. */
+  /** A worker fails, or an operator asks for something. */
   trouble(): void {
     if (this.peaceful) return;
     this.in(this.between(10, 3000), () => this.trouble());
@@ -138,8 +138,8 @@ export class World {
     else if (kind === 2 && this.chance(0.3)) this.#park();
     else if (workerId === undefined || worker === undefined) return;
     else if (kind <= 4) this.exit(workerId);
-    else if (kind === 5) worker.beats = false;
-    else if (kind <= 7) this.pool.leave(workerId, 'reload');
+    else if (kind === 5) worker.hasHeartbeat = false;
+    else if (kind <= 7) this.pool.leave(workerId);
     else if (kind === 8) this.#breaks(workerId, worker);
   }
 
@@ -206,7 +206,7 @@ export class World {
     }
   }
 
-  /** Whoever drains leaves as many behind that serve as are wanted, or all the others are parked or stop as well. */
+  /** A drain leaves as many serving as are wanted, unless the server is parked or stops. */
   #retire(worker: Process, why: string): void {
     const wanted = Math.min(this.pool.target, this.#slotsServed());
     worker.drains = true;
@@ -225,7 +225,7 @@ export class World {
       slot,
       accepts: new Set(),
       served: 0,
-      beats: true,
+      hasHeartbeat: true,
       heardAt: 0,
       drains: false,
       writtenOff: false,
@@ -240,19 +240,19 @@ export class World {
       worker.accepts.add(slot);
       this.#opened.add(slot);
       this.pool.ready(workerId, this.now);
-      this.#beat(workerId, worker);
+      this.#heartbeat(workerId, worker);
     });
   }
 
-  #beat(workerId: number, worker: Process): void {
-    if (!this.#processes.has(workerId) || !worker.beats) return;
+  #heartbeat(workerId: number, worker: Process): void {
+    if (!this.#processes.has(workerId) || !worker.hasHeartbeat) return;
     this.happened++;
     worker.heardAt = this.now;
     this.pool.heartbeat(workerId, this.now);
-    // In peace nobody wears out, or it would never settle.
+    // In peace no worker wears out, or it would never settle.
     if (!this.peaceful) worker.served += Math.floor(this.between(0, 3));
     this.pool.report(workerId, { served: worker.served, rssBytes: this.chance(0.7) ? this.between(0, 400) : 0 });
-    this.in(1000, () => this.#beat(workerId, worker));
+    this.in(1000, () => this.#heartbeat(workerId, worker));
   }
 
   /** What has to hold after every turn. */
@@ -275,9 +275,9 @@ export class World {
       const heard = acceptors.filter((p) => now - p.heardAt < SILENT_MS).length;
       assert.ok(acceptors.length > 0, `slot ${slot} has no acceptor`);
       if (!serving.some((p) => now - p.heardAt < SILENT_MS)) continue;
-      // Two share a slot where the newer one has to prove itself, or where nobody is drained any more, at the stop.
+      // Two share a slot until the newer one is stable, or at the stop.
       const pair = serving.filter((p) => p.slot === slot).length === 2;
-      assert.ok(heard === 1 || (heard === 2 && pair), `slot ${slot} has ${heard} acceptors that are heard of`);
+      assert.ok(heard === 1 || (heard === 2 && pair), `slot ${slot} has ${heard} acceptors that are heard`);
     }
   }
 

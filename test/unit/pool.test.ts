@@ -124,9 +124,9 @@ describe('the start', () => {
   it('tells why it gives up, and keeps to that when it is told to stop meanwhile', () => {
     const boot = '1 workers in a row failed to boot, the last: exit code 1';
     for (const signal of ['', 'TERM', 'INT', 'INT, INT']) {
-      const halt = (ending: string) => {
+      const halt = (exit: string) => {
         const story = new Story({ ...SETTINGS, crashLimit: 1 });
-        for (const events of ['', `${ending} 1`, signal]) story.at(0, events);
+        for (const events of ['', `${exit} 1`, signal]) story.at(0, events);
         return story.decisions(10, 'exit 2').find((d) => d.do === 'halt');
       };
       assert.deepEqual(halt('exit'), { do: 'halt', exit: 'boot', why: boot }, signal);

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { Decision } from '../../src/arbiter/pool/decisions.ts';
 import { Lifecycle } from '../../src/arbiter/pool/lifecycle.ts';
 import { RestartPolicy } from '../../src/arbiter/pool/restart-policy.ts';
-import { PoolWorker, PoolWorkers, STABILITY_MS } from '../../src/arbiter/pool/worker.ts';
+import { type PoolContext, PoolWorker, PoolWorkers, STABILITY_MS } from '../../src/arbiter/pool/worker.ts';
 import { SETTINGS } from './pool-story.ts';
 
 const MINUTE = 60_000;
@@ -14,17 +14,18 @@ class Case {
   readonly decisions: Decision[] = [];
   readonly workers = new PoolWorkers();
   readonly policy: RestartPolicy;
+  readonly #context: PoolContext;
   readonly #lifecycle: Lifecycle;
 
   constructor(crashLimit: number) {
     const settings = { ...SETTINGS, crashLimit };
-    const context = { settings, wanted: settings, workers: this.workers, decisions: this.decisions };
-    this.#lifecycle = new Lifecycle(context);
-    this.policy = new RestartPolicy(context, this.#lifecycle);
+    this.#context = { settings, wanted: settings, workers: this.workers, decisions: this.decisions };
+    this.#lifecycle = new Lifecycle(this.#context);
+    this.policy = new RestartPolicy(this.#context, this.#lifecycle);
   }
 
-  worker({ workerId = 1, slot = 0, generation = this.workers.generation }): PoolWorker {
-    return new PoolWorker({ workerId, slot, generation, startedAt: 0, bootBy: 0 }, []);
+  worker({ workerId = 1, slot = 0 }): PoolWorker {
+    return new PoolWorker(workerId, slot, 0, { ...this.#context, decisions: [] });
   }
 
   bootFailed(now: number, slot = 0): void {
@@ -51,7 +52,6 @@ class Case {
     const worker = this.worker({ slot, workerId });
     worker.ready(now - STABILITY_MS);
     worker.heartbeat(now);
-    if (workerId === 99) worker.becameStable();
     this.workers.set(workerId, worker);
   }
 
@@ -216,13 +216,13 @@ describe('early deaths', () => {
       [[1, 2], 0],
     ] as const) {
       const test = new Case(5);
-      test.workers.generation = 1;
       for (const slot of [1, 2]) test.died(0, { early: true, slot });
       for (const slot of slots) {
-        const old = test.worker({ workerId: slot, slot, generation: 0 });
+        const old = test.worker({ workerId: slot, slot });
         old.ready(0);
         test.workers.set(slot, old);
       }
+      test.workers.generation = 1;
       test.bootFailed(0, 1);
       assert.deepEqual(test.decisions.at(-1), { do: 'give-up-reload', why: 'exit code 1' });
       assert.equal(test.policy.earlyInARow, row);

@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads';
 import type { Acceptor } from '../../src/worker/http/accept.ts';
 import { Connections } from '../../src/worker/http/connections.ts';
 import { Peer } from '../../src/worker/http/peer.ts';
-import { Drain } from '../../src/worker/shutdown.ts';
+import { ConnectionDrain } from '../../src/worker/shutdown.ts';
 
 const PEER = new Peer('tcp', '127.0.0.1', () => false);
 
@@ -16,7 +16,7 @@ const spin = (ms: number): void => {
   for (const until = performance.now() + ms; performance.now() < until; );
 };
 
-/** Connects, asks, and posts what becomes of it, while the thread of the server has no time. */
+/** Connects, asks, and posts the outcome, while the thread of the server has no time. */
 const CLIENT = `
   const { parentPort, workerData } = require('node:worker_threads');
   const socket = require('node:net').connect(workerData, '127.0.0.1', () => socket.write('GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n'));
@@ -37,8 +37,9 @@ test('a connection is not taken for idle before its request could be read, howev
   const listener = net.createServer({ allowHalfOpen: true }, (socket) => {
     connections.add(socket, PEER);
     spin(1_100);
-    const options = { connections, acceptor, app, reload: false, drainQueues: false };
-    void new Drain(options, { quick: false, leftMs: 25_000 }).run().then(drained.resolve);
+    const drain = new ConnectionDrain({ connections, acceptor, app, reload: false, drainQueues: false });
+    drain.hasten(false, 25_000);
+    void drain.run().then(drained.resolve);
     process.nextTick(() => spin(100));
     void (async () => {
       for (let i = 0; i < 20; i++) await undefined;

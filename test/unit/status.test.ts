@@ -118,7 +118,7 @@ describe('/status', () => {
     const store = new MetricsStore(() => {});
     pool.due(1_000);
     for (const workerId of [1, 2]) pool.ready(workerId, 1_200);
-    pool.leave(1, 'reload');
+    pool.leave(1);
     pool.due(4_000); // spawns workerId 3 for slot 0
     store.add(
       { slot: 0, workerId: 1 },
@@ -243,7 +243,7 @@ describe('the history of exits', () => {
     ]);
   });
 
-  it('counts the replacements of each slot, and not ends that nobody has to make good', () => {
+  it('counts the replacements of each slot, and not the exits of surplus workers', () => {
     const history = new ExitHistory();
     history.add(exit, end);
     history.add({ ...exit, slot: 0 }, { ...end, reason: 'reload' });

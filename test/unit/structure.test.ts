@@ -1,11 +1,11 @@
-/** How src/ is cut: a type name is declared once, and a file is worth opening. */
+/** A file of src/ is worth opening. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 const SRC = new URL('../../src/', import.meta.url);
-/** The page is a program of its own; a file of sections/ is as long as its section of the settings. */
-const EXCLUDED = /^(?:admin\/page|config\/sections)\//;
+/** The page is a program of its own. */
+const EXCLUDED = /^admin\/page\//;
 const MIN_CODE_LINES = 12;
 /** Small for a reason: what the package exports, its version, and the one import of node:http (imports.test.ts). */
 const MAY_BE_SMALL = ['public.ts', 'version.ts', 'platform/node-http.ts'];
@@ -18,19 +18,6 @@ const sources = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
 function withoutComments(text: string): string {
   return text.replace(/^\s*\/\*[\s\S]*?\*\/$/gm, '').replace(/^\s*\/\/.*$/gm, '');
 }
-
-test('no class, interface or type is declared twice', () => {
-  const files = new Map<string, string[]>();
-  for (const { file, code } of sources) {
-    const declarations = code.matchAll(/^(?:export )?(?:default )?(?:abstract )?(?:class|interface|type) (\w+)/gm);
-    for (const [, name = ''] of declarations) files.set(name, [...(files.get(name) ?? []), file]);
-  }
-  for (const name of ['Reporter', 'WorkerReport', 'NodeHandler']) assert.equal(files.get(name)?.length, 1, name);
-  const twice = [...files]
-    .filter(([, places]) => places.length > 1)
-    .map(([name, places]) => [name, ...places].join(' '));
-  assert.deepEqual(twice, []);
-});
 
 test('no file is too small to be one', () => {
   const small = sources

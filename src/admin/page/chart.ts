@@ -1,18 +1,14 @@
 /** A chart of the last minutes: one or two lines over time, with their values as text. */
 import { element, say, svg } from './dom.ts';
-import { NONE, roundUp, span } from './format.ts';
 import { type Point, WINDOW_SECONDS } from './series.ts';
+import { NONE, roundUp, span } from './words.ts';
 
-export interface ChartLine {
-  /** Also the line's name, shown if there are several. */
-  readonly key: Exclude<keyof Point, 'at'>;
-  /** A class in page.css. */
-  readonly look: string;
-}
+type LineKey = Exclude<keyof Point, 'at'>;
 
-export interface ChartOptions {
+interface ChartOptions {
   readonly title: string;
-  readonly lines: readonly ChartLine[];
+  /** Each with its class in page.css. Several are shown with their names. */
+  readonly lines: { readonly [key in LineKey]?: string };
   readonly format: (value: number | null) => string;
   /** The top of the scale is never below this, so that noise looks small. */
   readonly least: number;
@@ -31,14 +27,13 @@ const GAP = 7;
 export class Chart {
   readonly root: HTMLElement;
   readonly #options: ChartOptions;
-  readonly #values: HTMLElement[] = [];
   readonly #when = element('span', { class: 'when' });
   readonly #top = element('span', { class: 'top', 'aria-hidden': 'true' });
   readonly #absent = element('span', { class: 'absent' });
   readonly #from = element('span');
-  readonly #drawing: SVGSVGElement;
-  readonly #paths: { readonly line: SVGPathElement; readonly area: SVGPathElement | undefined }[];
   readonly #cursor = svg('line', { class: 'cursor', y1: '0', y2: String(HEIGHT), visibility: 'hidden' });
+  readonly #drawing = svg('svg', { role: 'img', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none' });
+  readonly #lines: readonly { key: LineKey; value: Element; area: SVGPathElement; line: SVGPathElement }[];
   #points: readonly Point[] = [];
   /** Seconds from left to right. */
   #window = LEAST_WINDOW;
@@ -47,24 +42,21 @@ export class Chart {
 
   constructor(options: ChartOptions) {
     this.#options = options;
-    this.#drawing = svg('svg', { role: 'img', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none' });
     for (const y of [0, HEIGHT / 2, HEIGHT]) {
       this.#drawing.append(svg('line', { class: 'grid', x2: String(WIDTH), y1: String(y), y2: String(y) }));
     }
-    const single = options.lines.length === 1;
-    this.#paths = options.lines.map(({ look }) => ({
-      area: single ? svg('path', { class: `area ${look}` }) : undefined,
-      line: svg('path', { class: `line ${look}` }),
-    }));
-    for (const { area, line } of this.#paths) this.#drawing.append(...(area ? [area, line] : [line]));
-    this.#drawing.append(this.#cursor);
-
+    const lines = Object.entries(options.lines) as [LineKey, string][];
     const now = element('p', { class: 'now' });
-    for (const { key, look } of options.lines) {
+    this.#lines = lines.map(([key, look]) => {
       const value = element('strong', {}, NONE);
-      this.#values.push(value);
-      now.append(single ? value : element('span', { class: `key ${look}` }, `${key} `, value));
-    }
+      const area = svg('path', { class: `area ${look}` });
+      const line = svg('path', { class: `line ${look}` });
+      if (lines.length === 1) this.#drawing.append(area);
+      this.#drawing.append(line);
+      now.append(lines.length === 1 ? value : element('span', { class: `key ${look}` }, `${key} `, value));
+      return { key, value, area, line };
+    });
+    this.#drawing.append(this.#cursor);
     this.root = element(
       'figure',
       { class: 'chart' },
@@ -72,98 +64,76 @@ export class Chart {
       element('div', { class: 'plot' }, this.#drawing, this.#top, this.#absent),
       element('p', { class: 'axis', 'aria-hidden': 'true' }, this.#from, element('span', {}, 'now')),
     );
-    const point = (at: number | undefined): void => {
-      this.#pointedAt = at;
-      this.#read();
-    };
     this.#drawing.addEventListener('pointermove', ({ clientX }) => {
       const { left, width } = this.#drawing.getBoundingClientRect();
-      point((clientX - left) / width);
+      this.#read((clientX - left) / width);
     });
-    this.#drawing.addEventListener('pointerleave', () => point(undefined));
+    this.#drawing.addEventListener('pointerleave', () => this.#read(undefined));
   }
 
   show(points: readonly Point[]): void {
     this.#points = points;
-    const now = points.at(-1)?.at ?? 0;
-    this.#window = Math.min(WINDOW_SECONDS, Math.max(LEAST_WINDOW, now - (points[0]?.at ?? now)));
+    const lasted = this.#newestAt - (points[0]?.at ?? 0);
+    this.#window = Math.min(WINDOW_SECONDS, Math.max(LEAST_WINDOW, lasted));
     say(this.#from, `${span(this.#window)} ago`);
-    const { lines, least, format, absent } = this.#options;
-    const all = points.flatMap((point) => lines.map(({ key }) => point[key])).filter((v) => v !== null);
+    const { least, format, absent } = this.#options;
+    const all = points.flatMap((point) => this.#lines.map(({ key }) => point[key])).filter((v) => v !== null);
     const top = roundUp(Math.max(least, ...all));
-    for (const [i, { key }] of lines.entries()) {
-      const runs = runsOf(points, key, ({ at }) => this.#across(now - at), top);
-      const line = runs.map((run) => `M${run.join('L')}${run.length === 1 ? 'h0' : ''}`);
-      this.#paths[i]?.line.setAttribute('d', line.join(''));
-      this.#paths[i]?.area?.setAttribute('d', runs.map(areaBelow).join(''));
+    for (const { key, line, area } of this.#lines) {
+      const runs = this.#runs(key, top);
+      line.setAttribute('d', runs.map((run) => `M${run.join('L')}${run.length === 1 ? 'h0' : ''}`).join(''));
+      // Down to the bottom, and back to below the first point.
+      area.setAttribute('d', runs.map((run) => `M${run.join('L')}V${HEIGHT}H${run[0]?.split(' ')[0]}Z`).join(''));
     }
     say(this.#top, all.length === 0 ? '' : format(top));
     say(this.#absent, all.length > 0 ? '' : points.length === 0 ? 'collecting …' : absent);
-    this.#drawing.setAttribute('aria-label', this.#inWords(now));
-    this.#read();
+    this.#drawing.setAttribute('aria-label', this.#inWords(lasted));
+    this.#read(this.#pointedAt);
+  }
+
+  get #newestAt(): number {
+    return this.#points.at(-1)?.at ?? 0;
+  }
+
+  /** Points as `x y`, split at gaps. */
+  #runs(key: LineKey, top: number): string[][] {
+    const runs: string[][] = [];
+    let last = Number.NEGATIVE_INFINITY;
+    for (const { at, [key]: y } of this.#points) {
+      if (y === null) continue;
+      if (at - last > GAP) runs.push([]);
+      last = at;
+      runs.at(-1)?.push(`${this.#across(this.#newestAt - at).toFixed(1)} ${(HEIGHT * (1 - y / top)).toFixed(2)}`);
+    }
+    return runs;
   }
 
   #across(ago: number): number {
     return WIDTH * (1 - ago / this.#window);
   }
 
-  /** Shows the values of the point under the pointer, or of the newest. */
-  #read(): void {
-    const newest = this.#points.at(-1);
-    const point = this.#pointed(newest) ?? newest;
-    for (const [i, { key }] of this.#options.lines.entries()) {
-      const target = this.#values[i];
-      if (target) say(target, this.#options.format(point ? point[key] : null));
-    }
-    const ago = point && newest ? newest.at - point.at : 0;
+  /** Shows the values of the point nearest to the pointer, or of the newest. */
+  #read(pointedAt: number | undefined): void {
+    this.#pointedAt = pointedAt;
+    const at = this.#newestAt - this.#window * (1 - (pointedAt ?? 1));
+    const [point] = [...this.#points].sort((a, b) => Math.abs(a.at - at) - Math.abs(b.at - at));
+    for (const { key, value } of this.#lines) say(value, this.#options.format(point ? point[key] : null));
+    const ago = point ? this.#newestAt - point.at : 0;
     say(this.#when, ago > 0 ? `${span(ago)} ago` : '');
     this.#cursor.setAttribute('visibility', ago > 0 ? 'visible' : 'hidden');
     for (const end of ['x1', 'x2']) this.#cursor.setAttribute(end, String(this.#across(ago)));
   }
 
-  #pointed(newest: Point | undefined): Point | undefined {
-    if (this.#pointedAt === undefined || newest === undefined) return undefined;
-    const at = newest.at - this.#window * (1 - this.#pointedAt);
-    const distance = (point: Point): number => Math.abs(point.at - at);
-    return this.#points.reduce((best, point) => (distance(point) < distance(best) ? point : best), newest);
-  }
-
   /** The label of the drawing: a screen reader reads it when it gets there, not at every change. */
-  #inWords(now: number): string {
-    const { title, lines, format, absent } = this.#options;
-    const first = this.#points[0];
-    if (first === undefined) return `${title}: nothing collected yet`;
-    const told = lines.map(({ key }) => {
+  #inWords(seconds: number): string {
+    const { title, format, absent } = this.#options;
+    if (this.#points.length === 0) return `${title}: nothing collected yet`;
+    const told = this.#lines.map(({ key }) => {
       const values = this.#points.map((point) => point[key]).filter((v) => v !== null);
       if (values.length === 0) return `${key}: ${absent}`;
-      const newest = values.at(-1) ?? null;
       const [low, high] = [Math.min(...values), Math.max(...values)];
-      return `${key}: now ${format(newest)}, lowest ${format(low)}, highest ${format(high)}`;
+      return `${key}: now ${format(values.at(-1) ?? null)}, lowest ${format(low)}, highest ${format(high)}`;
     });
-    return `${title} over the last ${span(Math.max(1, now - first.at))}. ${told.join('. ')}.`;
+    return `${title} over the last ${span(Math.max(1, seconds))}. ${told.join('. ')}.`;
   }
-}
-
-/** Points as `x y`, split at gaps. */
-function runsOf(
-  points: readonly Point[],
-  key: ChartLine['key'],
-  across: (point: Point) => number,
-  top: number,
-): string[][] {
-  const runs: string[][] = [];
-  let last = Number.NEGATIVE_INFINITY;
-  for (const point of points) {
-    const y = point[key];
-    if (y === null) continue;
-    if (point.at - last > GAP) runs.push([]);
-    last = point.at;
-    runs.at(-1)?.push(`${across(point).toFixed(1)} ${(HEIGHT * (1 - y / top)).toFixed(2)}`);
-  }
-  return runs;
-}
-
-function areaBelow(run: readonly string[]): string {
-  const x = (point = '0'): string => point.split(' ')[0] ?? '0';
-  return `M${x(run[0])} ${HEIGHT}L${run.join('L')}L${x(run.at(-1))} ${HEIGHT}Z`;
 }

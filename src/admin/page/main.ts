@@ -2,13 +2,10 @@
 import type { Status } from '../status.ts';
 import { Chart } from './chart.ts';
 import { find, say } from './dom.ts';
-import { ExitList } from './exits.ts';
-import { duration, number, percent, span } from './format.ts';
+import { showExits, showSettings, showSizing } from './panels.ts';
 import { append, between, type Point, sameArbiter } from './series.ts';
-import { SettingTable } from './settings.ts';
-import { SizingPanel } from './sizing.ts';
-import { changesInWords } from './words.ts';
-import { WorkerTable } from './workers.ts';
+import { changesInWords, duration, number, percent, span } from './words.ts';
+import { showWorkers } from './workers.ts';
 
 const INTERVAL_MS = 2_000;
 /** The arbiter answers within 250 ms, even when every worker is busy. */
@@ -16,36 +13,27 @@ const TIMEOUT_MS = 4_000;
 
 const perSecond = { format: number, least: 1, absent: 'none counted' };
 const CHARTS = [
-  new Chart({ ...perSecond, title: 'Requests a second', lines: [{ key: 'requests', look: 'plain' }] }),
+  new Chart({ ...perSecond, title: 'Requests a second', lines: { requests: 'plain' } }),
   new Chart({
     title: 'Time to answer',
-    lines: [
-      { key: 'p50', look: 'plain' },
-      { key: 'p99', look: 'second' },
-    ],
+    lines: { p50: 'plain', p99: 'second' },
     format: duration,
     least: 0.001,
     absent: 'no requests',
   }),
-  new Chart({ ...perSecond, title: 'Errors (5xx) a second', lines: [{ key: 'errors', look: 'bad' }] }),
+  new Chart({ ...perSecond, title: 'Errors (5xx) a second', lines: { errors: 'bad' } }),
   new Chart({
     title: 'CPU throttled',
-    lines: [{ key: 'throttled', look: 'warn' }],
+    lines: { throttled: 'warn' },
     format: percent,
     least: 0.1,
     absent: 'no CPU quota to be throttled by',
   }),
 ];
 
-const workers = new WorkerTable();
-const sizing = new SizingPanel();
-const exits = new ExitList();
-const settings = new SettingTable();
-const pauseButton = find('pause');
-
 let last: Status | undefined;
 let points: Point[] = [];
-let silentSince: Date | undefined;
+let silentSince = new Date();
 let paused = false;
 let timer: number | undefined;
 let polling = false;
@@ -72,7 +60,8 @@ function show(status: Status): void {
   if (last !== undefined && !sameArbiter(last, status)) {
     changes.push('The server has restarted.');
     points = [];
-    exits.forget();
+    // Its worker ids start again at 1.
+    for (const id of ['worker-rows', 'exits']) find(id).replaceChildren();
     last = undefined;
   }
   const point = last && between(last, status);
@@ -88,48 +77,48 @@ function show(status: Status): void {
   say(find('facts'), [...facts, ...listeners].join(' · '));
   document.title = `${readiness.ready ? '' : '✕ '}tsunicorn: ${readiness.reason}`;
   for (const chart of CHARTS) chart.show(points);
-  workers.show(status);
-  sizing.show(status);
-  exits.show(status.exits);
-  settings.show(status.settings);
+  showWorkers(status);
+  showExits(status.exits);
+  // What has not changed is left alone, so that a selection in it survives.
+  const changed = (key: 'settings' | 'sizing') => JSON.stringify(last?.[key]) !== JSON.stringify(status[key]);
+  if (changed('settings')) showSettings(status.settings);
+  if (changed('settings') || changed('sizing')) showSizing(status);
   announce(changes);
   last = status;
 }
 
 function answered(): void {
-  if (silentSince === undefined) return;
-  silentSince = undefined;
+  if (find('silence').hidden) return;
   find('silence').hidden = true;
-  delete document.body.dataset.silent;
   announce(['The server answers again.']);
 }
 
 function failed(why: string): void {
-  if (silentSince === undefined) {
+  if (find('silence').hidden) {
     silentSince = new Date();
-    document.body.dataset.silent = '';
     announce(['The server does not answer.']);
   }
-  const bar = find('silence');
-  bar.hidden = false;
-  const since = silentSince.toLocaleTimeString('en-GB');
-  say(
-    bar,
-    `The server has not answered since ${since} (${why}). The values below are old. Retrying every two seconds.`,
-  );
+  find('silence').hidden = false;
+  const what = `The server has not answered since ${silentSince.toLocaleTimeString('en-GB')} (${why})`;
+  say(find('silence'), `${what}. The values below are old. Retrying every two seconds.`);
 }
 
 function announce(changes: readonly string[]): void {
-  if (changes.length > 0) find('news').textContent = changes.join(' ');
+  if (changes.length > 0) find('changes').textContent = changes.join(' ');
 }
 
-pauseButton.addEventListener('click', () => {
+find('pause').addEventListener('click', () => {
   paused = !paused;
-  pauseButton.setAttribute('aria-pressed', String(paused));
+  find('pause').setAttribute('aria-pressed', String(paused));
   void poll();
 });
 document.addEventListener('visibilitychange', () => void poll());
 
+// Some browsers drop the roles of tables where CSS lays rows out as cards.
+const roles = { table: 'table', thead: 'rowgroup', tbody: 'rowgroup', tr: 'row', th: 'columnheader' };
+for (const [tag, role] of Object.entries(roles)) {
+  for (const part of document.querySelectorAll(tag)) part.setAttribute('role', role);
+}
 find('charts').append(...CHARTS.map(({ root }) => root));
 for (const chart of CHARTS) chart.show(points);
 void poll();

@@ -1,15 +1,14 @@
 /** Rates and quantiles between two answers of `/status`, and the window that the charts show. Pure. */
 import type { HistogramStatus, Status } from '../status.ts';
 
-/** What happened between two answers. null: unknown. */
+/** What happened between two answers: rates per second, times in seconds. null: unknown. */
 export interface Point {
-  /** Seconds since the arbiter started. */
+  /** Since the arbiter started. */
   readonly at: number;
-  /** Per second. */
   readonly requests: number | null;
-  /** Responses with a 5xx code, per second. */
+  /** Responses with a 5xx code. */
   readonly errors: number | null;
-  /** Seconds; null without requests. */
+  /** null without requests. */
   readonly p50: number | null;
   readonly p99: number | null;
   /** Share of scheduling periods in which the quota was used up, 0 to 1. */
@@ -24,7 +23,9 @@ export function between(before: Status, after: Status): Point | undefined {
   if (elapsed <= 0 || !sameArbiter(before, after)) return undefined;
   const all = sum(Object.values(after.totals.requests)) - sum(Object.values(before.totals.requests));
   const errors = (after.totals.requests['5xx'] ?? 0) - (before.totals.requests['5xx'] ?? 0);
-  const latency = difference(before.totals.latency, after.totals.latency);
+  const { bounds, counts } = after.totals.latency;
+  const latency = { bounds, counts: counts.map((count, i) => count - (before.totals.latency.counts[i] ?? 0)) };
+  const { quotaCores } = after.sizing.limits;
   const periods = increase(before.cgroup.cpuPeriods, after.cgroup.cpuPeriods);
   const throttled = increase(before.cgroup.cpuThrottledPeriods, after.cgroup.cpuThrottledPeriods);
   return {
@@ -33,7 +34,8 @@ export function between(before: Status, after: Status): Point | undefined {
     errors: errors / elapsed,
     p50: quantile(latency, 0.5),
     p99: quantile(latency, 0.99),
-    throttled: after.sizing.limits.quotaCores === null ? null : shareOf(throttled, periods),
+    // A group without periods ran nothing, so it was not throttled.
+    throttled: quotaCores === null || throttled === null || periods === null ? null : throttled / Math.max(1, periods),
   };
 }
 
@@ -61,18 +63,8 @@ export function quantile({ bounds, counts }: HistogramStatus, q: number): number
   return bounds.at(-1) ?? null;
 }
 
-function difference(before: HistogramStatus, after: HistogramStatus): HistogramStatus {
-  return { bounds: after.bounds, counts: after.counts.map((count, i) => count - (before.counts[i] ?? 0)) };
-}
-
 function increase(before: number | null, after: number | null): number | null {
   return before === null || after === null ? null : after - before;
-}
-
-/** A group without periods ran nothing, so it was not throttled. */
-function shareOf(throttled: number | null, periods: number | null): number | null {
-  if (throttled === null || periods === null) return null;
-  return periods === 0 ? 0 : throttled / periods;
 }
 
 function sum(counts: readonly number[]): number {

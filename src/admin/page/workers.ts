@@ -1,7 +1,7 @@
 /** The table of workers: one row each, updated in place. */
 import type { Status, WorkerStatus } from '../status.ts';
-import { element, find, keepTable, say } from './dom.ts';
-import { bytes, bytesOf, duration, NONE, number, percent, plural, span } from './format.ts';
+import { element, find, say, showEach } from './dom.ts';
+import { bytes, bytesOf, duration, NONE, number, percent, plural, span } from './words.ts';
 
 interface Column {
   /** As in page.html. Shown above the value where the screen is too narrow for a table. */
@@ -31,46 +31,17 @@ const COLUMNS: readonly Column[] = [
   {
     label: 'RSS of heap limit',
     look: 'number wide',
-    text: ({ residentBytes, heapLimitBytes }) =>
-      residentBytes === null ? NONE : bytesOf(residentBytes, heapLimitBytes),
-    share: ({ residentBytes, heapLimitBytes }) =>
-      residentBytes === null || heapLimitBytes === null ? null : residentBytes / heapLimitBytes,
+    text: ({ residentBytes, heapLimitBytes }) => bytesOf(residentBytes, heapLimitBytes),
+    share: ({ residentBytes, heapLimitBytes }) => residentBytes && heapLimitBytes && residentBytes / heapLimitBytes,
   },
 ];
 
 /** From this share on a bar warns. */
 const HIGH = 0.85;
 
-interface WorkerRow {
-  readonly root: HTMLElement;
-  readonly cells: readonly { readonly text: HTMLElement; readonly bar: HTMLElement | undefined }[];
-}
-
-export class WorkerTable {
-  readonly #body = find('worker-rows');
-  readonly #summary = find('workers-summary');
-  /** By worker id. */
-  readonly #rows = new Map<number, WorkerRow>();
-
-  constructor() {
-    keepTable(find('worker-table'));
-  }
-
-  show(status: Status): void {
-    const { workers } = status;
-    for (const [workerId, { root }] of this.#rows) {
-      if (workers.some((worker) => worker.workerId === workerId)) continue;
-      root.remove();
-      this.#rows.delete(workerId);
-    }
-    for (const [i, worker] of workers.entries()) {
-      const row = this.#rows.get(worker.workerId) ?? makeRow(worker);
-      this.#rows.set(worker.workerId, row);
-      if (this.#body.children[i] !== row.root) this.#body.insertBefore(row.root, this.#body.children[i] ?? null);
-      fill(row, worker);
-    }
-    say(this.#summary, summary(status));
-  }
+export function showWorkers(status: Status): void {
+  showEach(find('worker-rows'), status.workers, makeRow, fillRow);
+  say(find('workers-summary'), summary(status));
 }
 
 function summary({ workers, sizing, cgroup }: Status): string {
@@ -87,28 +58,26 @@ function summary({ workers, sizing, cgroup }: Status): string {
   ].join(' · ');
 }
 
-function makeRow({ slot }: WorkerStatus): WorkerRow {
-  const root = element('tr', {}, element('th', { scope: 'row' }, `Slot ${slot}`));
-  const cells = COLUMNS.map(({ label, look = 'number', share }) => {
-    const text = element('span', { class: 'text' });
-    const bar = share && element('span', { class: 'bar', 'aria-hidden': 'true' }, element('span'));
-    root.append(element('td', { class: look, 'data-label': label }, text, ...(bar ? [bar] : [])));
-    return { text, bar };
-  });
-  keepTable(root);
-  return { root, cells };
+function makeRow({ slot }: WorkerStatus): HTMLElement {
+  const row = element('tr', { role: 'row' }, element('th', { role: 'rowheader', scope: 'row' }, `Slot ${slot}`));
+  for (const { label, look = 'number', share } of COLUMNS) {
+    const cell = element('td', { role: 'cell', class: look, 'data-label': label }, element('span', { class: 'text' }));
+    if (share) cell.append(element('span', { class: 'bar', 'aria-hidden': 'true' }, element('span')));
+    row.append(cell);
+  }
+  return row;
 }
 
-function fill({ root, cells }: WorkerRow, worker: WorkerStatus): void {
-  root.dataset.state = worker.state;
+function fillRow(row: HTMLElement, worker: WorkerStatus): void {
+  row.dataset.state = worker.state;
+  const cells = row.querySelectorAll('td');
   for (const [i, { text, share }] of COLUMNS.entries()) {
-    const cell = cells[i];
-    if (!cell) continue;
-    say(cell.text, text(worker));
-    if (!cell.bar) continue;
-    const part = share?.(worker) ?? null;
-    cell.bar.hidden = part === null;
-    cell.bar.classList.toggle('high', (part ?? 0) >= HIGH);
-    cell.bar.style.setProperty('--share', `${(100 * Math.min(1, part ?? 0)).toFixed(1)}%`);
+    const [words, bar] = cells.item(i).querySelectorAll('span');
+    if (words) say(words, text(worker));
+    if (!bar || !share) continue;
+    const part = share(worker);
+    bar.hidden = part === null;
+    bar.classList.toggle('high', (part ?? 0) >= HIGH);
+    bar.style.setProperty('--share', `${(100 * Math.min(1, part ?? 0)).toFixed(1)}%`);
   }
 }

@@ -5,7 +5,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { FromWorker } from '../../messages.ts';
-import { CONTENT_TYPES, Exposition, formatFor } from '../../observe/metrics/exposition.ts';
+import { CONTENT_TYPES, exposition, formatFor } from '../../observe/metrics/exposition.ts';
 import { acceptQueues } from '../../platform/kernel/accept-queues.ts';
 import { readUsage } from '../../platform/kernel/usage.ts';
 import type { Native } from '../../platform/native/native.ts';
@@ -49,7 +49,6 @@ export class MetricsCollector {
   readonly store: MetricsStore;
   readonly #options: MetricsCollectorOptions;
   readonly #reports: Reports;
-  readonly #exposition = new Exposition();
   /** App reports may be long, and come from all workers at once: one a turn of the loop. */
   readonly #backlog: (() => void)[] = [];
   readonly #clashes = new Set<string>();
@@ -120,7 +119,7 @@ export class MetricsCollector {
       now: performance.now(),
     };
     let text = '';
-    for await (const piece of this.#exposition.print(families(snapshot), format)) {
+    for await (const piece of exposition(families(snapshot), format)) {
       text += piece;
       await turn();
     }

@@ -1,4 +1,4 @@
-/** What the pool decides and what it is told: the vocabulary between the pool and the arbiter. */
+/** The vocabulary between the pool and the arbiter. */
 import type { Settings } from '../../config/settings.ts';
 import type { ExitName } from '../../errors.ts';
 import type { Sizing } from '../../sizing.ts';
@@ -12,7 +12,7 @@ export type Decision =
   | { readonly do: 'spawn'; readonly workerId: number; readonly slot: number }
   /** End the connection with every response; the worker goes on accepting. */
   | { readonly do: 'close-connections'; readonly workerId: number }
-  | ({ readonly do: 'drain'; readonly workerId: number } & Drain)
+  | ({ readonly do: 'drain'; readonly workerId: number } & DrainOrder)
   /** `stuck`: its event loop does not turn, so ask it for its JavaScript stack first. */
   | { readonly do: 'kill'; readonly workerId: number; readonly why: string; readonly stuck: boolean }
   /** Its RSS exceeds the limit: collect garbage and give the pages back before that counts. */
@@ -28,13 +28,12 @@ export type Decision =
   | { readonly do: 'release-listeners' }
   | { readonly do: 'halt'; readonly exit: ExitName; readonly why: string };
 
-export interface Drain {
+/** `by`: when it is killed. `drainQueue`: it drains its accept queue too, as no successor accepts there. */
+export interface DrainOrder {
   readonly why: string;
-  /** When the worker is killed. */
   readonly by: number;
   readonly quick: boolean;
-  /** Drain its accept queue too, as no successor accepts there. */
-  readonly sweep: boolean;
+  readonly drainQueue: boolean;
 }
 
 /** Times in seconds, sizes in bytes. */

@@ -1,23 +1,14 @@
-/**
- * Who accepts for a slot whose own worker is missing or stuck: the arbiter holds its socket in the kernel's SO_REUSEPORT
- * group, so connections go on arriving there. Pure; times in milliseconds.
- */
+/** Who accepts for a slot whose worker is missing or stuck: the arbiter holds its socket open. Pure; milliseconds. */
 import type { Decision } from './decisions.ts';
 import type { PoolWorker } from './worker.ts';
 
-/**
- * A neighbour confirms within 2 ms. After this time it is stuck or had no free descriptor: the kernel drops the one that
- * was sent (unix(7), SCM_RIGHTS), and Node.js reports nothing.
- */
+/** A neighbour confirms within 2 ms, or is stuck, or has no free descriptor: the kernel drops ours (unix(7), SCM_RIGHTS). */
 const CONFIRM_MS = 1_000;
 
-/**
- * After three missed heartbeats a neighbour accepts for the worker too, until it is heard again. A busy worker misses one
- * or two, and an unnecessary takeover costs nothing: both accept.
- */
+/** Three missed heartbeats. A busy worker misses one or two; an unnecessary takeover costs nothing, as both accept. */
 export const SILENT_MS = 3_000;
 
-type Serving = Pick<PoolWorker, 'workerId' | 'slot' | 'lastBeat'>;
+type Serving = Pick<PoolWorker, 'workerId' | 'slot' | 'lastHeartbeat'>;
 
 export class Failover {
   readonly #decisions: Decision[];
@@ -69,10 +60,9 @@ export class Failover {
     }
   }
 
-  /** When the next neighbour must have confirmed, or the next worker counts as silent. */
   nextDeadline(serving: readonly Serving[], now: number): number {
     const confirmBy = [...this.#takeovers.values()].map((takeover) => takeover.confirmBy);
-    const silentAt = serving.length > 1 ? serving.map((w) => w.lastBeat + SILENT_MS) : [];
+    const silentAt = serving.length > 1 ? serving.map((w) => w.lastHeartbeat + SILENT_MS) : [];
     // Past ones do not matter: there was no other worker to take over.
     return Math.min(...[...confirmBy, ...silentAt].filter((at) => at > now));
   }
@@ -87,6 +77,6 @@ export class Failover {
   }
 }
 
-export function silent({ lastBeat }: Pick<Serving, 'lastBeat'>, now: number): boolean {
-  return now - lastBeat >= SILENT_MS;
+export function silent({ lastHeartbeat }: Pick<Serving, 'lastHeartbeat'>, now: number): boolean {
+  return now - lastHeartbeat >= SILENT_MS;
 }

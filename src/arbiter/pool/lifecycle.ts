@@ -33,7 +33,7 @@ export class Lifecycle {
     return this.#phase !== 'serving' && this.#phase !== 'parked';
   }
 
-  /** The arbiter has let go of its sockets. */
+  /** The arbiter has closed its sockets. */
   get released(): boolean {
     return this.#released;
   }
@@ -70,23 +70,25 @@ export class Lifecycle {
 
   /** When a worker that begins to drain now is killed. */
   drainBy(now: number, quick = false): number {
-    const patience = quick ? QUICK_STOP_MS : Number.POSITIVE_INFINITY;
-    return Math.min(this.#stopBy, now + Math.min(patience, this.#context.settings.gracefulTimeout * 1000));
+    const gracefulMs = this.#context.settings.gracefulTimeout * 1000;
+    return Math.min(this.#stopBy, now + (quick ? Math.min(QUICK_STOP_MS, gracefulMs) : gracefulMs));
   }
 
-  /** What is due while the server does not serve. */
+  /** While the server does not serve. */
   advance(now: number): void {
     const { workers, decisions } = this.#context;
     const why = this.stopping ? 'server is stopping' : 'parked';
     for (const w of workers.in('booting')) w.kill(why);
-    if (now < this.#drainDelayEndsAt && this.#phase === 'closing' && workers.size > 0) return;
-    if (this.#phase === 'closing') this.#phase = 'draining';
-    this.#drainDelayEndsAt = Number.POSITIVE_INFINITY;
+    if (this.#phase === 'closing') {
+      if (now < this.#drainDelayEndsAt && workers.size > 0) return;
+      this.#phase = 'draining';
+      this.#drainDelayEndsAt = Number.POSITIVE_INFINITY;
+    }
     if (this.stopping && !this.#released) {
       this.#released = true;
       decisions.push({ do: 'release-listeners' });
     }
-    const drain = { why, by: this.drainBy(now), quick: this.#phase === 'quitting', sweep: true };
+    const drain = { why, by: this.drainBy(now), quick: this.#phase === 'quitting', drainQueue: true };
     for (const w of workers.serving()) w.drain(drain);
     if (!this.stopping) return;
     for (const w of workers.values()) w.hasten(this.#stopBy, 'server is stopping at once', now);

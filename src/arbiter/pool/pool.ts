@@ -1,9 +1,5 @@
-/**
- * The worker pool as pure state: events go in with their time, `due(now)` returns what to do. No I/O and no clock of its
- * own, so every rule of supervision is tested by table. Times are milliseconds of a monotonic clock.
- */
+/** The pool as pure state: events go in with their time (monotonic, in milliseconds), `due` returns what to do. */
 import type { ServiceState } from '../../platform/notify.ts';
-import { Deadlines, type WaitedMs } from './deadlines.ts';
 import type { Decision, PoolSettings, RestartReason, WorkerView } from './decisions.ts';
 import { Failover } from './failover.ts';
 import { Lifecycle } from './lifecycle.ts';
@@ -12,30 +8,31 @@ import { type MemoryFull, Recycling, type Wear } from './recycling.ts';
 import { type PoolExit, RestartPolicy } from './restart-policy.ts';
 import { type PoolContext, PoolWorkers } from './worker.ts';
 
+/** A longer gap between two calls of `due` means that the arbiter was suspended or starved: it ticks every second. */
+const STARVED_MS = 2_000;
+
 export class Pool {
-  readonly #context: PoolContext;
   readonly #decisions: Decision[] = [];
   readonly #workers = new PoolWorkers();
+  readonly #context: PoolContext;
   readonly #failover = new Failover(this.#decisions);
-  readonly #deadlines: Deadlines;
   readonly #lifecycle: Lifecycle;
   readonly #policy: RestartPolicy;
   readonly #reconciler: Reconciler;
   readonly #recycling: Recycling;
   /** All workers were ready once. */
   #started = false;
+  #lastDue: number | undefined;
   /** From HUP until every worker that serves is of the new generation, and one does. */
   #reloading = false;
 
   /** @param random as Math.random, for what must not happen to all workers at once */
   constructor(settings: PoolSettings, random: () => number) {
-    const context = { settings, wanted: settings, workers: this.#workers, decisions: this.#decisions };
-    this.#context = context;
-    this.#deadlines = new Deadlines(context);
-    this.#lifecycle = new Lifecycle(context);
-    this.#policy = new RestartPolicy(context, this.#lifecycle);
-    this.#reconciler = new Reconciler(context, this.#policy, this.#lifecycle);
-    this.#recycling = new Recycling(context, random);
+    this.#context = { settings, wanted: settings, workers: this.#workers, decisions: this.#decisions };
+    this.#lifecycle = new Lifecycle(this.#context);
+    this.#policy = new RestartPolicy(this.#context, this.#lifecycle);
+    this.#reconciler = new Reconciler(this.#context, this.#policy, this.#lifecycle);
+    this.#recycling = new Recycling(this.#context, random);
   }
 
   ready(workerId: number, now: number): void {
@@ -56,25 +53,22 @@ export class Pool {
     this.#workers.get(workerId)?.heartbeat(now);
   }
 
-  /** The worker accepts for this slot, as it was told. */
   tookOver(workerId: number, slot: number): void {
     this.#failover.confirmed(workerId, slot);
   }
 
   report(workerId: number, wear: Wear): void {
-    const worker = this.#workers.get(workerId);
-    if (worker) this.#recycling.report(worker, wear);
+    this.#recycling.report(this.#workers.get(workerId), wear);
   }
 
   /** The worker holds new requests for want of memory. */
   memoryFull(workerId: number, full: MemoryFull): void {
-    const worker = this.#workers.get(workerId);
-    if (worker) this.#recycling.memoryFull(worker, full);
+    this.#recycling.memoryFull(this.#workers.get(workerId), full);
   }
 
   /** The worker asked to be replaced; it serves until then. */
-  leave(workerId: number, reason: RestartReason): void {
-    this.#workers.get(workerId)?.markForReplacement(reason);
+  leave(workerId: number): void {
+    this.#workers.get(workerId)?.markForReplacement('reload');
   }
 
   /** The worker drains by its own decision, after an uncaught exception. */
@@ -82,10 +76,10 @@ export class Pool {
     const worker = this.#workers.serving().find((w) => w.workerId === workerId);
     if (!worker) return;
     this.#policy.died(worker, why, now);
-    worker.failed(now + this.#context.settings.gracefulTimeout * 1000);
+    worker.failed(now);
   }
 
-  /** @returns why the worker must be replaced; undefined if it was no longer wanted */
+  /** @returns why the worker must be replaced, if it must */
   exited(workerId: number, exit: PoolExit, now: number): RestartReason | undefined {
     const worker = this.#workers.get(workerId);
     this.#workers.delete(workerId);
@@ -108,7 +102,6 @@ export class Pool {
     this.sized({ ...this.#context.wanted, workers: target });
   }
 
-  /** Sizing came to another result. */
   sized(wanted: PoolContext['wanted']): void {
     this.#context.wanted = { ...wanted, workers: Math.max(1, wanted.workers) };
     this.#policy.dropSlots(this.target);
@@ -146,45 +139,60 @@ export class Pool {
   /** For `/readyz`; the reason is for people. */
   readiness(): { ready: boolean; reason: string } {
     if (this.stopping) return { ready: false, reason: 'draining' };
-    if (this.#lifecycle.phase === 'parked')
-      return { ready: false, reason: 'workers are parked (SIGWINCH); SIGHUP starts them' };
+    const parked = 'workers are parked (SIGWINCH); SIGHUP starts them';
+    if (this.#lifecycle.phase === 'parked') return { ready: false, reason: parked };
     const serving = this.#workers.serving().length;
     if (!this.#started) return { ready: false, reason: `starting: ${serving} of ${this.target} workers are ready` };
     if (serving === 0) return { ready: false, reason: 'no worker is ready' };
     return { ready: true, reason: `${serving} of ${this.target} workers are ready` };
   }
 
-  /** For a service manager. */
   get serviceState(): ServiceState {
     if (this.stopping) return 'stopping';
     if (!this.#started) return 'starting';
     return this.#reloading ? 'reloading' : 'ready';
   }
 
-  /** @param waitedMs is asked about workers that are late: since their last heartbeat, or since it was last asked */
-  due(now: number, waitedMs: WaitedMs = () => 0): Decision[] {
-    this.#deadlines.extend(now, this.#lifecycle.drainBy(now), waitedMs);
-    this.#deadlines.killLate(now);
+  /** @param waitedMs asked of a late worker: how long it got no CPU since its last heartbeat, or since it was last asked */
+  due(now: number, waitedMs: (workerId: number) => number = () => 0): Decision[] {
+    this.#extendDeadlines(now, waitedMs);
+    for (const w of this.#workers.values()) w.killIfLate(now);
     this.#policy.due(now);
     if (this.#lifecycle.phase === 'serving') {
       this.#recycling.due(now);
       this.#reconciler.due(now);
     } else {
       this.#lifecycle.advance(now);
-      this.#deadlines.killLate(now);
+      for (const w of this.#workers.values()) w.killIfLate(now);
     }
     const serving = this.#workers.serving();
     if (!this.#lifecycle.released) this.#failover.arrange(serving, now);
-    if (serving.length > 0 && serving.every((w) => this.#workers.current(w))) this.#reloading = false;
+    if (serving.length > 0 && !this.#workers.reloading) this.#reloading = false;
     return this.#decisions.splice(0);
   }
 
   /** When `due` must be called next at the latest; Infinity if nothing is planned. */
   nextDeadline(now: number): number {
-    let next = Math.min(this.#lifecycle.drainDelayEndsAt, this.#deadlines.next());
-    if (!this.#lifecycle.released) next = Math.min(next, this.#failover.nextDeadline(this.#workers.serving(), now));
-    if (this.#lifecycle.phase !== 'serving') return next;
-    return Math.min(next, this.#reconciler.nextDeadline(now), this.#recycling.nextDeadline());
+    const deadlines = [...this.#workers.values()].map((w) => w.deadline.at);
+    deadlines.push(this.#lifecycle.drainDelayEndsAt);
+    if (!this.#lifecycle.released) deadlines.push(this.#failover.nextDeadline(this.#workers.serving(), now));
+    if (this.#lifecycle.phase === 'serving') {
+      deadlines.push(this.#reconciler.nextDeadline(now), this.#recycling.nextDeadline());
+    }
+    return Math.min(...deadlines);
+  }
+
+  /** A gap in the arbiter's own time goes to every worker, and first: only those still late are asked for theirs. */
+  #extendDeadlines(now: number, waitedMs: (workerId: number) => number): void {
+    const gap = now - (this.#lastDue ?? now);
+    this.#lastDue = now;
+    // The deadline of a stop is the orchestrator's.
+    const drainBy = this.#lifecycle.drainBy(now);
+    for (const w of this.#workers.values()) {
+      if (gap > STARVED_MS) w.extendDeadline(gap, now, drainBy);
+      const { at, reason } = w.deadline;
+      if (now >= at && reason) w.extendDeadline(waitedMs(w.workerId), now);
+    }
   }
 
   #noteStart(): void {

@@ -1,7 +1,4 @@
-/**
- * Wanted ⇄ present: each slot below the target has a worker of the current generation. Spawns what is missing, replaces
- * what is outdated, drains what is surplus. Pure; times in milliseconds.
- */
+/** Wanted ⇄ present: spawns what is missing, replaces what is outdated, drains what is surplus. Pure; milliseconds. */
 import { silent } from './failover.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { RestartPolicy } from './restart-policy.ts';
@@ -29,7 +26,7 @@ export class Reconciler {
   due(now: number): void {
     this.#spawnMissing(now);
     this.#finishReplacements(now);
-    this.#dropOutdatedBoots(now);
+    this.#killOutdatedBoots(now);
     this.#startReplacement(now);
     this.#scaleDown(now);
   }
@@ -43,17 +40,18 @@ export class Reconciler {
 
   /** Workers that fill their slots, or will. One killed for a late boot does until its exit sets the backoff. */
   get #filling(): PoolWorker[] {
-    const present = this.#context.workers.in('booting', 'ready', 'leaving');
-    return present.filter((w) => !w.killed || (w.state === 'booting' && w.reason === 'boot'));
+    const lateBoot = (w: PoolWorker) => w.state === 'booting' && w.reason === 'boot';
+    return [...this.#context.workers.values()].filter((w) => (w.killed ? lateBoot(w) : w.state !== 'draining'));
   }
 
   #spawnMissing(now: number): void {
     this.#roomAt = Number.POSITIVE_INFINITY;
-    const { wanted } = this.#context;
-    const filling = this.#filling;
-    const filled = new Set(filling.map((w) => w.slot));
-    const boots = filling.filter((w) => w.state === 'booting' && !w.killed).map((w) => w.startedAt + BOOT_CPU_MS);
-    const busy = boots.filter((end) => end > now);
+    const { workers, wanted } = this.#context;
+    const filled = new Set(this.#filling.map((w) => w.slot));
+    const busy = workers
+      .in('booting')
+      .map((w) => w.startedAt + BOOT_CPU_MS)
+      .filter((end) => end > now);
     for (let slot = 0; slot < wanted.workers; slot++) {
       if (filled.has(slot) || now < this.#policy.slotRetryAt(slot) || !this.#hasRoom(slot)) continue;
       if (busy.length >= wanted.bootsAtOnce) {
@@ -70,7 +68,7 @@ export class Reconciler {
    * and a slot emptied by a death or by parking is filled in any case: serving goes before what it costs.
    */
   #hasRoom(slot: number): boolean {
-    const drains = this.#context.workers.in('draining').filter((w) => !w.killed && w.reason !== 'crash');
+    const drains = this.#context.workers.in('draining').filter((w) => w.reason !== 'crash');
     const [own, ...more] = drains.filter((w) => w.slot === slot);
     if (own === undefined) return true;
     if (more.length > 0) return false;
@@ -86,30 +84,31 @@ export class Reconciler {
     // In development a browser's event stream would hold the old code, and with it all further replacements.
     const by = this.#lifecycle.drainBy(now, settings.reload);
     for (const old of serving) {
-      if (!this.#outdated(old)) continue;
+      if (!toReplace(old)) continue;
       // After early deaths readiness is not enough, unless the old worker does harm: it fills the memory.
       const ready = this.#policy.earlyInARow === 0 || old.reason === 'rss';
       const newer = serving.filter((w) => w.slot === old.slot && w.workerId > old.workerId && !silent(w, now));
       if (!newer.some((w) => w.stable || ready)) continue;
-      old.drain({ why: 'a newer worker took over', by, quick: false, sweep: false }, old.reason ?? 'reload');
+      old.drain({ why: 'a newer worker took over', by, quick: false, drainQueue: false }, old.reason ?? 'reload');
     }
   }
 
   /** One that hangs would hold up the release that mends it; others go on, or HUPs in a row would replace nothing. */
-  #dropOutdatedBoots(now: number): void {
+  #killOutdatedBoots(now: number): void {
     const { workers } = this.#context;
     const served = new Set(workers.serving().map((w) => w.slot));
     for (const w of workers.in('booting')) {
-      const waits = this.#outdated(w) && now - w.startedAt >= BOOT_CPU_MS;
-      if (waits && served.has(w.slot)) w.kill('a newer release was requested before it was ready');
+      if (!w.outdated || !served.has(w.slot) || now - w.startedAt < BOOT_CPU_MS) continue;
+      w.kill('a newer release was requested before it was ready');
     }
   }
 
   /** One surplus process at a time: a reload needs the memory of one more worker, not of twice as many. */
   #startReplacement(now: number): void {
     const { workers, wanted } = this.#context;
-    if (workers.size > wanted.workers || workers.in('booting').length > 0 || now < this.#policy.replaceAt) return;
-    const old = workers.serving().find((w) => this.#outdated(w) && w.slot < wanted.workers);
+    if (workers.size > wanted.workers || now < this.#policy.replaceAt) return;
+    if ([...workers.values()].some((w) => w.state === 'booting')) return;
+    const old = workers.serving().find((w) => toReplace(w) && w.slot < wanted.workers);
     if (old) this.#spawn(old.slot, now);
   }
 
@@ -122,10 +121,9 @@ export class Reconciler {
     const surplus = serving
       .filter((w) => w.slot >= wanted.workers)
       .toSorted((a, b) => silence(b) - silence(a) || b.slot - a.slot || a.workerId - b.workerId);
-    const by = this.#lifecycle.drainBy(now);
-    for (const w of surplus.slice(0, Math.max(0, surplus.length - (wanted.workers - staying.size)))) {
-      w.drain({ why: SURPLUS, by, quick: false, sweep: true }, 'resize');
-    }
+    const needless = Math.max(0, surplus.length - (wanted.workers - staying.size));
+    const order = { why: SURPLUS, by: this.#lifecycle.drainBy(now), quick: false, drainQueue: true };
+    for (const w of surplus.slice(0, needless)) w.drain(order, 'resize');
     for (const w of workers.values()) {
       if (w.slot < wanted.workers) continue;
       if (w.state === 'booting') w.kill(SURPLUS);
@@ -133,15 +131,12 @@ export class Reconciler {
     }
   }
 
-  #outdated(w: PoolWorker): boolean {
-    return w.state === 'leaving' || !this.#context.workers.current(w);
-  }
-
   #spawn(slot: number, now: number): void {
-    const { workers, settings, decisions } = this.#context;
     const workerId = ++this.#lastId;
-    const bootBy = now + settings.bootTimeout * 1000;
-    const { generation } = workers;
-    workers.set(workerId, new PoolWorker({ workerId, slot, startedAt: now, generation, bootBy }, decisions));
+    this.#context.workers.set(workerId, new PoolWorker(workerId, slot, now, this.#context));
   }
+}
+
+function toReplace(w: PoolWorker): boolean {
+  return w.state === 'leaving' || w.outdated;
 }

@@ -30,14 +30,10 @@ export interface Wear {
   readonly rssBytes: number;
 }
 
-/** What a worker reports when it holds new requests. */
-export interface MemoryFull {
-  readonly rssBytes: number;
-  /** Its own heap is full, not the group's memory. */
-  readonly heap: boolean;
-}
+/** What a worker reports when it holds new requests. `heap`: its own heap is full, not the group's memory. */
+export type MemoryFull = Pick<Wear, 'rssBytes'> & { readonly heap: boolean };
 
-interface Usage {
+interface WearRecord {
   readonly maxRequests: number;
   readonly expiresAt: number;
   /** In its first report after it was ready. */
@@ -52,7 +48,7 @@ interface Usage {
 export class Recycling {
   readonly #context: PoolContext;
   readonly #random: () => number;
-  readonly #usage = new WeakMap<PoolWorker, Usage>();
+  readonly #records = new WeakMap<PoolWorker, WearRecord>();
   /** The generation and limit for which a warning said that workers exceed it from their start. */
   #warnedFor = '';
   #collectedAt = Number.NEGATIVE_INFINITY;
@@ -60,35 +56,33 @@ export class Recycling {
   #full: { readonly by: PoolWorker; readonly heap: boolean } | undefined;
   #warnedFullAt = Number.NEGATIVE_INFINITY;
 
-  /** @param random gives 0 to 1, as Math.random does */
   constructor(context: PoolContext, random: () => number) {
     this.#context = context;
     this.#random = random;
   }
 
-  report(worker: PoolWorker, { served, rssBytes }: Wear): void {
-    if (worker.state === 'booting') return;
-    const usage = this.#usageOf(worker, rssBytes);
-    usage.served = served;
-    const max = (this.#context.wanted.maxRss ?? Number.POSITIVE_INFINITY) * (usage.collected ? CLEAN_SHARE : 1);
-    usage.above = rssBytes > max ? usage.above + 1 : 0;
-    usage.collected &&= rssBytes > max;
+  report(worker: PoolWorker | undefined, { served, rssBytes }: Wear): void {
+    if (!worker || worker.state === 'booting') return;
+    const record = this.#measured(worker, rssBytes);
+    record.served = served;
+    const max = (this.#context.wanted.maxRss ?? Number.POSITIVE_INFINITY) * (record.collected ? CLEAN_SHARE : 1);
+    record.above = rssBytes > max ? record.above + 1 : 0;
+    record.collected &&= rssBytes > max;
   }
 
-  memoryFull(worker: PoolWorker, { rssBytes, heap }: MemoryFull): void {
-    if (worker.state === 'booting') return;
-    this.#usageOf(worker, rssBytes);
+  memoryFull(worker: PoolWorker | undefined, { rssBytes, heap }: MemoryFull): void {
+    if (!worker || worker.state === 'booting') return;
+    this.#measured(worker, rssBytes);
     if (!this.#full?.heap) this.#full = { by: worker, heap };
   }
 
   due(now: number): void {
     this.#makeRoom(now);
-    for (const w of this.#context.workers.in('ready')) if (!w.killed) this.#judge(w, now);
+    for (const w of this.#context.workers.in('ready')) this.#judge(w, now);
   }
 
   nextDeadline(): number {
-    const ready = this.#context.workers.in('ready').filter((w) => !w.killed);
-    return Math.min(...ready.map((w) => this.#usageOf(w).expiresAt));
+    return Math.min(...this.#context.workers.in('ready').map((w) => this.#recordOf(w).expiresAt));
   }
 
   /** One worker at a time: those that still hold requests report again. */
@@ -96,11 +90,11 @@ export class Recycling {
     const { workers, decisions } = this.#context;
     const full = this.#full;
     this.#full = undefined;
-    if (!full || workers.in('booting', 'leaving', 'draining').length > 0) return;
+    if (!full || [...workers.values()].some((w) => w.state !== 'ready')) return;
     const [largest] = workers
       .in('ready')
-      .filter((w) => !w.killed && (!full.heap || w === full.by))
-      .map((worker) => ({ worker, ...this.#usageOf(worker) }))
+      .filter((w) => !full.heap || w === full.by)
+      .map((worker) => ({ worker, ...this.#recordOf(worker) }))
       .filter(({ rss, firstRss = rss }) => rss - firstRss >= LEAST_GROWTH)
       .toSorted((a, b) => b.rss - a.rss);
     const warn = now - this.#warnedFullAt >= WARN_GAP_MS;
@@ -108,8 +102,7 @@ export class Recycling {
     if (largest) {
       const what = full.heap ? 'its JavaScript heap is nearly full' : 'the memory limit is nearly reached';
       const why = `RSS ${mib(largest.rss)} and ${what}, so new requests wait`;
-      this.#replace(largest.worker, 'rss', warn ? `${why}. ${RAISE_MEMORY}` : why, warn);
-      return;
+      return this.#replace(largest.worker, 'rss', warn ? `${why}. ${RAISE_MEMORY}` : why, warn);
     }
     decisions.push({ do: 'release-holds' });
     const why = 'memory is low, but no worker has grown since its start, so none is replaced';
@@ -118,8 +111,8 @@ export class Recycling {
 
   #judge(w: PoolWorker, now: number): void {
     const { decisions, wanted } = this.#context;
-    const usage = this.#usageOf(w);
-    const { served, maxRequests, expiresAt, rss, firstRss = 0 } = usage;
+    const record = this.#recordOf(w);
+    const { served, maxRequests, expiresAt, rss, firstRss = 0 } = record;
     const max = wanted.maxRss;
     const ageMs = now - w.startedAt;
     const age = `${Math.round(ageMs / 1000)} s`;
@@ -127,24 +120,25 @@ export class Recycling {
       this.#replace(w, 'max_requests', `answered ${served} requests (TSUNICORN_MAX_REQUESTS)`);
     } else if (now >= expiresAt) {
       this.#replace(w, 'lifetime', `${age} old (TSUNICORN_MAX_WORKER_LIFETIME)`);
-    } else if (max === undefined || usage.above < REPORTS) {
+    } else if (max === undefined || record.above < REPORTS) {
       return;
     } else if (firstRss > max) {
       // Its successor would be no smaller.
-      const why = `worker has RSS ${mib(firstRss)} right after its start, above TSUNICORN_MAX_WORKER_RSS (${mib(max)}), so none is recycled for its size. ${RAISE_RSS}`;
+      const above = `worker has RSS ${mib(firstRss)} right after its start, above TSUNICORN_MAX_WORKER_RSS (${mib(max)})`;
+      const why = `${above}, so none is recycled for its size. ${RAISE_RSS}`;
       const warnedFor = `${w.generation} ${max}`;
       if (this.#warnedFor !== warnedFor) decisions.push({ do: 'warn', why });
       this.#warnedFor = warnedFor;
     } else if (ageMs < MIN_AGE_MS) {
       return;
-    } else if (usage.collected) {
+    } else if (record.collected) {
       const why = `RSS ${mib(rss)} after GC exceeds TSUNICORN_MAX_WORKER_RSS (${mib(max)})`;
       const soon = ageMs < SOON_MS;
       this.#replace(w, 'rss', soon ? `${why} within ${age} of its start. ${RAISE_RSS}` : why, soon);
     } else if (now - this.#collectedAt >= GC_GAP_MS) {
       this.#collectedAt = now;
-      usage.above = 0;
-      usage.collected = true;
+      record.above = 0;
+      record.collected = true;
       decisions.push({ do: 'collect-garbage', workerId: w.workerId });
     }
   }
@@ -154,28 +148,31 @@ export class Recycling {
     this.#context.decisions.push({ do: 'recycle', workerId: worker.workerId, why, soon });
   }
 
-  /** @param rss if it was just measured */
-  #usageOf(worker: PoolWorker, rss?: number): Usage {
-    let usage = this.#usage.get(worker);
-    if (!usage) {
-      const { maxRequests, maxRequestsJitter, maxWorkerLifetime } = this.#context.settings;
-      const jitter = Math.floor(this.#random() * (maxRequestsJitter + 1));
-      const share = 1 - LIFETIME_JITTER * this.#random();
-      const lifetime = maxWorkerLifetime === 'off' ? Number.POSITIVE_INFINITY : maxWorkerLifetime * 1000;
-      usage = {
-        maxRequests: maxRequests === 0 ? Number.POSITIVE_INFINITY : maxRequests + jitter,
-        expiresAt: worker.startedAt + lifetime * share,
-        firstRss: undefined,
-        rss: 0,
-        served: 0,
-        above: 0,
-        collected: false,
-      };
-      this.#usage.set(worker, usage);
-    }
-    usage.firstRss ??= rss;
-    usage.rss = rss ?? usage.rss;
-    return usage;
+  #measured(worker: PoolWorker, rss: number): WearRecord {
+    const record = this.#recordOf(worker);
+    record.firstRss ??= rss;
+    record.rss = rss;
+    return record;
+  }
+
+  #recordOf(worker: PoolWorker): WearRecord {
+    const known = this.#records.get(worker);
+    if (known) return known;
+    const { maxRequests, maxRequestsJitter, maxWorkerLifetime } = this.#context.settings;
+    const jitter = Math.floor(this.#random() * (maxRequestsJitter + 1));
+    const share = 1 - LIFETIME_JITTER * this.#random();
+    const lifetime = maxWorkerLifetime === 'off' ? Number.POSITIVE_INFINITY : maxWorkerLifetime * 1000;
+    const record = {
+      maxRequests: maxRequests === 0 ? Number.POSITIVE_INFINITY : maxRequests + jitter,
+      expiresAt: worker.startedAt + lifetime * share,
+      firstRss: undefined,
+      rss: 0,
+      served: 0,
+      above: 0,
+      collected: false,
+    };
+    this.#records.set(worker, record);
+    return record;
   }
 }
 

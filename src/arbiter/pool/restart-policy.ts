@@ -1,7 +1,4 @@
-/**
- * What follows from failed workers: when the next may start, and when a reload or the server is given up. The reconciler
- * starts the replacements. Pure; times in milliseconds.
- */
+/** When a worker may start after failures, and when a reload or the server is given up. Pure; times in milliseconds. */
 import type { ExitName } from '../../errors.ts';
 import type { RestartReason } from './decisions.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -20,7 +17,7 @@ const SLOWER = `each old worker now serves until its replacement has lived for $
 export interface PoolExit {
   /** `exit code 1`, `SIGKILL`, or what the worker said before it ended. */
   readonly why: string;
-  /** Trying again cannot help, as the app is missing: the server ends with `exit`, by default `app`. */
+  /** A retry cannot help, as the app is missing: the server ends with `exit`, by default `app`. */
   readonly fatal: boolean;
   readonly exit?: ExitName | undefined;
   readonly oom?: boolean;
@@ -51,40 +48,37 @@ export class RestartPolicy {
     this.#bootRetryAt = Number.NEGATIVE_INFINITY;
   }
 
-  /**
-   * @param started all workers were ready once
-   * @returns why the worker must be replaced; undefined if it was no longer wanted
-   */
-  exited(worker: PoolWorker, exit: PoolExit, started: boolean, now: number): RestartReason | undefined {
-    const { state, killed, killReason } = worker;
+  /** @returns why the worker must be replaced; undefined if it was no longer wanted */
+  exited(worker: PoolWorker, exit: PoolExit, allWereReady: boolean, now: number): RestartReason | undefined {
+    const { state, killed, killReason, reason } = worker;
     if (state === 'booting') {
-      if (exit.interrupted || (killed && worker.reason === undefined)) return undefined;
-      this.#bootFailed(worker, { ...exit, why: killReason ?? exit.why }, started, now);
+      if (exit.interrupted || (killed && reason === undefined)) return undefined;
+      this.#bootFailed(worker, { ...exit, why: killReason ?? exit.why }, allWereReady, now);
       return exit.oom ? 'oom' : 'boot';
     }
-    const wanted = state === 'draining' || killed ? worker.reason : 'crash';
-    const failed = exit.oom ? state !== 'draining' : wanted === 'crash' || wanted === 'stall';
+    const cause = state === 'draining' || killed ? reason : 'crash';
+    const failed = exit.oom ? state !== 'draining' : cause === 'crash' || cause === 'stall';
     if (failed) this.died(worker, exit.why, now);
-    return exit.oom ? 'oom' : wanted;
+    return exit.oom ? 'oom' : cause;
   }
 
   /** Counts the death of a worker that was ready, once, and as soon as it is known. */
   died(worker: PoolWorker, why: string, now: number): void {
     const { settings, workers, decisions } = this.#context;
     if (this.#lifecycle.stopping || !worker.recordDeath()) return;
-    const { workerId, slot, state, readyAt, lastBeat, reason } = worker;
+    const { workerId, slot, state, readyAt, lastHeartbeat, reason } = worker;
     this.#deaths.push(now);
     this.#lastWhy = why;
-    const livedMs = (reason === 'stall' ? lastBeat : now) - readyAt;
+    const livedMs = (reason === 'stall' ? lastHeartbeat : now) - readyAt;
     // A worker of an older generation says nothing about the code that the next one runs.
-    if (livedMs >= STABILITY_MS || state === 'draining' || !workers.current(worker)) return;
+    if (livedMs >= STABILITY_MS || state === 'draining' || worker.outdated) return;
     const row = ++this.#row;
     this.#rowAlone = workers.serving().some((w) => w.stable) ? 0 : this.#rowAlone + 1;
     // The first is replaced at once, like any crash.
-    this.#early.set(slot, { workerId, retryAt: now + (row === 1 ? 0 : backoffMs(row - 1)) });
-    if (this.#reloading && row >= settings.crashLimit) {
+    this.#early.set(slot, { workerId, retryAt: now + backoffMs(row - 1) });
+    if (workers.reloading && row >= settings.crashLimit) {
       this.#giveUpReload(`${row} new workers in a row ${DIED_EARLY}, the last: ${why}`);
-    } else if (this.#reloading && row === 1) {
+    } else if (workers.reloading && row === 1) {
       decisions.push({ do: 'warn', why: `a new worker ${DIED_EARLY} (${why}): ${SLOWER}` });
     } else if (row === settings.crashLimit) {
       const backoff = `the restart backoff grows to ${LONGEST_BACKOFF_MS / 1000} s`;
@@ -93,16 +87,22 @@ export class RestartPolicy {
   }
 
   due(now: number): void {
-    const { workers } = this.#context;
+    const { workers, settings } = this.#context;
     for (const w of workers.serving()) {
-      if (!w.becameStable()) continue;
+      if (!w.stable) continue;
       this.#rowAlone = 0;
       if (w.workerId > (this.#early.get(w.slot)?.workerId ?? w.workerId)) this.#settled(w.slot);
     }
     // The slots of killed workers are filled at once, before the exit.
-    for (const w of workers.values()) if (w.reason === 'stall') this.died(w, w.killReason ?? 'stalled', now);
-    const why = this.#lifecycle.phase === 'serving' ? this.#verdict(now) : undefined;
-    if (why !== undefined) this.#lifecycle.giveUp('boot', why, now);
+    for (const w of workers.values()) if (w.killReason && w.reason === 'stall') this.died(w, w.killReason, now);
+    if (this.#lifecycle.phase !== 'serving') return;
+    this.#deaths = this.#deaths.filter((at) => now - at < WINDOW_MS);
+    const limit = settings.crashLimit * DEATHS_PER_LIMIT;
+    const inWindow = this.#deaths.length >= limit;
+    // With the backoff between them `limit` early deaths take longer than the window.
+    if (!inWindow && this.#rowAlone < limit) return;
+    const what = inWindow ? 'workers died within a minute' : `workers in a row ${DIED_EARLY}`;
+    this.#lifecycle.giveUp('boot', `${limit} ${what}, the last: ${this.#lastWhy}`, now);
   }
 
   /** There are no slots from this one on. */
@@ -125,12 +125,11 @@ export class RestartPolicy {
 
   /** When a worker may start in place of one that serves. */
   get replaceAt(): number {
-    return Math.max(this.#bootRetryAt, ...this.#retries());
+    return Math.max(...this.#retries());
   }
 
-  /** The next of all these times; Infinity if there is none. */
   nextRetry(now: number): number {
-    return Math.min(...[this.#bootRetryAt, ...this.#retries()].filter((at) => at > now));
+    return Math.min(...this.#retries().filter((at) => at > now));
   }
 
   /** Early deaths in a row: since each of their slots had a stable worker, or since `reset`. */
@@ -138,47 +137,31 @@ export class RestartPolicy {
     return this.#row;
   }
 
-  #bootFailed(worker: PoolWorker, { why, fatal, exit = 'app' }: PoolExit, started: boolean, now: number): void {
+  #bootFailed(worker: PoolWorker, { why, fatal, exit = 'app' }: PoolExit, allWereReady: boolean, now: number): void {
     const { settings, workers } = this.#context;
     const serving = workers.serving();
     const replaced = serving.find((w) => w.slot === worker.slot);
+    this.#bootRetryAt = now + backoffMs(++this.#bootFailures);
+    const limitReached = this.#bootFailures >= settings.crashLimit;
     const inARow = `${settings.crashLimit} workers in a row failed to boot, the last: ${why}`;
-    const limitReached = ++this.#bootFailures >= settings.crashLimit;
-    this.#bootRetryAt = now + backoffMs(this.#bootFailures);
-    if (replaced && workers.current(worker) && !workers.current(replaced)) {
+    if (replaced?.outdated && !worker.outdated) {
       this.booted();
       this.#giveUpReload(why);
-    } else if (fatal && !started) {
+    } else if (fatal && !allWereReady) {
       this.#lifecycle.giveUp(exit, why, now);
-    } else if (limitReached && (!started || serving.length === 0)) {
+    } else if (limitReached && (!allWereReady || serving.length === 0)) {
       this.#lifecycle.giveUp('boot', inARow, now);
-    } else if (limitReached && this.#reloading) {
+    } else if (limitReached && workers.reloading) {
       this.#giveUpReload(inARow);
     }
-  }
-
-  /** Workers of an older generation still serve. */
-  get #reloading(): boolean {
-    return this.#context.workers.serving().some((w) => !this.#context.workers.current(w));
   }
 
   /** The workers that serve go on, and count as current. */
   #giveUpReload(why: string): void {
     const { workers, decisions } = this.#context;
-    for (const w of workers.values()) w.adopt(workers.generation);
+    for (const w of workers.values()) w.adopt();
     for (const w of workers.serving()) this.#settled(w.slot);
     decisions.push({ do: 'give-up-reload', why });
-  }
-
-  /** Why to give up the server, if so. */
-  #verdict(now: number): string | undefined {
-    const limit = this.#context.settings.crashLimit * DEATHS_PER_LIMIT;
-    const last = `the last: ${this.#lastWhy}`;
-    this.#deaths = this.#deaths.filter((at) => now - at < WINDOW_MS);
-    if (this.#deaths.length >= limit) return `${limit} workers died within a minute, ${last}`;
-    // With the backoff between them these take longer than a minute.
-    if (this.#rowAlone >= limit) return `${limit} workers in a row ${DIED_EARLY}, ${last}`;
-    return undefined;
   }
 
   /** The slot needs no other worker. */
@@ -188,12 +171,11 @@ export class RestartPolicy {
   }
 
   #retries(): number[] {
-    return [...this.#early.values()].map(({ retryAt }) => retryAt);
+    return [this.#bootRetryAt, ...[...this.#early.values()].map(({ retryAt }) => retryAt)];
   }
 }
 
 /** After the `n`th failure in a row. */
 function backoffMs(n: number): number {
-  // The exponent is bounded too: 2 ** 1024 is Infinity.
-  return Math.min(FIRST_BACKOFF_MS * 2 ** Math.min(n - 1, 20), LONGEST_BACKOFF_MS);
+  return n === 0 ? 0 : Math.min(FIRST_BACKOFF_MS * 2 ** (n - 1), LONGEST_BACKOFF_MS);
 }

@@ -1,104 +1,99 @@
 /** A worker as the pool sees it: its record and all its transitions. Pure; times in milliseconds. */
-import type { Decision, Drain, PoolSettings, RestartReason, WorkerState } from './decisions.ts';
+import type { Decision, DrainOrder, PoolSettings, RestartReason, WorkerState } from './decisions.ts';
 
-/**
- * A worker is stable this long after it was ready. What is wrong from the start shows sooner; one that dies later serves
- * most of the time, as a boot takes a fraction of a second, so a backoff would cost more than it saves.
- */
+/** What is wrong from the start shows sooner; a worker that dies later serves most of the time, so needs no backoff. */
 export const STABILITY_MS = 5_000;
 
-/** The states from which a transition is possible; it is ignored in others, and always once the worker is killed. */
-const FROM = {
-  ready: ['booting'],
-  markForReplacement: ['ready'],
-  drain: ['ready', 'leaving'],
-  failed: ['ready', 'leaving'],
-  hasten: ['draining'],
-  markSurplus: ['draining'],
-  kill: ['booting', 'ready', 'leaving', 'draining'],
-} as const satisfies Readonly<Record<string, readonly WorkerState[]>>;
+/** Two heartbeats: a late worker that drains is stuck if it missed them; otherwise it waits for a request. */
+const STUCK_MS = 2_000;
 
-type Spawn = Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'generation'> & { readonly bootBy: number };
-
+/** A transition is ignored in a state that it does not start from, and always once the worker is killed. */
 export class PoolWorker {
   readonly workerId: number;
   readonly slot: number;
   readonly startedAt: number;
-  readonly #decisions: Decision[];
+  readonly #context: PoolContext;
   #generation: number;
   #state: WorkerState = 'booting';
   #reason: RestartReason | undefined;
   #bootBy: number;
   #waitingFor: string | undefined;
   #readyAt = Number.POSITIVE_INFINITY;
-  #lastBeat: number;
-  #stable = false;
+  #lastHeartbeat: number;
   #surplus = false;
   #killAt = Number.POSITIVE_INFINITY;
   #killReason: string | undefined;
   #deathRecorded = false;
 
-  constructor({ workerId, slot, startedAt, generation, bootBy }: Spawn, decisions: Decision[]) {
+  constructor(workerId: number, slot: number, now: number, context: PoolContext) {
     this.workerId = workerId;
     this.slot = slot;
-    this.startedAt = startedAt;
-    this.#generation = generation;
-    this.#bootBy = bootBy;
-    this.#lastBeat = startedAt;
-    this.#decisions = decisions;
-    decisions.push({ do: 'spawn', workerId, slot });
+    this.startedAt = now;
+    this.#context = context;
+    this.#generation = context.workers.generation;
+    this.#bootBy = now + context.settings.bootTimeout * 1000;
+    this.#lastHeartbeat = now;
+    context.decisions.push({ do: 'spawn', workerId, slot });
   }
 
-  /** It listens. @returns whether it serves from now on */
+  /** @returns whether it serves from now on */
   ready(now: number): boolean {
-    if (!this.#may('ready')) return false;
+    if (!this.#is('booting')) return false;
     this.#state = 'ready';
     this.#readyAt = now;
-    this.#lastBeat = now;
+    this.#lastHeartbeat = now;
     return true;
   }
 
   markForReplacement(reason: RestartReason): boolean {
-    if (!this.#may('markForReplacement')) return false;
+    if (!this.#is('ready')) return false;
     this.#state = 'leaving';
     this.#reason = reason;
     return true;
   }
 
-  drain(drain: Drain, reason = this.#reason): void {
-    if (!this.#may('drain')) return;
+  drain(drain: DrainOrder, reason = this.#reason): void {
+    if (!this.#is('ready', 'leaving')) return;
     this.#state = 'draining';
     this.#reason = reason;
     this.#killAt = drain.by;
-    this.#decisions.push({ do: 'drain', workerId: this.workerId, ...drain });
+    this.#context.decisions.push({ do: 'drain', workerId: this.workerId, ...drain });
   }
 
   /** It drains by its own decision, after an uncaught exception. */
-  failed(killAt: number): void {
-    if (!this.#may('failed')) return;
+  failed(now: number): void {
+    if (!this.#is('ready', 'leaving')) return;
     this.#state = 'draining';
     this.#reason = 'crash';
-    this.#killAt = killAt;
+    this.#killAt = now + this.#context.settings.gracefulTimeout * 1000;
   }
 
   /** Brings the end of its drain forward. One whose time is over is killed and not told. */
   hasten(by: number, why: string, now: number): void {
-    if (!this.#may('hasten') || this.#killAt <= by) return;
+    if (!this.#is('draining') || this.#killAt <= by) return;
     this.#killAt = by;
-    if (by > now) this.#decisions.push({ do: 'drain', workerId: this.workerId, quick: true, sweep: true, why, by });
+    if (by > now)
+      this.#context.decisions.push({ do: 'drain', workerId: this.workerId, quick: true, drainQueue: true, why, by });
   }
 
   /** It drains in a slot that is no longer wanted. */
   markSurplus(): void {
-    if (this.#may('markSurplus')) this.#surplus = true;
+    if (this.#is('draining')) this.#surplus = true;
   }
 
   /** @param reason of its replacement; a booting worker without one is just not wanted any more */
   kill(why: string, reason = this.#reason, stuck = false): void {
-    if (!this.#may('kill')) return;
+    if (this.killed) return;
     this.#killReason = why;
     this.#reason = reason;
-    this.#decisions.push({ do: 'kill', workerId: this.workerId, why, stuck });
+    this.#context.decisions.push({ do: 'kill', workerId: this.workerId, why, stuck });
+  }
+
+  killIfLate(now: number): void {
+    const { at, why, reason } = this.deadline;
+    if (now < at) return;
+    const stuck = this.#state !== 'draining' || reason === 'stall' || now - this.#lastHeartbeat > STUCK_MS;
+    this.kill(why, reason, stuck);
   }
 
   waitsFor(what: string): void {
@@ -106,34 +101,29 @@ export class PoolWorker {
   }
 
   heartbeat(now: number): void {
-    this.#lastBeat = now;
+    this.#lastHeartbeat = now;
   }
 
   /** Adds time in which it could not run; to a drain until `drainBy` at the latest. */
   extendDeadline(ms: number, now: number, drainBy = this.#killAt): void {
-    this.#lastBeat = Math.min(this.#lastBeat + ms, now);
+    this.#lastHeartbeat = Math.min(this.#lastHeartbeat + ms, now);
     this.#bootBy += ms;
     if (this.#state === 'draining') this.#killAt = Math.min(this.#killAt + ms, drainBy);
   }
 
   /** When it is killed next, and what for. */
-  deadline({ bootTimeout, timeout }: PoolSettings): { at: number; why: string; reason?: RestartReason } {
+  get deadline(): { at: number; why: string; reason?: RestartReason } {
+    const { bootTimeout, timeout } = this.#context.settings;
+    if (this.killed) return { at: Number.POSITIVE_INFINITY, why: '' };
     if (this.#state === 'booting') {
       return { at: this.#bootBy, why: lateBoot(bootTimeout, this.#waitingFor), reason: 'boot' };
     }
-    const stalledAt = timeout === 0 ? Number.POSITIVE_INFINITY : this.#lastBeat + timeout * 1000;
+    const stalledAt = timeout === 0 ? Number.POSITIVE_INFINITY : this.#lastHeartbeat + timeout * 1000;
     if (this.#killAt <= stalledAt) return { at: this.#killAt, why: 'still draining at its deadline' };
     return { at: stalledAt, why: `silent for ${timeout} s (TSUNICORN_TIMEOUT)`, reason: 'stall' };
   }
 
-  /** @returns true once, when its heartbeats cover the stability period: time in which it is stuck does not count */
-  becameStable(): boolean {
-    if (this.#stable || this.#lastBeat - this.#readyAt < STABILITY_MS) return false;
-    this.#stable = true;
-    return true;
-  }
-
-  /** @returns whether this is the first record of it */
+  /** @returns false if it was recorded before */
   recordDeath(): boolean {
     const first = !this.#deathRecorded;
     this.#deathRecorded = true;
@@ -141,8 +131,8 @@ export class PoolWorker {
   }
 
   /** A reload was given up: it counts as current. */
-  adopt(generation: number): void {
-    this.#generation = generation;
+  adopt(): void {
+    this.#generation = this.#context.workers.generation;
   }
 
   get state(): WorkerState {
@@ -151,6 +141,10 @@ export class PoolWorker {
   get generation(): number {
     return this.#generation;
   }
+  /** It runs older code than the next one would. */
+  get outdated(): boolean {
+    return this.#generation !== this.#context.workers.generation;
+  }
   get reason(): RestartReason | undefined {
     return this.#reason;
   }
@@ -158,11 +152,12 @@ export class PoolWorker {
   get readyAt(): number {
     return this.#readyAt;
   }
-  get lastBeat(): number {
-    return this.#lastBeat;
+  get lastHeartbeat(): number {
+    return this.#lastHeartbeat;
   }
+  /** Its heartbeats cover the stability period: time in which it is stuck does not count. */
   get stable(): boolean {
-    return this.#stable;
+    return this.#lastHeartbeat - this.#readyAt >= STABILITY_MS;
   }
   get surplus(): boolean {
     return this.#surplus;
@@ -174,8 +169,8 @@ export class PoolWorker {
     return this.#killReason !== undefined;
   }
 
-  #may(transition: keyof typeof FROM): boolean {
-    return !this.killed && FROM[transition].some((state) => state === this.#state);
+  #is(...states: WorkerState[]): boolean {
+    return !this.killed && states.includes(this.#state);
   }
 }
 
@@ -183,17 +178,19 @@ export class PoolWorker {
 export class PoolWorkers extends Map<number, PoolWorker> {
   generation = 0;
 
+  /** Without those that were killed. */
   in(...states: WorkerState[]): PoolWorker[] {
-    return [...this.values()].filter((w) => states.includes(w.state));
+    return [...this.values()].filter((w) => states.includes(w.state) && !w.killed);
   }
 
   /** Workers that accept: ready ones, and those that wait for their replacement. */
   serving(): PoolWorker[] {
-    return this.in('ready', 'leaving').filter((w) => !w.killed);
+    return this.in('ready', 'leaving');
   }
 
-  current(worker: PoolWorker): boolean {
-    return worker.generation === this.generation;
+  /** Workers of an older generation still serve. */
+  get reloading(): boolean {
+    return this.serving().some((w) => w.outdated);
   }
 }
 
@@ -203,7 +200,6 @@ export function lateBoot(seconds: number, waitingFor: string | undefined): strin
   return `not ready within ${seconds} s (TSUNICORN_BOOT_TIMEOUT)${cause}`;
 }
 
-/** What the parts of a pool share. */
 export interface PoolContext {
   readonly settings: PoolSettings;
   /** What sizing, or a person, wants now. */

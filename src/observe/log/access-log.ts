@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LogDestination } from './destination.ts';
-import { ascii, LineWriter } from './line-writer.ts';
+import { type Escape, LineWriter } from './line-writer.ts';
 import { type SeenHeaders, scan } from './request-headers.ts';
 
 export interface LoggedExchange {
@@ -36,7 +36,6 @@ export interface LoggedConnection {
 export interface LogEntry {
   exchange: LoggedExchange;
   seen: SeenHeaders;
-  /** The client's address, behind trusted proxies. */
   client: string;
   /** As the client got it. */
   status: number;
@@ -48,6 +47,7 @@ export interface LogEntry {
 
 /** Writes a line without its end. */
 export interface LineFormat {
+  readonly toAscii: Escape;
   request(line: LineWriter, entry: LogEntry): void;
   /** A request that could not be parsed: `error` is the parser's code. */
   malformed(line: LineWriter, remote: string, status: number, error: string): void;
@@ -55,8 +55,6 @@ export interface LineFormat {
 
 /** The longest time a line stays in memory. */
 const FLUSH_AFTER_MS = 100;
-
-const LINE_END = ascii('\n');
 
 export class AccessLog {
   readonly #destination: LogDestination;
@@ -67,7 +65,7 @@ export class AccessLog {
   constructor(destination: LogDestination, format: LineFormat) {
     this.#destination = destination;
     this.#format = format;
-    this.#line = new LineWriter(destination);
+    this.#line = new LineWriter(destination, format.toAscii);
   }
 
   /** `status` as the client got it; `now` by performance.now(). */
@@ -111,7 +109,6 @@ export class AccessLog {
   }
 
   #finish(): void {
-    this.#line.constant(LINE_END);
     this.#line.end();
     this.#timer ??= setTimeout(() => this.#write(), FLUSH_AFTER_MS).unref();
   }

@@ -1,6 +1,6 @@
 /** The access log in JSON. */
 import type { LineFormat, LoggedConnection } from './access-log.ts';
-import { ascii, IsoClock } from './line-writer.ts';
+import { ascii, LogClock } from './line-writer.ts';
 import { givenId, type RequestIds, traceIdOf } from './request-headers.ts';
 
 /** What precedes each value, with the quotes on both sides. */
@@ -21,60 +21,40 @@ const BEFORE = {
 const DECIMAL_POINT = ascii('.');
 
 export function jsonLines(slot: number, ids: RequestIds): LineFormat {
-  const clock = new IsoClock();
+  const clock = new LogClock(1, (time) => time.toISOString());
   const idPrefix = ascii(ids.prefix);
   const end = ascii(`","worker":${slot}}`);
   return {
+    toAscii: jsonEscape,
     request(line, { exchange, seen, client, status, bytes, microseconds }) {
-      const { request, url, connection } = exchange;
+      const { request, method, url, connection, serial } = exchange;
       const remote = connection.peer.address;
-      line.constant(BEFORE.time);
-      line.constant(clock.now());
-      line.constant(client === remote ? peerPartOf(connection) : peerPart(remote, client));
-      line.text(exchange.method, jsonEscape);
-      line.constant(BEFORE.path);
+      line.constant(BEFORE.time).constant(clock.now());
+      line.constant(client === remote ? peerPartOf(connection) : peerPart(remote, client)).text(method);
       const question = url.indexOf('?');
-      if (question < 0) line.text(url, jsonEscape);
-      else line.part(url, jsonEscape, 0, question);
+      line.constant(BEFORE.path).text(question < 0 ? url : url.slice(0, question));
       line.constant(BEFORE.query);
-      if (question >= 0) line.part(url, jsonEscape, question + 1, url.length);
-      line.constant(BEFORE.protocol);
-      line.text(request.httpVersion, jsonEscape);
-      line.constant(BEFORE.status);
-      line.integer(status);
-      line.constant(BEFORE.bytes);
-      line.integer(bytes);
-      line.constant(BEFORE.duration);
-      line.integer(Math.floor(microseconds / 1000));
-      line.constant(DECIMAL_POINT);
-      line.threeDigits(microseconds % 1000);
-      line.constant(BEFORE.referer);
-      line.text(seen.referer, jsonEscape);
-      line.constant(BEFORE.userAgent);
-      line.text(seen.userAgent, jsonEscape);
+      if (question >= 0) line.text(url.slice(question + 1));
+      line.constant(BEFORE.protocol).text(request.httpVersion);
+      line.constant(BEFORE.status).integer(status);
+      line.constant(BEFORE.bytes).integer(bytes);
+      line.constant(BEFORE.duration).integer(Math.floor(microseconds / 1000));
+      line.constant(DECIMAL_POINT).threeDigits(microseconds % 1000);
+      line.constant(BEFORE.referer).text(seen.referer);
+      line.constant(BEFORE.userAgent).text(seen.userAgent);
       line.constant(BEFORE.requestId);
       const id = givenId(seen);
-      if (id !== '') line.text(id, jsonEscape);
-      else {
-        line.constant(idPrefix);
-        line.hexadecimal(exchange.serial);
-      }
+      if (id !== '') line.text(id);
+      else line.constant(idPrefix).hexadecimal(serial);
       const trace = traceIdOf(seen);
-      if (trace !== '') {
-        line.constant(BEFORE.traceId);
-        line.text(trace, jsonEscape);
-      }
+      if (trace !== '') line.constant(BEFORE.traceId).text(trace);
       line.constant(end);
     },
     malformed(line, remote, status, error) {
-      line.constant(BEFORE.time);
-      line.constant(clock.now());
+      line.constant(BEFORE.time).constant(clock.now());
       line.constant(ascii(`","remote":"${remote}","client":"${remote}`));
-      line.constant(BEFORE.status);
-      line.integer(status);
-      line.constant(BEFORE.error);
-      line.text(error, jsonEscape);
-      line.constant(end);
+      line.constant(BEFORE.status).integer(status);
+      line.constant(BEFORE.error).text(error).constant(end);
     },
   };
 }

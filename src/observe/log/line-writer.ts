@@ -6,7 +6,7 @@ import type { LogDestination } from './destination.ts';
 
 /** The longest escape of one UTF-16 unit: `\u00e9` in JSON. */
 const LONGEST_ESCAPE = 6;
-/** 2^53 has 16. */
+/** 2^53 has 16 digits. */
 const LONGEST_NUMBER = 16;
 /** Beyond the block, so that a line may cross its end while it is written. */
 const LINE_ROOM = 8 * 1024;
@@ -22,11 +22,12 @@ const SHORT = 12;
 const THREE_DIGITS = Buffer.from(Array.from({ length: 1000 }, (_, n) => String(n).padStart(3, '0')).join(''), 'latin1');
 
 const HEX_DIGITS = Buffer.from('0123456789abcdef', 'latin1');
+const NEWLINE = 0x0a;
 
 /** Missing in the types: `write(text, at, 'utf8')` without the look-up of the encoding. */
 type Block = Buffer & { utf8Write(text: string, at: number): number };
 
-/** Escapes a UTF-16 unit that is not plain, as ASCII. */
+/** Writes a UTF-16 unit that is not plain as ASCII. */
 export type Escape = (unit: number) => string;
 
 export function ascii(text: string): Uint8Array {
@@ -40,88 +41,88 @@ export class LineWriter {
   #lineStart = 0;
   readonly #blockSize: number;
   readonly #destination: Pick<LogDestination, 'write' | 'spare'>;
+  readonly #toAscii: Escape;
 
   /** Lines go out whole, in blocks of the destination's size; a longer line is a block of its own. */
-  constructor(destination: Pick<LogDestination, 'write' | 'spare' | 'blockSize'>) {
+  constructor(destination: Pick<LogDestination, 'write' | 'spare' | 'blockSize'>, toAscii: Escape) {
     this.#blockSize = destination.blockSize;
     this.#destination = destination;
+    this.#toAscii = toAscii;
     this.#bytes = this.#fresh();
   }
 
-  constant(bytes: Uint8Array): void {
+  constant(bytes: Uint8Array): this {
     const { length } = bytes;
     this.#reserve(length);
     if (length > SHORT) this.#bytes.set(bytes, this.#at);
     else for (let i = 0; i < length; i++) this.#bytes[this.#at + i] = bytes[i] as number;
     this.#at += length;
+    return this;
   }
 
-  /** Text; units that are not plain go through `toAscii`. */
-  text(text: string, toAscii: Escape): void {
+  text(text: string): this {
     const { length } = text;
-    if (length <= SHORT) return this.part(text, toAscii, 0, length);
     this.#reserve(length * LONGEST_ESCAPE);
+    if (length <= SHORT) return this.#escaped(text);
     // Copied at once and checked in place: where the text is not plain, a byte of its UTF-8 is not either.
     const end = this.#at + this.#bytes.utf8Write(text, this.#at);
     let plain = 1;
     for (let i = this.#at; i < end; i++) plain &= PLAIN[this.#bytes[i] as number] as number;
-    if (plain === 1) this.#at = end;
-    else this.part(text, toAscii, 0, length);
+    if (plain !== 1) return this.#escaped(text);
+    this.#at = end;
+    return this;
   }
 
-  part(text: string, toAscii: Escape, from: number, to: number): void {
-    this.#reserve((to - from) * LONGEST_ESCAPE);
+  #escaped(text: string): this {
     const target = this.#bytes;
     let at = this.#at;
-    for (let i = from; i < to; i++) {
+    for (let i = 0; i < text.length; i++) {
       const unit = text.charCodeAt(i);
       if (unit < 0x80 && PLAIN[unit] === 1) target[at++] = unit;
-      else at += target.write(toAscii(unit), at, 'latin1');
+      else at += target.write(this.#toAscii(unit), at, 'latin1');
     }
     this.#at = at;
+    return this;
   }
 
   /** A whole number from 0 to 2^53. */
-  integer(value: number): void {
+  integer(value: number): this {
     this.#reserve(LONGEST_NUMBER);
-    if (value >= 1000) {
-      this.integer(Math.floor(value / 1000));
-      return this.threeDigits(value % 1000);
-    }
+    if (value >= 1000) return this.integer(Math.floor(value / 1000)).threeDigits(value % 1000);
     const digit = value * 3;
-    if (value >= 100) this.#digit(digit);
-    if (value >= 10) this.#digit(digit + 1);
-    this.#digit(digit + 2);
+    if (value >= 100) this.#bytes[this.#at++] = THREE_DIGITS[digit] as number;
+    if (value >= 10) this.#bytes[this.#at++] = THREE_DIGITS[digit + 1] as number;
+    this.#bytes[this.#at++] = THREE_DIGITS[digit + 2] as number;
+    return this;
   }
 
   /** 0 to 999 with leading zeros. */
-  threeDigits(value: number): void {
+  threeDigits(value: number): this {
     this.#reserve(LONGEST_NUMBER);
-    for (let digit = value * 3; digit < value * 3 + 3; digit++) this.#digit(digit);
+    for (let digit = value * 3; digit < value * 3 + 3; digit++) this.#bytes[this.#at++] = THREE_DIGITS[digit] as number;
+    return this;
   }
 
   /** A whole number from 0 to 2^53, of at least eight digits. */
-  hexadecimal(value: number): void {
-    this.#reserve(LONGEST_NUMBER);
+  hexadecimal(value: number): this {
     // Shift operators see only the lower 32 bits.
-    if (value >= 2 ** 32) this.constant(Buffer.from(Math.floor(value / 2 ** 32).toString(16), 'latin1'));
+    if (value >= 2 ** 32) this.constant(ascii(Math.floor(value / 2 ** 32).toString(16)));
+    this.#reserve(LONGEST_NUMBER);
     for (let shift = 28; shift >= 0; shift -= 4) this.#bytes[this.#at++] = HEX_DIGITS[(value >>> shift) & 15] as number;
+    return this;
   }
 
   /** Ends the line; one that does not fit starts the next block. */
   end(): void {
-    const length = this.#at - this.#lineStart;
+    this.#reserve(1);
+    this.#bytes[this.#at++] = NEWLINE;
     if (this.#at > this.#blockSize) {
       const line = this.#bytes.subarray(this.#lineStart, this.#at);
-      this.#at = this.#lineStart;
       this.flush();
-      if (length > this.#blockSize) {
-        this.#destination.write(Buffer.concat([line]));
-        this.#at = 0;
-        return;
-      }
+      this.#at = 0;
+      if (line.length > this.#blockSize) return this.#destination.write(Buffer.concat([line]));
       this.#bytes.set(line);
-      this.#at = length;
+      this.#at = line.length;
     }
     this.#lineStart = this.#at;
   }
@@ -142,10 +143,6 @@ export class LineWriter {
     return (this.#destination.spare(size) ?? Buffer.allocUnsafeSlow(size)) as Block;
   }
 
-  #digit(index: number): void {
-    this.#bytes[this.#at++] = THREE_DIGITS[index] as number;
-  }
-
   #reserve(bytes: number): void {
     if (this.#at + bytes <= this.#bytes.length) return;
     const larger = Buffer.allocUnsafeSlow(Math.max(2 * this.#bytes.length, this.#at + bytes)) as Block;
@@ -154,47 +151,23 @@ export class LineWriter {
   }
 }
 
-const SECOND_LENGTH = '2026-01-01T00:00:00.'.length;
-const ZERO = 0x30;
+/** The time as text, made again only when `precisionMs` have passed. */
+export class LogClock {
+  readonly #precisionMs: number;
+  readonly #format: (time: Date) => string;
+  #tick = -1;
+  #text = ascii('');
 
-/** ISO 8601 in milliseconds, UTC: made once a second, then only the changed digits. */
-export class IsoClock {
-  #text: Uint8Array = new Uint8Array(0);
-  #second = -1;
-  #ms = -1;
-
-  /** The bytes are valid until the next call. */
-  now(): Uint8Array {
-    const now = Date.now();
-    if (now === this.#ms) return this.#text;
-    this.#ms = now;
-    const second = Math.floor(now / 1000);
-    if (second === this.#second) {
-      const rest = now - second * 1000;
-      this.#text[SECOND_LENGTH] = ZERO + Math.floor(rest / 100);
-      this.#text[SECOND_LENGTH + 1] = ZERO + (Math.floor(rest / 10) % 10);
-      this.#text[SECOND_LENGTH + 2] = ZERO + (rest % 10);
-    } else {
-      this.#second = second;
-      this.#text = ascii(new Date(now).toISOString());
-    }
-    return this.#text;
+  constructor(precisionMs: number, format: (time: Date) => string) {
+    this.#precisionMs = precisionMs;
+    this.#format = format;
   }
-}
-
-/** `Tue Nov 24 2026 14:20:00 GMT+0000 (…)`, as ECMA-262 fixes it (Date.prototype.toString). */
-const DATE_TEXT = /^\w+ (\w+) (\d+) (\d+) (\S+) GMT(\S+).*$/;
-
-/** Common Log Format: `[24/Nov/2026:14:20:00 +0000]`, in the time zone of the process. */
-export class CommonLogClock {
-  #text: Uint8Array = new Uint8Array(0);
-  #second = -1;
 
   now(): Uint8Array {
-    const second = Math.floor(Date.now() / 1000);
-    if (second !== this.#second) {
-      this.#second = second;
-      this.#text = ascii(String(new Date(second * 1000)).replace(DATE_TEXT, '[$2/$1/$3:$4 $5]'));
+    const tick = Math.floor(Date.now() / this.#precisionMs);
+    if (tick !== this.#tick) {
+      this.#tick = tick;
+      this.#text = ascii(this.#format(new Date(tick * this.#precisionMs)));
     }
     return this.#text;
   }

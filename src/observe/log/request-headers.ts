@@ -15,33 +15,33 @@ export function scan(rawHeaders: readonly string[]): SeenHeaders {
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string;
     const value = rawHeaders[i + 1] as string;
-    // The length rules out nearly every header without comparing text.
-    switch (name.length) {
-      case 7:
-        if (isNamed(name, 'referer')) seen.referer = value;
-        break;
-      case 9:
-        if (isNamed(name, 'forwarded')) seen.forwarded += seen.forwarded === '' ? value : `, ${value}`;
-        break;
-      case 10:
-        if (isNamed(name, 'user-agent')) seen.userAgent = value;
-        break;
-      case 11:
-        if (isNamed(name, 'traceparent')) seen.traceparent = value;
-        break;
-      case 12:
-        if (isNamed(name, 'x-request-id')) seen.requestId = value;
-        break;
-      case 15:
-        if (isNamed(name, 'x-forwarded-for')) seen.forwardedFor += seen.forwardedFor === '' ? value : `, ${value}`;
-        break;
-    }
+    if (isNamed(name, 'referer')) seen.referer = value;
+    else if (isNamed(name, 'forwarded')) seen.forwarded = joined(seen.forwarded, value);
+    else if (isNamed(name, 'user-agent')) seen.userAgent = value;
+    else if (isNamed(name, 'traceparent')) seen.traceparent = value;
+    else if (isNamed(name, 'x-request-id')) seen.requestId = value;
+    else if (isNamed(name, 'x-forwarded-for')) seen.forwardedFor = joined(seen.forwardedFor, value);
   }
   return seen;
 }
 
+/** All values of the header `lower`, in a form that one line could have; '' where there is none. */
+export function headerOf(rawHeaders: readonly string[], lower: string): string {
+  let list = '';
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    if (isNamed(rawHeaders[i] as string, lower)) list = joined(list, rawHeaders[i + 1] as string);
+  }
+  return list;
+}
+
+/** The length rules out nearly every header without comparing text. */
 function isNamed(name: string, lower: string): boolean {
-  return name === lower || name.toLowerCase() === lower;
+  return name.length === lower.length && (name === lower || name.toLowerCase() === lower);
+}
+
+/** As RFC 9110, section 5.3, joins the lines of a field. */
+function joined(list: string, value: string): string {
+  return list === '' ? value : `${list}, ${value}`;
 }
 
 /** Ids come from the client and are on every line. */

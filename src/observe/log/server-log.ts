@@ -23,9 +23,12 @@ export function openServerLog(
   who: Readonly<Record<string, number>>,
   mayBeLost = false,
 ): ServerLog {
+  const { logLevel: level, logFormat, errorLog } = settings;
   const problems: string[] = [];
   const lost = mayBeLost ? (problem: string) => problems.push(problem) : undefined;
-  const destination = new Destination(settings.errorLog, 2, lost);
+  const destination = new Destination(errorLog, 2, lost);
+  const write = (line: string): void =>
+    destination.write(Buffer.from(logFormat === 'pretty' ? prettyLine(line) : line));
   let logger: Logger | undefined;
   const onStderr = problems.length > 0 ? openServerLog({ ...settings, errorLog: '-' }, who) : undefined;
   const log: ServerLog = {
@@ -34,8 +37,11 @@ export function openServerLog(
       (onStderr ?? log).logger.error(`${problem}; its lines are lost until it opens (retried every second)`);
     },
     get logger() {
+      if (logger) return logger;
       try {
-        logger ??= openLogger(settings, who, destination);
+        const { pino, stdTimeFunctions } = require('pino') as typeof import('pino');
+        const formatters = { level: (label: string) => ({ level: label }) };
+        logger = pino({ level, base: who, timestamp: stdTimeFunctions.isoTime, formatters }, { write });
         return logger;
       } catch (error) {
         if (isOutOfDescriptors()) return SILENT;
@@ -47,11 +53,11 @@ export function openServerLog(
   return log;
 }
 
-const nothing = (): void => {};
+/** By level. */
+const COLOURS: Readonly<Record<string, number>> = { trace: 90, debug: 90, info: 32, warn: 33, error: 31, fatal: 31 };
+
 /** Without a descriptor to load pino, losing a line is better than exiting. */
-const SILENT = Object.fromEntries(
-  ['trace', 'debug', 'info', 'warn', 'error', 'fatal'].map((level) => [level, nothing]),
-) as unknown as Logger;
+const SILENT = Object.fromEntries(Object.keys(COLOURS).map((level) => [level, () => {}])) as unknown as Logger;
 
 /** The module loader's error for it has many names. */
 function isOutOfDescriptors(): boolean {
@@ -62,26 +68,6 @@ function isOutOfDescriptors(): boolean {
     return true;
   }
 }
-
-function openLogger(
-  { logLevel, logFormat }: Pick<Settings, 'logLevel' | 'logFormat'>,
-  who: Readonly<Record<string, number>>,
-  destination: LogDestination,
-): Logger {
-  const { pino, stdTimeFunctions } = require('pino') as typeof import('pino');
-  const isPretty = logFormat === 'pretty';
-  return pino(
-    {
-      level: logLevel,
-      base: who,
-      timestamp: stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    { write: (line: string) => destination.write(Buffer.from(isPretty ? prettyLine(line) : line)) },
-  );
-}
-
-const COLOURS: Readonly<Record<string, number>> = { trace: 90, debug: 90, info: 32, warn: 33, error: 31, fatal: 31 };
 
 /** A pino line for a terminal; what is not JSON stays as it is. */
 export function prettyLine(line: string): string {

@@ -4,7 +4,8 @@
  */
 import type { Atom, LogPiece, NamedAtom } from '../../config/access-log-format.ts';
 import type { LineFormat, LogEntry } from './access-log.ts';
-import { ascii, CommonLogClock, type LineWriter } from './line-writer.ts';
+import { ascii, type LineWriter, LogClock } from './line-writer.ts';
+import { headerOf } from './request-headers.ts';
 
 type Piece = (line: LineWriter, entry: LogEntry) => void;
 /** Needs no more than a malformed request has. */
@@ -15,14 +16,12 @@ const NOTHING = ascii('-');
 const SPACE = ascii(' ');
 const ESCAPED_SPACE = ascii('\\x20');
 const HTTP = ascii('HTTP/');
+const SPACE_HTTP = ascii(' HTTP/');
 const DECIMAL_POINT = ascii('.');
 
 /** Compiles each piece to a function, once. */
-export function textLines(
-  pieces: readonly LogPiece[],
-  { pid, env }: { readonly pid: number; readonly env: Readonly<Record<string, string | undefined>> },
-): LineFormat {
-  const clock = new CommonLogClock();
+export function textLines(pieces: readonly LogPiece[], { pid, env }: Pick<NodeJS.Process, 'pid' | 'env'>): LineFormat {
+  const clock = commonLogClock();
   const basic: Readonly<Record<BasicAtom, BasicPiece>> = {
     h: (line, { client }) => text(line, client),
     l: constant(NOTHING),
@@ -36,12 +35,13 @@ export function textLines(
   const literal = (value: string) => constant(new Uint8Array(Buffer.from(value)));
   const whole = pieces.map((piece) => {
     if ('literal' in piece) return literal(piece.literal);
-    return 'name' in piece ? named(piece, env) : atoms[piece.atom];
+    return 'name' in piece ? named(piece.atom, piece.name, env) : atoms[piece.atom];
   });
   const malformed = pieces.map((piece) => {
     return 'literal' in piece ? literal(piece.literal) : (known[piece.atom] ?? constant(NOTHING));
   });
   return {
+    toAscii: textEscape,
     request(line, entry) {
       for (const piece of whole) piece(line, entry);
     },
@@ -54,26 +54,20 @@ export function textLines(
 const ATOMS: Readonly<Record<Exclude<Atom, BasicAtom>, Piece>> = {
   u: (line, { exchange }) => user(line, exchange.request.rawHeaders),
   r(line, { exchange: { method, url, request } }) {
-    line.text(method, textEscape);
-    line.constant(SPACE);
-    line.text(url, textEscape);
-    line.constant(SPACE);
-    line.constant(HTTP);
-    line.text(request.httpVersion, textEscape);
+    line.text(method).constant(SPACE);
+    line.text(url).constant(SPACE_HTTP);
+    line.text(request.httpVersion);
   },
-  m: (line, { exchange }) => line.text(exchange.method, textEscape),
+  m: (line, { exchange }) => line.text(exchange.method),
   U(line, { exchange: { url } }) {
     const question = url.indexOf('?');
-    line.part(url, textEscape, 0, question < 0 ? url.length : question);
+    line.text(question < 0 ? url : url.slice(0, question));
   },
   q(line, { exchange: { url } }) {
     const question = url.indexOf('?');
-    if (question >= 0) line.part(url, textEscape, question + 1, url.length);
+    if (question >= 0) line.text(url.slice(question + 1));
   },
-  H(line, { exchange }) {
-    line.constant(HTTP);
-    line.text(exchange.request.httpVersion, textEscape);
-  },
+  H: (line, { exchange }) => line.constant(HTTP).text(exchange.request.httpVersion),
   b: (line, { bytes }) => (bytes === 0 ? line.constant(NOTHING) : line.integer(bytes)),
   f: (line, { seen }) => text(line, seen.referer),
   a: (line, { seen }) => text(line, seen.userAgent),
@@ -81,21 +75,16 @@ const ATOMS: Readonly<Record<Exclude<Atom, BasicAtom>, Piece>> = {
   D: (line, { microseconds }) => line.integer(microseconds),
   M: (line, { microseconds }) => line.integer(Math.floor(microseconds / 1000)),
   L(line, { microseconds }) {
-    line.integer(Math.floor(microseconds / 1e6));
-    line.constant(DECIMAL_POINT);
-    line.threeDigits(Math.floor(microseconds / 1000) % 1000);
-    line.threeDigits(microseconds % 1000);
+    line.integer(Math.floor(microseconds / 1e6)).constant(DECIMAL_POINT);
+    line.threeDigits(Math.floor(microseconds / 1000) % 1000).threeDigits(microseconds % 1000);
   },
 };
 
-function named(
-  { atom, name }: { readonly atom: NamedAtom; readonly name: string },
-  env: Readonly<Record<string, string | undefined>>,
-): Piece {
+function named(atom: NamedAtom, name: string, env: NodeJS.ProcessEnv): Piece {
   const lower = name.toLowerCase();
   switch (atom) {
     case 'i':
-      return (line, { exchange }) => text(line, requestHeader(exchange.request.rawHeaders, lower));
+      return (line, { exchange }) => text(line, headerOf(exchange.request.rawHeaders, lower));
     case 'o': {
       // The header as sent, with what Node.js added and what only writeHead() got.
       const field = new RegExp(`\\r\\n${name.replace(/[.*+?^$|]/g, '\\$&')}:[ \\t]*([^\\r]*)`, 'gi');
@@ -117,18 +106,7 @@ function constant(bytes: Uint8Array): BasicPiece {
 
 function text(line: LineWriter, value: string): void {
   if (value === '') line.constant(NOTHING);
-  else line.text(value, textEscape);
-}
-
-/** All values of a header, joined as in RFC 9110, section 5.3. */
-function requestHeader(rawHeaders: readonly string[], lower: string): string {
-  let value = '';
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    const field = rawHeaders[i] as string;
-    if (field.length !== lower.length || field.toLowerCase() !== lower) continue;
-    value = value === '' ? (rawHeaders[i + 1] as string) : `${value}, ${rawHeaders[i + 1]}`;
-  }
-  return value;
+  else line.text(value);
 }
 
 /**
@@ -136,15 +114,23 @@ function requestHeader(rawHeaders: readonly string[], lower: string): string {
  * fields after it.
  */
 function user(line: LineWriter, rawHeaders: readonly string[]): void {
-  const header = requestHeader(rawHeaders, 'authorization');
-  if (header === '') return line.constant(NOTHING);
+  const header = headerOf(rawHeaders, 'authorization');
+  if (header === '') return text(line, '');
   const [, credentials = ''] = /^basic +([A-Za-z\d+/]+={0,2})$/i.exec(header) ?? [];
   const [name = ''] = Buffer.from(credentials, 'base64').toString('latin1').split(':', 1);
-  if (name === '') return line.constant(NOTHING);
+  if (name === '') return text(line, '');
   for (const [i, part] of name.split(' ').entries()) {
     if (i > 0) line.constant(ESCAPED_SPACE);
-    line.text(part, textEscape);
+    line.text(part);
   }
+}
+
+/** `Tue Nov 24 2026 14:20:00 GMT+0000 (…)`, as ECMA-262 fixes it (Date.prototype.toString). */
+const DATE_TEXT = /^\w+ (\w+) (\d+) (\d+) (\S+) GMT(\S+).*$/;
+
+/** Common Log Format: `[24/Nov/2026:14:20:00 +0000]`, in the time zone of the process. */
+export function commonLogClock(): LogClock {
+  return new LogClock(1000, (time) => String(time).replace(DATE_TEXT, '[$2/$1/$3:$4 $5]'));
 }
 
 /** Quotes and backslashes as in Gunicorn and Apache, other bytes as in nginx and Apache: `\xHH`. */

@@ -16,7 +16,6 @@ const AGGREGATORS = {
 } as const;
 
 type Aggregator = keyof typeof AGGREGATORS;
-
 const isAggregator = (name: string): name is Aggregator => Object.hasOwn(AGGREGATORS, name);
 
 /** `values`, by workerId, where the value may fall; `total` where it only grows. */
@@ -120,12 +119,9 @@ function seriesOf(family: MergedFamily | undefined, suffix: string, labels: Labe
 function* samplesOf(series: Iterable<MergedSeries>): Generator<Sample> {
   for (const { suffix, labels, combine, total, values } of series) {
     if (total !== undefined) yield [suffix, labels, total];
-    else if (values.size > 0) yield [suffix, labels, AGGREGATORS[combine](byAge(values))];
+    else if (values.size > 0) {
+      const oldestFirst = [...values].sort(([a], [b]) => a - b).map(([, value]) => value);
+      yield [suffix, labels, AGGREGATORS[combine](oldestFirst)];
+    }
   }
-}
-
-/** The oldest worker first. */
-function byAge(values: ReadonlyMap<number, number>): number[] {
-  if (values.size === 1) return [...values.values()];
-  return [...values].sort(([a], [b]) => a - b).map(([, value]) => value);
 }

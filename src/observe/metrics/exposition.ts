@@ -4,7 +4,7 @@
  * the app's registry is found by file name.
  * https://prometheus.io/docs/instrumenting/exposition_formats/, https://prometheus.io/docs/specs/om/open_metrics_spec/
  */
-import type { MetricObjectWithValues, MetricValue, Registry as PromRegistry } from 'prom-client';
+import type { Registry as PromRegistry } from 'prom-client';
 import type { Family, Sample } from './aggregate.ts';
 
 /** Only the registry: the whole of prom-client takes 13 MB more (docs/decisions/0002-memory.md). */
@@ -35,77 +35,46 @@ export function formatFor(accept = ''): Format {
   return openMetrics > 0 && openMetrics >= text ? 'openmetrics' : 'text';
 }
 
-type PromSnapshot = MetricObjectWithValues<MetricValue<string>>;
+/** One per format: counters are named differently in OpenMetrics. */
+const REGISTRIES: Readonly<Record<Format, PromRegistry>> = {
+  text: new Registry(CONTENT_TYPES.text),
+  openmetrics: new Registry(CONTENT_TYPES.openmetrics),
+};
 
-/** A metric that returns what was put into it, as prom-client's own AggregatorRegistry has it. */
-class PrintedFamily {
-  readonly name: string;
-  snapshot: PromSnapshot;
-
-  constructor(snapshot: PromSnapshot) {
-    this.name = snapshot.name;
-    this.snapshot = snapshot;
+/** The whole answer, in pieces of whole lines. */
+export async function* exposition(families: Iterable<Family>, format: Format): AsyncGenerator<string> {
+  let text = '';
+  let series = 0;
+  for (const family of families) {
+    const samples = [...family.samples];
+    // At least once, so a family without series is printed too.
+    for (let from = 0; from === 0 || from < samples.length; from += PIECE_SERIES) {
+      const piece = samples.slice(from, from + PIECE_SERIES);
+      if (series + piece.length > PIECE_SERIES) {
+        yield text;
+        text = '';
+        series = 0;
+      }
+      const printed = await print(family, piece, format);
+      text += `${from === 0 ? printed : withoutHeader(printed)}\n`;
+      series += piece.length;
+    }
   }
-
-  get(): PromSnapshot {
-    return this.snapshot;
-  }
+  yield format === 'openmetrics' ? `${text}# EOF\n` : text;
 }
 
-/** One registry per format: prom-client's has only one, and counters are named differently in OpenMetrics. */
-export class Exposition {
-  readonly #registries = {
-    text: new Registry(CONTENT_TYPES.text),
-    openmetrics: new Registry(CONTENT_TYPES.openmetrics),
-  };
-
-  /** The whole answer, in pieces of whole lines. */
-  async *print(families: Iterable<Family>, format: Format): AsyncGenerator<string> {
-    let text = '';
-    let series = 0;
-    for (const family of families) {
-      const samples = [...family.samples];
-      // At least once, so a family without series is printed too.
-      for (let from = 0; from === 0 || from < samples.length; from += PIECE_SERIES) {
-        const piece = samples.slice(from, from + PIECE_SERIES);
-        if (series + piece.length > PIECE_SERIES) {
-          yield text;
-          text = '';
-          series = 0;
-        }
-        const printed = await this.#piece(family, piece, format);
-        text += `${from === 0 ? printed : withoutHeader(printed)}\n`;
-        series += piece.length;
-      }
-    }
-    yield format === 'openmetrics' ? `${text}# EOF\n` : text;
-  }
-
-  /** prom-client takes the snapshot before it returns its promise, so concurrent scrapes do not mix. */
-  async #piece({ name, help, type }: Family, samples: readonly Sample[], format: Format): Promise<string> {
-    const isOpen = format === 'openmetrics';
-    // In OpenMetrics a counter's family has no `_total`; prom-client appends it to each sample.
-    const base = isOpen && type === 'counter' ? name.replace(/_total$/, '') : name;
-    const snapshot = {
-      name: base,
-      help,
-      type,
-      aggregator: 'sum',
-      // prom-client renders shared labels once per object.
-      values: samples.map(([suffix, labels, value]) => ({
-        metricName: base + suffix,
-        labels: {},
-        sharedLabels: labels,
-        value,
-      })),
-    } as unknown as PromSnapshot;
-    const registry = this.#registries[format];
-    const known = registry.getSingleMetric(base) as unknown as PrintedFamily | undefined;
-    if (known) known.snapshot = snapshot;
-    else registry.registerMetric(new PrintedFamily(snapshot) as never);
-    const printed = await registry.getSingleMetricAsString(base);
-    return isOpen && help.includes('"') ? withQuotesEscaped(printed) : printed;
-  }
+/** prom-client takes the snapshot before it returns its promise, so concurrent scrapes do not mix. */
+async function print({ name, help, type }: Family, samples: readonly Sample[], format: Format): Promise<string> {
+  const isOpen = format === 'openmetrics';
+  // In OpenMetrics a counter's family has no `_total`; prom-client appends it to each sample.
+  const base = isOpen && type === 'counter' ? name.replace(/_total$/, '') : name;
+  // prom-client renders shared labels once per object.
+  const values = samples.map(([suffix, sharedLabels, value]) => ({ metricName: base + suffix, sharedLabels, value }));
+  const registry = REGISTRIES[format];
+  registry.removeSingleMetric(base);
+  registry.registerMetric({ name: base, get: () => ({ name: base, help, type, values }) } as never);
+  const printed = await registry.getSingleMetricAsString(base);
+  return isOpen && help.includes('"') ? withQuotesEscaped(printed) : printed;
 }
 
 /** OpenMetrics wants quotes escaped in the help, the first line; prom-client leaves them. */

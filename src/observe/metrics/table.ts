@@ -72,7 +72,7 @@ const histogram = (scope: Scope, help: string, labels: readonly string[], bounds
 });
 
 const RESTART_REASONS = ['crash', 'stall', 'boot', 'oom', 'max_requests', 'rss', 'lifetime', 'reload', 'resize'];
-const REJECT_REASONS = [
+const REFUSALS = [
   'uri_too_long',
   'too_many_fields',
   'body_too_large',
@@ -104,7 +104,7 @@ export const METRICS = {
     'workers',
     'Requests that tsunicorn itself rejected, by reason.',
     ['reason'],
-    REJECT_REASONS,
+    REFUSALS,
   ),
   tsunicorn_event_loop_lag_seconds: summary(
     'newest',

@@ -1,7 +1,7 @@
 /** What memory admission looks at: how full the memory group is, and how full the JavaScript heap of this worker. */
 import { collectAllGarbage, collectGarbage } from '../../platform/gc.ts';
 import { chargedBytes, type MemoryGroup, neededBytes } from '../../platform/kernel/memory.ts';
-import { fileReader, type ReadFile } from '../../platform/kernel/read-file.ts';
+import type { ReadFile } from '../../platform/kernel/read-file.ts';
 import type { Native } from '../../platform/native/native.ts';
 
 const MIB = 2 ** 20;
@@ -68,16 +68,28 @@ const WORTH_COLLECTING = 0.1;
 /** Of the limit. Until the heap has grown by this, another collection would find nothing. */
 const WORTH_ANOTHER = 0.05;
 
-/** What the gauges need from V8. */
-export interface Heap {
-  usedBytes(): number;
-  /** With memory outside of it that objects hold, such as buffers. */
-  allBytes(): number;
-  collect(): void;
-  /** Slower, and frees more. */
-  collectAll(): void;
-  /** Returns freed memory to the kernel. */
-  giveBack(): void;
+export type Heap = ReturnType<typeof v8Heap>;
+
+/**
+ * V8's count of used bytes includes garbage, so to know what is live means to collect.
+ *
+ * @param native without it freed memory stays with the process, and counts as needed
+ */
+export function v8Heap(native: Pick<Native, 'trimMemory'> | undefined) {
+  const v8 = process.getBuiltinModule('node:v8');
+  return {
+    usedBytes: () => v8.getHeapStatistics().used_heap_size,
+    /** With memory outside of it that objects hold, such as buffers. */
+    allBytes: () => {
+      const { used_heap_size, external_memory } = v8.getHeapStatistics();
+      return used_heap_size + external_memory;
+    },
+    collect: collectGarbage,
+    /** Slower, and frees more. */
+    collectAll: collectAllGarbage,
+    /** Returns freed memory to the kernel. */
+    giveBack: (): void => native?.trimMemory(),
+  };
 }
 
 /**
@@ -99,49 +111,5 @@ export function heapGauge(limitBytes: number, heap: Pick<Heap, 'usedBytes' | 'co
       }
       return live + WORTH_COLLECTING * limitBytes;
     },
-  };
-}
-
-/** The gauges of this process. */
-export class MemoryGauges {
-  /** Undefined where the limit is not known. What it found by collecting counts on when another group is watched. */
-  readonly heap: Gauge | undefined;
-  readonly #heap: Heap;
-
-  /** @param heapLimitBytes of the old space */
-  constructor(heapLimitBytes: number | undefined, native: Pick<Native, 'trimMemory'> | undefined) {
-    this.#heap = ownHeap(native);
-    if (heapLimitBytes !== undefined) this.heap = heapGauge(heapLimitBytes, this.#heap);
-  }
-
-  /** None without a limit: then V8 alone guards the heap. */
-  of(memory: MemoryGroup | undefined): Gauge[] {
-    if (memory === undefined) return [];
-    const group = groupGauge(memory, fileReader(), this.#heap);
-    return this.heap ? [group, this.heap] : [group];
-  }
-
-  collectGarbage(): void {
-    this.#heap.collectAll();
-    this.#heap.giveBack();
-  }
-}
-
-/**
- * V8's count of used bytes includes garbage, so to know what is live means to collect.
- *
- * @param native without it freed memory stays with the process, and counts as needed
- */
-function ownHeap(native: Pick<Native, 'trimMemory'> | undefined): Heap {
-  const v8 = process.getBuiltinModule('node:v8');
-  return {
-    usedBytes: () => v8.getHeapStatistics().used_heap_size,
-    allBytes: () => {
-      const { used_heap_size, external_memory } = v8.getHeapStatistics();
-      return used_heap_size + external_memory;
-    },
-    collect: collectGarbage,
-    collectAll: collectAllGarbage,
-    giveBack: () => native?.trimMemory(),
   };
 }

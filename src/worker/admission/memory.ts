@@ -1,20 +1,18 @@
 /**
- * Memory admission: keeps a worker from taking on requests for which there is no memory
- * (docs/decisions/0012-memory-brake.md). It reads how full the group and the heap are, more often the faster they fill.
- * When only the reserve is left it holds new requests and tells the arbiter, which replaces a worker. Without a memory
- * limit it watches nothing.
+ * Keeps a worker from taking on requests for which there is no memory (docs/decisions/0012-memory-admission.md). It reads
+ * how full the group and the heap are, more often the faster they fill. When only the reserve is left it holds new
+ * requests and tells the arbiter, which replaces a worker.
  */
 import type { Gauge } from './memory-gauges.ts';
 
 /** Each open connection may bring a request that costs as much as those before; in all at most this share of the limit. */
 const ON_THE_WAY_SHARE = 0.125;
-/** It lets requests go on with this much of the reserve to spare, so that it does not flutter. */
+/** Share of the reserve that has to be free before requests go on, so that it does not flutter. */
 const SLACK = 0.5;
 
 /** Requests from one look to the next. A look takes 8 µs, so that it is 0.04 µs a request where memory does not grow. */
 const MOST_BETWEEN = 256;
-const FIRST_AFTER = 1;
-/** A small integer to V8, so counting down is free. */
+/** Small enough that V8 counts down without allocating. */
 const NEVER = 2 ** 30;
 /** The next requests are assumed to cost what so many before them did. */
 const JUDGED_BY = 64;
@@ -34,7 +32,6 @@ const LONGEST_HOLD_MS = 10_000;
 export interface MemoryAdmissionEvents {
   /** Milliseconds. */
   readonly now: () => number;
-  /** Open connections of this worker. */
   readonly connections: () => number;
   /** Tells the arbiter which gauge is full, again and again while nothing has changed. */
   readonly full: (gauge: Gauge) => void;
@@ -55,8 +52,9 @@ export class MemoryAdmission {
   readonly #waiting: (() => void)[] = [];
   #readings: readonly GaugeReading[] = [];
   #timer: NodeJS.Timeout | undefined;
-  #between = FIRST_AFTER;
-  #left = FIRST_AFTER;
+  /** Requests from the last look to the next, and those left of them. */
+  #between = 1;
+  #left = 1;
   #heldSince: number | undefined;
   #callsAt = 0;
   /** Holding did not help. It is not tried again before there is room. */
@@ -68,13 +66,10 @@ export class MemoryAdmission {
 
   /** Replaces the gauges that it watches. None: there is no limit, or the worker drains and serves what it has. */
   watch(gauges: readonly Gauge[]): void {
-    clearTimeout(this.#timer);
     this.#readings = gauges.map((gauge) => ({ gauge, last: undefined, grown: 0, requests: 0 }));
     this.#gaveUp = false;
-    this.#between = FIRST_AFTER;
-    if (gauges.length > 0) return this.#look(0);
-    this.#left = NEVER;
-    this.#release();
+    this.#lookAfter(1);
+    this.#look();
   }
 
   /** Nothing can make room: serve what waits, and what comes, until there is room again. */
@@ -88,7 +83,7 @@ export class MemoryAdmission {
   get holds(): boolean {
     if (this.#heldSince !== undefined) return true;
     if (--this.#left > 0) return false;
-    this.#look(this.#between);
+    this.#look();
     return this.#heldSince !== undefined;
   }
 
@@ -97,44 +92,41 @@ export class MemoryAdmission {
     this.#waiting.push(serve);
   }
 
-  /** @param requests so many since the last look */
-  #look(requests: number): void {
+  #lookAfter(requests: number): void {
+    this.#between = requests;
+    this.#left = requests;
+  }
+
+  readonly #look = (): void => {
     clearTimeout(this.#timer);
     if (this.#readings.length === 0) {
-      this.#left = NEVER;
-      return;
+      this.#release();
+      return this.#lookAfter(NEVER);
     }
+    const requests = this.#between - this.#left;
     let ahead = Math.min(2 * this.#between, MOST_BETWEEN);
     let full: Gauge | undefined;
     let relieved = true;
     for (const reading of this.#readings) {
       const room = this.#room(reading, requests);
-      if (room === undefined) {
-        relieved = false;
-        continue;
-      }
-      const short = room < SLACK * reading.gauge.reserveBytes;
+      const short = room === undefined || room < SLACK * reading.gauge.reserveBytes;
       if (short) relieved = false;
+      if (room === undefined) continue;
       // While requests are held a gauge counts as full until there is room to spare, or the arbiter would hear no call.
       if (room <= 0 || (short && this.#heldSince !== undefined)) full ??= reading.gauge;
       const growth = growthOf(reading);
       if (growth > 0) ahead = Math.min(ahead, room / (2 * growth));
-      if (reading.requests === 0) ahead = FIRST_AFTER;
+      if (reading.requests === 0) ahead = 1;
     }
     if (relieved) this.#gaveUp = false;
-    if (this.#heldSince !== undefined) this.#goOn(relieved, full);
-    else if (full && !this.#gaveUp) {
-      this.#heldSince = this.#events.now();
-      this.#callsAt = this.#heldSince + FIRST_CALL_MS;
-      this.#events.hold(true);
-    }
-    if (this.#gaveUp) ahead = MOST_BETWEEN;
+    this.#holdOrRelease(relieved, full);
+    const holds = this.#heldSince !== undefined;
     // While requests are held none passes, and the past says little about what comes after.
-    this.#between = this.#heldSince === undefined ? Math.max(1, Math.floor(ahead)) : FIRST_AFTER;
-    this.#left = this.#between;
-    const every = this.#heldSince === undefined ? IDLE_LOOK_MS : HOLD_LOOK_MS;
-    this.#timer = setTimeout(() => this.#look(this.#between - this.#left), every).unref();
-  }
+    if (holds) ahead = 1;
+    else if (this.#gaveUp) ahead = MOST_BETWEEN;
+    this.#lookAfter(Math.max(1, Math.floor(ahead)));
+    this.#timer = setTimeout(this.#look, holds ? HOLD_LOOK_MS : IDLE_LOOK_MS).unref();
+  };
 
   /** Bytes beyond the reserve and what the requests on the way may take. Undefined: unknown at the moment. */
   #room(reading: GaugeReading, requests: number): number | undefined {
@@ -158,10 +150,15 @@ export class MemoryAdmission {
     return exact === undefined ? undefined : most - exact;
   }
 
-  #goOn(relieved: boolean, full: Gauge | undefined): void {
+  #holdOrRelease(relieved: boolean, full: Gauge | undefined): void {
     const now = this.#events.now();
-    if (relieved) this.#release();
-    else if (now - (this.#heldSince ?? now) >= LONGEST_HOLD_MS) this.releaseHold();
+    if (this.#heldSince === undefined) {
+      if (!full || this.#gaveUp) return;
+      this.#heldSince = now;
+      this.#callsAt = now + FIRST_CALL_MS;
+      this.#events.hold(true);
+    } else if (relieved) this.#release();
+    else if (now - this.#heldSince >= LONGEST_HOLD_MS) this.releaseHold();
     else if (full && now >= this.#callsAt) {
       this.#callsAt = now + CALL_AGAIN_MS;
       this.#events.full(full);
@@ -171,8 +168,6 @@ export class MemoryAdmission {
   #release(): void {
     if (this.#heldSince === undefined) return;
     this.#heldSince = undefined;
-    this.#between = FIRST_AFTER;
-    this.#left = FIRST_AFTER;
     this.#events.hold(false);
     setImmediate(this.#serveNext);
   }

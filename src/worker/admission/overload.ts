@@ -23,7 +23,6 @@ export class Overload {
     return () => clearInterval(timer);
   }
 
-  /** The timer fired. */
   tick(): void {
     const now = this.#now();
     this.#lag = Math.max(0, now - this.#due);

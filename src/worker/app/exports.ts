@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import { AppLoadError } from '../../errors.ts';
 import { hasProperties, type Properties } from './duck-typing.ts';
-import { isApp, isInstance } from './forms.ts';
+import { formOf, INSTANCES } from './forms.ts';
 import type { AppReference } from './reference.ts';
 
 /** In this order, where `TSUNICORN_APP` names no export. */
@@ -10,8 +10,10 @@ const EXPORTS = ['default', 'app', 'handler', 'server', 'fetch'];
 /** Of these, names that an app's own methods may have. */
 const METHODS = ['handler', 'fetch'];
 
-/** The export that `TSUNICORN_APP` names, or the first of {@link EXPORTS}. Throws AppLoadError if there is none. */
-export function pick(module: Properties, { file, exportName }: AppReference): { value: unknown; label: string } {
+type Picked = { readonly value: unknown; readonly label: string };
+
+/** The export that `TSUNICORN_APP` names, or the first of {@link EXPORTS}; or why there is none. */
+export function pick(module: Properties, { file, exportName }: AppReference): Picked | AppLoadError {
   const name = basename(file);
   // The exports of a CommonJS module are all under `default`.
   const commonJs = module.default;
@@ -20,14 +22,13 @@ export function pick(module: Properties, { file, exportName }: AppReference): { 
   if (exportName !== undefined) {
     const value = lookup(exportName);
     if (value !== undefined) return { value: fetchByName(exportName, value), label: `${name}:${exportName}` };
-    throw new AppLoadError(`${file} has no export named ${exportName}; it has ${listed(module)}`);
+    return new AppLoadError(`${file} has no export named ${exportName}; it has ${listed(module)}`);
   }
   for (const scope of scopes(module)) {
     const key = EXPORTS.find((k) => own(scope, k) !== undefined);
-    if (key === undefined) continue;
-    return { value: fetchByName(key, scope[key]), label: key === 'default' ? name : `${name}:${key}` };
+    if (key) return { value: fetchByName(key, scope[key]), label: key === 'default' ? name : `${name}:${key}` };
   }
-  throw new AppLoadError(
+  return new AppLoadError(
     `${file} exports no app: tsunicorn looks for ${EXPORTS.join(', ')} and found ${listed(module)}. Export the app, or name the export: TSUNICORN_APP=${name}:name`,
   );
 }
@@ -39,9 +40,9 @@ export function pick(module: Properties, { file, exportName }: AppReference): { 
 function scopes(module: Properties): Properties[] {
   const around = module.default;
   if (!hasProperties(around) || Object.getPrototypeOf(around) !== Object.prototype) return [module];
-  if (isInstance(around)) return [module];
   const isContainer = EXPORTS.some((name) => !METHODS.includes(name) && own(around, name) !== undefined);
-  if (!isContainer && isApp(around)) return [module]; // its `handler` or `fetch` is its own
+  // Without, its `handler` or `fetch` is its own.
+  if (formOf(around, isContainer ? INSTANCES : undefined)) return [module];
   return [around, { ...module, default: undefined }, module];
 }
 
@@ -66,8 +67,6 @@ export interface Hooks {
   /** Called when the drain begins, and awaited before the worker ends. */
   readonly onShutdown: Hook | undefined;
 }
-
-export const NO_HOOKS: Hooks = { onStartup: undefined, onShutdown: undefined };
 
 /** Exports by these names, or properties of what a CommonJS module exports. Throws AppLoadError if not functions. */
 export function hooksOf(module: Properties): Hooks {

@@ -5,45 +5,22 @@ import { sendResponse } from '../fetch/response.ts';
 import type { App, FetchHandler, NodeHandler } from './app.ts';
 import { can, describe, isClass, isHttpServer, isResponse, isThenable } from './duck-typing.ts';
 
-export interface ServeContext {
-  /** The app's name in logs and messages. */
-  readonly label: string;
-  /** Names what loading waits for now, for the message of the boot timeout. */
-  readonly waitingFor: (what: string) => void;
-}
-
-type Serve = (context: ServeContext) => App | Promise<App>;
+/**
+ * `label`: the app's name in logs and messages. `waitingFor` names what loading waits for now, for the message of the
+ * boot timeout.
+ */
+type Serve = (label: string, waitingFor: (what: string) => void) => App | Promise<App>;
 
 /** How to serve `value`; undefined if it does not have this form. */
 type AppForm = (value: unknown) => Serve | undefined;
 
 /** Forms that only a framework or Node.js makes. An object literal may have the others by accident. */
-const INSTANCES: readonly AppForm[] = [httpServer, fastify, nest, koa];
+export const INSTANCES: readonly AppForm[] = [httpServer, fastify, nest, koa];
 /** The more specific, the earlier: apps of many frameworks are functions too, or have a `handle` method. */
 const FORMS: readonly AppForm[] = [...INSTANCES, fetchObject, handler];
 
-/** How to serve `value`. Throws AppLoadError if it is not an app. */
-export function formOf(value: unknown, label: string): Serve {
-  const serve = firstOf(FORMS, value);
-  if (serve) return serve;
-  const cure = isClass(value)
-    ? ' Export an instance of it, or a function that makes one: TSUNICORN_APP=path:name()'
-    : '';
-  throw new AppLoadError(
-    `${label} is ${describe(value)}, which is not an app. An app is a (req, res) or fetch(request) function, an object with fetch or handler, a framework's app (Express, Fastify, Koa, Nest, Hono, H3, Elysia), or an http.Server that is not listening.${cure}`,
-  );
-}
-
-export function isApp(value: unknown): boolean {
-  return firstOf(FORMS, value) !== undefined;
-}
-
-/** Whether `value` as a whole is an app, whatever else it has. */
-export function isInstance(value: unknown): boolean {
-  return firstOf(INSTANCES, value) !== undefined;
-}
-
-function firstOf(forms: readonly AppForm[], value: unknown): Serve | undefined {
+/** How to serve `value`; undefined if it has none of these forms. */
+export function formOf(value: unknown, forms = FORMS): Serve | undefined {
   for (const form of forms) {
     const serve = form(value);
     if (serve) return serve;
@@ -51,9 +28,18 @@ function firstOf(forms: readonly AppForm[], value: unknown): Serve | undefined {
   return undefined;
 }
 
+export function notAnApp(value: unknown, label: string): AppLoadError {
+  const cure = isClass(value)
+    ? ' Export an instance of it, or a function that makes one: TSUNICORN_APP=path:name()'
+    : '';
+  return new AppLoadError(
+    `${label} is ${describe(value)}, which is not an app. An app is a (req, res) or fetch(request) function, an object with fetch or handler, a framework's app (Express, Fastify, Koa, Nest, Hono, H3, Elysia), or an http.Server that is not listening.${cure}`,
+  );
+}
+
 /** An http.Server that is not listening, with all its listeners. */
 function httpServer(value: unknown): Serve | undefined {
-  return isHttpServer(value) ? ({ label }) => serveServer(value, label) : undefined;
+  return isHttpServer(value) ? (label) => serveServer(value, label) : undefined;
 }
 
 function serveServer(server: Server, label: string): App {
@@ -71,7 +57,7 @@ function serveServer(server: Server, label: string): App {
 /** A Fastify instance: its own server, after ready(), when its plugins have added their `upgrade` listeners. */
 function fastify(value: unknown): Serve | undefined {
   if (!can(value, 'ready', 'inject') || !('server' in value)) return undefined;
-  return async ({ label, waitingFor }) => {
+  return async (label, waitingFor) => {
     waitingFor(`ready() of ${label}`);
     await value.ready();
     if (isHttpServer(value.server)) return serveServer(value.server, label);
@@ -82,7 +68,7 @@ function fastify(value: unknown): Serve | undefined {
 /** A Nest application: the server of its HTTP adapter, after init(). */
 function nest(value: unknown): Serve | undefined {
   if (!can(value, 'init', 'getHttpServer', 'getHttpAdapter')) return undefined;
-  return async ({ label, waitingFor }) => {
+  return async (label, waitingFor) => {
     waitingFor(`init() of ${label}`);
     await value.init();
     const adapter = value.getHttpAdapter();
@@ -98,7 +84,7 @@ function nest(value: unknown): Serve | undefined {
 function koa(value: unknown): Serve | undefined {
   // Express apps are functions, and have no callback().
   if (!can(value, 'callback', 'use') || typeof value === 'function') return undefined;
-  return ({ label }) => ({ kind: 'handler', name: label, handle: value.callback() as NodeHandler });
+  return (label) => ({ kind: 'handler', name: label, handle: value.callback() as NodeHandler });
 }
 
 /** An object with `fetch`: Hono, H3, Elysia, and what serverless platforms export. */
@@ -108,7 +94,7 @@ function fetchObject(value: unknown): Serve | undefined {
 }
 
 function serveFetch(handle: FetchHandler): Serve {
-  return async ({ label }) => {
+  return async (label) => {
     // Imported on demand: Request and Response load a whole HTTP client.
     const { adaptFetch } = await import('../fetch/adapter.ts');
     return { kind: 'handler', name: label, handle: adaptFetch(handle, label) };
@@ -124,7 +110,7 @@ function handler(value: unknown): Serve | undefined {
   if (handle === undefined) return undefined;
   if (handle.length === 1) return serveFetch(handle as unknown as FetchHandler);
   const settle = handle.length === 0 ? respondWith : refuseResult;
-  return ({ label }) => ({
+  return (label) => ({
     kind: 'handler',
     name: label,
     handle: (request, response) => {
@@ -144,7 +130,9 @@ function functionOf(value: unknown): NodeHandler | undefined {
 /** The result of a function without declared parameters, which may be the whole response. */
 function respondWith(result: unknown, response: ServerResponse, label: string): unknown {
   if (isResponse(result)) return sendResponse(result, response, label);
-  if (response.headersSent || !isFactoryProduct(result)) return undefined;
+  const isApp =
+    typeof result === 'function' || can(result, 'fetch') || can(result, 'use') || can(result, 'listen', 'emit');
+  if (response.headersSent || !isApp) return undefined;
   throw new TypeError(
     `${label} returned an app instead of a response. It looks like a factory, so call it: TSUNICORN_APP=path:name()`,
   );
@@ -156,8 +144,4 @@ function refuseResult(result: unknown, response: ServerResponse, label: string):
   throw new TypeError(
     `${label} returned a Response, but was called as (req, res) because it declares more than one parameter. A fetch handler declares one, or is a method: export default { fetch }`,
   );
-}
-
-function isFactoryProduct(result: unknown): boolean {
-  return typeof result === 'function' || can(result, 'fetch') || can(result, 'use') || can(result, 'listen', 'emit');
 }

@@ -4,20 +4,28 @@ import { AppLoadError } from '../../errors.ts';
 import { existsSync, readFileSync } from '../../platform/node-fs.ts';
 import { findFile } from './reference.ts';
 
-/** Codes of failures that a second try cannot mend. */
-const HOPELESS = [
-  'ERR_MODULE_NOT_FOUND',
-  'MODULE_NOT_FOUND',
-  'ERR_UNSUPPORTED_DIR_IMPORT',
-  'ERR_UNKNOWN_FILE_EXTENSION',
-  'ERR_PACKAGE_PATH_NOT_EXPORTED',
-  'ERR_PACKAGE_IMPORT_NOT_DEFINED',
-  'ERR_IMPORT_ATTRIBUTE_MISSING',
-  'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING',
-];
 const TYPESCRIPT = ['ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX', 'ERR_INVALID_TYPESCRIPT_SYNTAX'];
 const LOADER = 'TSUNICORN_NODE_OPTIONS=--import=tsx, with the package tsx installed';
 const COMPILE = `Compile it first (tsc), use a loader (${LOADER}), or write it without enums, namespaces, parameter properties and decorators`;
+
+/** Empty if there is none to tell. */
+type Cure = (message: string, file: string) => string;
+const none: Cure = () => '';
+
+/** The cures of failures that a second try cannot mend, by code. */
+const CURES: ReadonlyMap<unknown, Cure> = new Map([
+  ['ERR_MODULE_NOT_FOUND', cureOfMissing],
+  ['MODULE_NOT_FOUND', cureOfMissing],
+  ['ERR_UNSUPPORTED_DIR_IMPORT', cureOfMissing],
+  ['ERR_UNKNOWN_FILE_EXTENSION', (message) => (/\.[jt]sx"/.test(message) ? 'Compile JSX first' : '')],
+  ['ERR_PACKAGE_PATH_NOT_EXPORTED', none],
+  ['ERR_PACKAGE_IMPORT_NOT_DEFINED', none],
+  ['ERR_IMPORT_ATTRIBUTE_MISSING', none],
+  [
+    'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING',
+    () => 'Node.js does not strip types in node_modules: the package must ship JavaScript',
+  ],
+]);
 
 /** An AppLoadError if trying again cannot help, else `error` as it is: the app threw it while it ran. */
 export function importFailure(error: unknown, file: string): unknown {
@@ -29,8 +37,9 @@ export function importFailure(error: unknown, file: string): unknown {
     const text = `${where}: Node.js only strips types from TypeScript, and this needs more: ${reason}. ${COMPILE}`;
     return new AppLoadError(text, { cause: error });
   }
-  if (!isCompileError(error) && !HOPELESS.includes(String(code))) return error;
-  const cure = cureOf(String(code), message, file);
+  const cureOf = CURES.get(code) ?? (isCompileError(error) ? cureOfSyntax : undefined);
+  if (!cureOf) return error;
+  const cure = cureOf(message, file);
   return new AppLoadError(`${file} cannot be imported: ${reason}${cure && `. ${cure}`}`, { cause: error });
 }
 
@@ -40,29 +49,16 @@ function isCompileError(error: Error): boolean {
   return error instanceof SyntaxError && (firstFrame === '' || firstFrame.includes('node:internal/'));
 }
 
-/** Empty if there is none to tell. */
-function cureOf(code: string, message: string, file: string): string {
-  switch (code) {
-    case 'ERR_MODULE_NOT_FOUND':
-    case 'MODULE_NOT_FOUND':
-    case 'ERR_UNSUPPORTED_DIR_IMPORT':
-      return cureOfMissing(message, file);
-    case 'ERR_UNKNOWN_FILE_EXTENSION':
-      return /\.[jt]sx"/.test(message) ? 'Compile JSX first' : '';
-    case 'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING':
-      return 'Node.js does not strip types in node_modules: the package must ship JavaScript';
-    case '':
-      if (!/\.[mc]?ts$/.test(file)) return '';
-      if (message.includes('does not provide an export named')) {
-        return 'If it is a type, import it with `import type`: Node.js drops no other import';
-      }
-      // Node.js leaves decorators in, and V8 does not know them.
-      return message === 'Invalid or unexpected token'
-        ? `If this is a decorator: Node.js does not support them. ${COMPILE}`
-        : '';
-    default:
-      return '';
+/** Of a module that does not compile. */
+function cureOfSyntax(message: string, file: string): string {
+  if (!/\.[mc]?ts$/.test(file)) return '';
+  if (message.includes('does not provide an export named')) {
+    return 'If it is a type, import it with `import type`: Node.js drops no other import';
   }
+  // Node.js leaves decorators in, and V8 does not know them.
+  return message === 'Invalid or unexpected token'
+    ? `If this is a decorator: Node.js does not support them. ${COMPILE}`
+    : '';
 }
 
 /** `Cannot find module '/app/b' imported from /app/a.ts`, `Cannot find package 'b' …`, CommonJS with a require stack. */
@@ -75,7 +71,8 @@ function cureOfMissing(message: string, file: string): string {
     // `./b`, or `./b.js` as tsc wants it in what it compiles, where there is only b.ts.
     const found = findFile(target) ?? findFile(target.slice(0, target.length - extname(target).length));
     if (found === undefined) return '';
-    return `There is ${found}: Node.js does not guess extensions, so import ${relativePath(directory, found)} (tsc can rewrite it: rewriteRelativeImportExtensions), or run the compiled JavaScript`;
+    const path = relative(directory, found);
+    return `There is ${found}: Node.js does not guess extensions, so import ${path.startsWith('.') ? path : `./${path}`} (tsc can rewrite it: rewriteRelativeImportExtensions), or run the compiled JavaScript`;
   }
   const tsconfig = aliasing(specifier, directory);
   if (tsconfig !== undefined) {
@@ -84,21 +81,14 @@ function cureOfMissing(message: string, file: string): string {
   return 'Is it in the dependencies of package.json, and are they installed (npm ci)?';
 }
 
-function relativePath(from: string, to: string): string {
-  const path = relative(from, to);
-  return path.startsWith('.') ? path : `./${path}`;
-}
-
 /** The nearest tsconfig.json, if `specifier` matches its `paths`. Searched as text, since it may have comments. */
 function aliasing(specifier: string, directory: string): string | undefined {
   const path = join(directory, 'tsconfig.json');
-  if (existsSync(path)) {
-    const keys = [...readFileSync(path, 'utf8').matchAll(/"([^"\n]+)"\s*:\s*\[/g)].map(([, key = '']) => key);
-    const isAlias = keys.some((key) =>
-      key.endsWith('*') ? specifier.startsWith(key.slice(0, -1)) && key !== '*' : specifier === key,
-    );
-    return isAlias ? path : undefined;
-  }
   const parent = dirname(directory);
-  return parent === directory ? undefined : aliasing(specifier, parent);
+  if (!existsSync(path)) return parent === directory ? undefined : aliasing(specifier, parent);
+  const keys = [...readFileSync(path, 'utf8').matchAll(/"([^"\n]+)"\s*:\s*\[/g)].map(([, key = '']) => key);
+  const isAlias = keys.some((key) =>
+    key.endsWith('*') ? specifier.startsWith(key.slice(0, -1)) && key !== '*' : specifier === key,
+  );
+  return isAlias ? path : undefined;
 }

@@ -7,12 +7,14 @@ import { WELCOME_APP } from '../../messages.ts';
 import type { App } from './app.ts';
 import type { Properties } from './duck-typing.ts';
 import { pick } from './exports.ts';
-import { formOf, type ServeContext } from './forms.ts';
+import { formOf, notAnApp } from './forms.ts';
 import { importFailure } from './import-failure.ts';
 import { type AppReference, discover, parseReference } from './reference.ts';
 
 /** What the worker adds for modules that do more than export an app. */
 export interface Program {
+  /** Names what loading waits for now, for the message of the boot timeout. */
+  waitingFor(what: string): void;
   /** The module is imported. Loading waits for this. */
   imported(module: Properties): Promise<void>;
   /**
@@ -26,26 +28,21 @@ export interface Program {
   listensInstead(problem: AppLoadError): Promise<void>;
 }
 
-export interface LoadOptions extends Omit<ServeContext, 'label'> {
-  readonly program: Program;
-}
-
 /** Loads `reference`, else what `directory` has, else the welcome app. Throws AppLoadError, or what the app threw. */
-export async function loadApp(reference: string | undefined, directory: string, options: LoadOptions): Promise<App> {
+export async function loadApp(reference: string | undefined, directory: string, program: Program): Promise<App> {
   const found = reference === undefined ? discover(directory) : parseReference(reference, directory);
   if (!found) {
     const { welcome } = await import('./welcome.ts');
     return { kind: 'handler', name: WELCOME_APP, handle: welcome };
   }
-  const { program, waitingFor } = options;
-  waitingFor(`the import of ${found.file}`);
+  program.waitingFor(`the import of ${found.file}`);
   const module = await (isNamed(found) ? importModule(found.file) : importProgram(found.file, program));
   if (module) {
     await program.imported(module);
-    const app = await exportedApp(module, found, options);
+    const app = await exportedApp(module, found, program);
     if (!(app instanceof AppLoadError)) return app;
     if (isNamed(found) && !found.isFactory) throw app;
-    waitingFor(`listen() by ${basename(found.file)}, which exports no app,`);
+    program.waitingFor(`listen() by ${basename(found.file)}, which exports no app,`);
     await program.listensInstead(app);
   }
   const app = ownApp(undefined, found, program);
@@ -54,24 +51,28 @@ export async function loadApp(reference: string | undefined, directory: string, 
 }
 
 /** The program's own server, else the app that `module` exports, else why there is neither. */
-async function exportedApp(module: Properties, found: AppReference, options: LoadOptions): Promise<App | AppLoadError> {
-  const { program, waitingFor } = options;
-  const picked = orProblem(() => pick(module, found));
+async function exportedApp(module: Properties, found: AppReference, program: Program): Promise<App | AppLoadError> {
+  const picked = pick(module, found);
   if (picked instanceof AppLoadError) return picked;
   const { value, label } = picked;
-  waitingFor(found.isFactory ? `the factory ${label}()` : `the promise ${label}`);
-  const exported = found.isFactory ? await callFactory(value, label) : await value;
+  program.waitingFor(found.isFactory ? `the factory ${label}()` : `the promise ${label}`);
+  const exported = await (found.isFactory ? callFactory(value, label) : value);
   const own = ownApp(exported, found, program);
   if (own) return own;
-  const serve = orProblem(() => formOf(exported, label));
-  if (serve instanceof AppLoadError) return serve;
+  const serve = formOf(exported);
+  if (!serve) return notAnApp(exported, label);
   try {
-    return await serve({ ...options, label });
+    return await serve(label, program.waitingFor);
   } catch (error) {
     const late = ownApp(exported, found, program); // it called listen() meanwhile
     if (error instanceof AppLoadError && late) return late;
     throw error;
   }
+}
+
+function callFactory(factory: unknown, label: string): unknown {
+  if (typeof factory === 'function') return factory();
+  throw new AppLoadError(`${label} is not a function, so ${label}() cannot be called`);
 }
 
 function ownApp(exported: unknown, found: AppReference, program: Program): App | undefined {
@@ -83,32 +84,6 @@ function isNamed({ exportName, isFactory }: AppReference): boolean {
   return exportName !== undefined || isFactory;
 }
 
-function orProblem<T>(find: () => T): T | AppLoadError {
-  try {
-    return find();
-  } catch (error) {
-    if (error instanceof AppLoadError) return error;
-    throw error;
-  }
-}
-
-/** Resolves with undefined if the program listens and its import goes on: its exports are not known yet. */
-async function importProgram(file: string, program: Program): Promise<Properties | undefined> {
-  const importing = importModule(file);
-  let goesOn = false;
-  const meanwhile = program.listensMeanwhile().then(() => {
-    goesOn = true;
-    return undefined;
-  });
-  importing.catch((error: unknown) => {
-    if (!goesOn) return; // the race below rejects with it
-    setImmediate(() => {
-      throw error; // as an uncaught exception
-    });
-  });
-  return await Promise.race([importing, meanwhile]);
-}
-
 async function importModule(file: string): Promise<Properties> {
   try {
     return await import(pathToFileURL(file).href);
@@ -117,7 +92,18 @@ async function importModule(file: string): Promise<Properties> {
   }
 }
 
-async function callFactory(factory: unknown, label: string): Promise<unknown> {
-  if (typeof factory === 'function') return await factory();
-  throw new AppLoadError(`${label} is not a function, so ${label}() cannot be called`);
+/** Resolves with undefined if the program listens and its import goes on: its exports are not known yet. */
+async function importProgram(file: string, program: Program): Promise<Properties | undefined> {
+  const importing = importModule(file);
+  let goesOn = false;
+  const meanwhile = program.listensMeanwhile().then((): undefined => {
+    goesOn = true;
+  });
+  importing.catch((error: unknown) => {
+    if (!goesOn) return; // the race below rejects with it
+    setImmediate(() => {
+      throw error; // as an uncaught exception
+    });
+  });
+  return await Promise.race([importing, meanwhile]);
 }

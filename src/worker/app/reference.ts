@@ -15,20 +15,19 @@ export interface AppReference {
 
 /** The app in `directory` by convention; undefined if there is none. */
 export function discover(directory: string): AppReference | undefined {
-  const main = mainOf(directory);
-  for (const path of main === undefined ? CANDIDATES : [main, ...CANDIDATES]) {
+  for (const path of [...mainOf(directory), ...CANDIDATES]) {
     const file = findFile(resolve(directory, path));
     if (file) return { file, exportName: undefined, isFactory: false };
   }
   return undefined;
 }
 
-function mainOf(directory: string): string | undefined {
+function mainOf(directory: string): string[] {
   try {
     const { main } = JSON.parse(readFileSync(resolve(directory, 'package.json'), 'utf8'));
-    return typeof main === 'string' && main !== '' ? main : undefined;
+    return typeof main === 'string' && main !== '' ? [main] : [];
   } catch {
-    return undefined;
+    return [];
   }
 }
 

@@ -5,7 +5,8 @@
 import type { FetchHandler, NodeHandler } from '../app/app.ts';
 import { describe, isResponse, isThenable } from '../app/duck-typing.ts';
 import { answerInstead } from '../http/error-responses.ts';
-import { abortReason, ServedRequest } from './request.ts';
+import { abortReason } from './body.ts';
+import { ServedRequest } from './request.ts';
 import { sendResponse } from './response.ts';
 
 /** `label` is the app's name in messages. Rejects with what the handler or its stream throws, as a node handler would. */
@@ -23,12 +24,9 @@ export function adaptFetch(fetch: FetchHandler, label: string): NodeHandler {
       await sendResponse(response, outgoing, label);
     } catch (error) {
       // The client left or has its answer, and the handler's work for it was aborted: nothing failed.
-      if ((outgoing.destroyed || outgoing.writableEnded) && isAbort(error)) return;
+      const isAbort = error === abortReason || (error instanceof Error && error.name === 'AbortError');
+      if (isAbort && (outgoing.destroyed || outgoing.writableEnded)) return;
       throw error;
     }
   };
-}
-
-function isAbort(error: unknown): boolean {
-  return error === abortReason || (error instanceof Error && error.name === 'AbortError');
 }

@@ -1,22 +1,14 @@
 /** The Request of a fetch handler, made from what node:http parsed. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FetchRequest } from '../app/app.ts';
-import type { OriginHeaders } from '../http/forwarded.ts';
-import { peerOf } from '../http/peer.ts';
-import { bodyOf } from './body.ts';
-
-/** Aborts `request.signal`, and fails a body that did not come whole. */
-export const abortReason = new DOMException('The client closed the connection', 'AbortError');
+import { peerOf } from '../http/connections.ts';
+import type { OriginHeaders } from '../http/peer.ts';
+import { abortReason, bodyOf } from './body.ts';
 
 /** A host and a port, and nothing that would start another part of the URL (RFC 3986, section 3.2). */
 const HOST = /^(?:(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})+|\[[\da-f:.]+\])(?::\d*)?$/i;
 /** For HTTP/1.0 requests, which may have no Host. */
 const NO_HOST = 'localhost';
-
-interface RequestHead extends OriginHeaders {
-  readonly headers: readonly [string, string][];
-  readonly host: string;
-}
 
 /** TypeScript declares these two as properties, which neither a getter nor a method may override. */
 const NativeRequest: new (url: string, init: RequestInit) => Omit<Request, 'signal' | 'clone'> = Request;
@@ -28,7 +20,7 @@ const NativeRequest: new (url: string, init: RequestInit) => Omit<Request, 'sign
 export class ServedRequest extends NativeRequest implements FetchRequest {
   readonly #incoming: IncomingMessage;
   readonly #outgoing: ServerResponse;
-  readonly #ip: string;
+  readonly ip: string | undefined;
   #signal: AbortSignal | undefined;
 
   /** Undefined if no URL can be made from the target and host: 400. */
@@ -38,8 +30,8 @@ export class ServedRequest extends NativeRequest implements FetchRequest {
     const ownScheme = 'encrypted' in incoming.socket ? 'https' : 'http';
     const url = urlOf(incoming.url ?? '', scheme ?? ownScheme, host ?? (head.host || NO_HOST));
     if (url === undefined) return undefined;
-    const init: RequestInit = { method: incoming.method ?? 'GET', headers: head.headers as [string, string][] };
-    const body = bodyOf(incoming, outgoing, abortReason);
+    const init: RequestInit = { method: incoming.method ?? 'GET', headers: head.headers };
+    const body = bodyOf(incoming, outgoing);
     if (body) Object.assign(init, { body, duplex: 'half' });
     return new ServedRequest(url, init, incoming, outgoing, client);
   }
@@ -48,11 +40,7 @@ export class ServedRequest extends NativeRequest implements FetchRequest {
     super(url, init);
     this.#incoming = incoming;
     this.#outgoing = outgoing;
-    this.#ip = ip;
-  }
-
-  get ip(): string | undefined {
-    return this.#ip || undefined;
+    this.ip = ip || undefined;
   }
 
   /** Where srvx, and so H3, keeps the Node.js objects. */
@@ -93,13 +81,20 @@ function urlOf(target: string, scheme: string, host: string): string | undefined
 }
 
 /** All headers, and those that decide the URL, in one pass. */
-function headOf(rawHeaders: readonly string[]): RequestHead {
-  const head = { headers: [] as [string, string][], host: '', ...NOTHING_FORWARDED };
+function headOf(rawHeaders: readonly string[]) {
+  const head = {
+    headers: [] as [string, string][],
+    host: '',
+    forwardedFor: '',
+    forwarded: '',
+    forwardedProto: '',
+    forwardedHost: '',
+  };
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string;
     const value = rawHeaders[i + 1] as string;
     head.headers.push([name, value]);
-    const field = FIELDS[name.toLowerCase()];
+    const field = FIELDS.get(name.toLowerCase());
     if (field === undefined) continue;
     if (field === 'host') head.host ||= value;
     else head[field] += head[field] === '' ? value : `, ${value}`;
@@ -107,12 +102,10 @@ function headOf(rawHeaders: readonly string[]): RequestHead {
   return head;
 }
 
-const NOTHING_FORWARDED: OriginHeaders = { forwardedFor: '', forwarded: '', forwardedProto: '', forwardedHost: '' };
-const FIELDS: Readonly<Record<string, 'host' | keyof OriginHeaders | undefined>> = {
-  __proto__: null as never,
-  host: 'host',
-  forwarded: 'forwarded',
-  'x-forwarded-for': 'forwardedFor',
-  'x-forwarded-proto': 'forwardedProto',
-  'x-forwarded-host': 'forwardedHost',
-};
+const FIELDS = new Map<string, 'host' | keyof OriginHeaders>([
+  ['host', 'host'],
+  ['forwarded', 'forwarded'],
+  ['x-forwarded-for', 'forwardedFor'],
+  ['x-forwarded-proto', 'forwardedProto'],
+  ['x-forwarded-host', 'forwardedHost'],
+]);

@@ -2,15 +2,13 @@
  * The accepting side of a worker: starts, pauses and ends `accept(2)` on each of its listening sockets.
  *
  * Node.js cannot stop polling a listening socket without closing its descriptor, and cannot duplicate one. So a worker
- * that may have to pause, at its connection cap or for want of memory, keeps a spare descriptor of each socket, sent by
- * the arbiter over the IPC channel: to pause it closes the one in use, to resume it listens on the spare and asks for
- * the next.
+ * that may have to pause keeps a spare descriptor of each socket, sent by the arbiter over the IPC channel: to pause it
+ * closes the one in use, to resume it listens on the spare and asks for the next.
  */
 import net from 'node:net';
 import type { InheritedListener } from '../../messages.ts';
 import { listenOnHandle, openDescriptor, type SocketHandle } from '../../platform/socket-handle.ts';
-import type { Trust } from './forwarded.ts';
-import { Peer } from './peer.ts';
+import { Peer, type Trust } from './peer.ts';
 
 export interface AcceptOptions {
   readonly backlog: number;
@@ -18,7 +16,6 @@ export interface AcceptOptions {
   readonly cap: number;
   /** The cap or {@link Acceptor.pause} will pause it: keep a spare descriptor of each listener. */
   readonly spares: boolean;
-  /** Whose forwarding headers are believed. */
   readonly trusts: Trust;
   readonly onConnection: (socket: net.Socket, peer: Peer) => void;
   /** Asks the arbiter for a duplicate descriptor of a listener; it comes back through {@link Acceptor.lend}. */
@@ -32,18 +29,24 @@ export interface AcceptOptions {
 const QUIET_TURNS = 2;
 /** An answer takes a millisecond or two. The kernel drops one for which there is no free descriptor, silently. */
 const ASK_AGAIN_MS = 1_000;
-/** New connections may keep coming for ever; the draining of the accept queue must end. */
+/** New connections may keep coming for ever. */
 const LONGEST_QUEUE_DRAIN_MS = 1_000;
+
+/** A listening socket of this worker, or of a slot that has none. */
+interface AcceptSource {
+  readonly key: string;
+  /** Undefined while paused. */
+  server: net.Server | undefined;
+  spare: SocketHandle | undefined;
+  /** The spare was missing at the last check. */
+  missed: boolean;
+}
 
 export class Acceptor {
   readonly #options: AcceptOptions;
-  readonly #accepting = new Map<string, net.Server>();
-  readonly #paused = new Set<string>();
-  readonly #spares = new Map<string, SocketHandle>();
+  readonly #sources = new Map<string, AcceptSource>();
   /** Accepted above the cap while the accept queue drains at the end; served as soon as there is room. */
   readonly #held: (() => void)[] = [];
-  /** Listeners whose spare was missing at the last look. */
-  #missing = new Set<string>();
   #watch: NodeJS.Timeout | undefined;
   #open = 0;
   #wantsPause = false;
@@ -54,34 +57,34 @@ export class Acceptor {
     this.#options = options;
   }
 
-  /** Starts accepting on the inherited sockets. */
   start(listeners: readonly InheritedListener[]): void {
-    for (const { key, fd } of listeners) this.#listenAndSpare(key, openDescriptor(fd));
+    for (const { key, fd } of listeners) this.takeOver(key, openDescriptor(fd));
     if (this.#options.spares) this.#watch = setInterval(() => this.#askAgain(), ASK_AGAIN_MS);
   }
 
   /** A spare descriptor from the arbiter. One that comes after {@link handBack} has no listener any more. */
   lend(key: string, handle: SocketHandle): void {
-    if (this.#state === 'ended' || !this.#has(key)) return handle.close();
-    this.#spares.get(key)?.close();
-    this.#spares.set(key, handle);
+    const source = this.#sources.get(key);
+    if (!source) return handle.close();
+    source.spare?.close();
+    source.spare = handle;
     this.#resume();
   }
 
-  /** Accepts for another slot, until {@link handBack}; while paused, as soon as it goes on. */
+  /** Accepts on one more listener, another slot's until {@link handBack}; while paused, as soon as it goes on. */
   takeOver(key: string, handle: SocketHandle): void {
-    if (this.#state === 'ended' || this.#has(key)) return handle.close();
-    if (!this.#mustPause()) return this.#listenAndSpare(key, handle);
-    this.#paused.add(key);
-    this.#spares.set(key, handle);
+    if (this.#state === 'ended' || this.#sources.has(key)) return handle.close();
+    this.#sources.set(key, { key, server: undefined, spare: handle, missed: false });
+    this.#resume();
   }
 
   /** Stops accepting for another slot: it has a worker again. */
   handBack(key: string): void {
-    this.#close(key);
-    this.#paused.delete(key);
-    this.#spares.get(key)?.close();
-    this.#spares.delete(key);
+    const source = this.#sources.get(key);
+    if (!source) return;
+    this.#pause(source);
+    source.spare?.close();
+    this.#sources.delete(key);
   }
 
   /** Leaves new connections in the kernel's queue, on listeners that have a spare descriptor to resume on; or goes on. */
@@ -89,7 +92,7 @@ export class Acceptor {
     this.#wantsPause = on;
     if (this.#state !== 'accepting') return;
     if (!on) return this.#resume();
-    for (const key of [...this.#accepting.keys()]) if (this.#spares.has(key)) this.#pause(key);
+    for (const source of this.#sources.values()) if (source.spare) this.#pause(source);
   }
 
   /** Called with the number of open connections whenever it changes. */
@@ -99,9 +102,9 @@ export class Acceptor {
     if (open < this.#options.cap) {
       const serveNext = this.#held.shift();
       if (serveNext) serveNext();
-      else if (this.#state !== 'ended') this.#resume();
+      else this.#resume();
     } else if (this.#state === 'accepting') {
-      for (const key of [...this.#accepting.keys()]) this.#pause(key);
+      for (const source of this.#sources.values()) this.#pause(source);
     }
   }
 
@@ -116,8 +119,7 @@ export class Acceptor {
     if (drainQueues) await this.#drainQueues();
     this.#state = 'ended';
     clearInterval(this.#watch);
-    for (const key of [...this.#accepting.keys(), ...this.#spares.keys()]) this.handBack(key);
-    this.#paused.clear();
+    for (const key of this.#sources.keys()) this.handBack(key);
   }
 
   async #drainQueues(): Promise<void> {
@@ -126,23 +128,24 @@ export class Acceptor {
     for (let quiet = 0; quiet < QUIET_TURNS && performance.now() < deadline; quiet++) {
       const before = this.#accepted;
       await new Promise(setImmediate);
-      if (this.#accepted !== before || this.#paused.size > 0) quiet = -1;
+      const paused = [...this.#sources.values()].some(({ server }) => !server);
+      if (this.#accepted !== before || paused) quiet = -1;
     }
   }
 
   #resume(): void {
     if (this.#mustPause()) return;
-    for (const key of [...this.#paused]) {
-      const spare = this.#spares.get(key);
-      if (!spare) continue; // it is on its way
-      this.#spares.delete(key);
-      this.#paused.delete(key);
-      this.#listenAndSpare(key, spare);
+    for (const source of this.#sources.values()) {
+      const { key, server, spare } = source;
+      if (server || !spare) continue; // accepting already, or the spare is on its way
+      const kind = spare.getsockname ? 'tcp' : 'unix';
+      // As node:http does for a server that listens by itself.
+      source.server = net.createServer({ allowHalfOpen: true, noDelay: true });
+      source.server.on('connection', (socket) => this.#accept(socket, kind));
+      listenOnHandle(source.server, spare, this.#options.backlog);
+      source.spare = undefined;
+      if (this.#options.spares) this.#options.needDescriptor(key);
     }
-  }
-
-  #has(key: string): boolean {
-    return this.#accepting.has(key) || this.#paused.has(key);
   }
 
   /** At its cap or short of memory, and not draining. */
@@ -152,39 +155,26 @@ export class Acceptor {
   }
 
   #askAgain(): void {
-    const keys = [...this.#accepting.keys(), ...this.#paused];
-    const missing = new Set(keys.filter((key) => !this.#spares.has(key)));
-    for (const key of missing) if (this.#missing.has(key)) this.#options.needDescriptor(key);
-    this.#missing = missing;
+    for (const source of this.#sources.values()) {
+      if (source.missed && !source.spare) this.#options.needDescriptor(source.key);
+      source.missed = !source.spare;
+    }
   }
 
-  #listenAndSpare(key: string, handle: SocketHandle): void {
-    const kind = handle.getsockname ? 'tcp' : 'unix';
-    // As node:http does for a server that listens by itself.
-    const server = net.createServer({ allowHalfOpen: true, noDelay: true });
-    server.on('connection', (socket) => this.#accept(socket, kind));
-    this.#accepting.set(key, server);
-    listenOnHandle(server, handle, this.#options.backlog);
-    if (this.#options.spares) this.#options.needDescriptor(key);
+  #pause(source: AcceptSource): void {
+    // Closes the descriptor and nothing else: http.Server.close() also destroys connections that were just accepted.
+    source.server?.close();
+    source.server = undefined;
   }
 
   #accept(socket: net.Socket, kind: Peer['kind']): void {
     const { cap, trusts, onConnection } = this.#options;
     this.#accepted++;
-    const peer = Peer.of(socket, kind, trusts);
-    if (peer === undefined) socket.destroy();
-    else if (cap > 0 && this.#open >= cap) this.#held.push(() => onConnection(socket, peer));
+    const address = kind === 'unix' ? '' : socket.remoteAddress;
+    // A TCP client that has reset the connection already: its requests would have no sender.
+    if (address === undefined) return void socket.destroy();
+    const peer = new Peer(kind, address, trusts);
+    if (cap > 0 && this.#open >= cap) this.#held.push(() => onConnection(socket, peer));
     else onConnection(socket, peer);
-  }
-
-  #pause(key: string): void {
-    this.#close(key);
-    this.#paused.add(key);
-  }
-
-  #close(key: string): void {
-    // Closes the descriptor and nothing else: http.Server.close() also destroys connections that were just accepted.
-    this.#accepting.get(key)?.close();
-    this.#accepting.delete(key);
   }
 }

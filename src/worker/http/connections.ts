@@ -8,7 +8,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Peer } from './peer.ts';
+import { Peer } from './peer.ts';
 
 /** One request and its response. `method` and `url` are as they arrived: routers rewrite them. */
 export interface Exchange {
@@ -23,26 +23,35 @@ export interface Exchange {
   readonly startedAt: number;
 }
 
-export interface Connection {
+export class Connection {
   readonly socket: Socket;
   readonly peer: Peer;
   /** In flight, oldest first; more than one when the client pipelines. */
-  readonly exchanges: Exchange[];
+  readonly exchanges: Exchange[] = [];
   /** Bytes sent up to the end of the last response that was logged. */
-  sent: number;
+  sent = 0;
   /** The access log's. */
-  peerPart?: Uint8Array;
-  idleSince: number;
+  declare peerPart?: Uint8Array;
+  idleSince = performance.now();
   /** Bytes received when it became idle: more means that a request is on its way. */
-  receivedWhenIdle: number;
-  /** The `idleSince` at which a look last found it idle for long enough. */
+  receivedWhenIdle = 0;
+  /** The `idleSince` at which {@link Connections.closeIdle} last found it idle for long enough. */
   foundIdle: number | undefined;
   /** WebSocket and the like: no longer HTTP, and never idle. */
-  upgraded: boolean;
+  upgraded = false;
+
+  constructor(socket: Socket, peer: Peer) {
+    this.socket = socket;
+    this.peer = peer;
+  }
+}
+
+/** The peer of an accepted socket. A socket that the app itself handed to node:http is never trusted. */
+export function peerOf(socket: TrackedSocket): Peer {
+  return socket[CONNECTION]?.peer ?? new Peer('tcp', socket.remoteAddress ?? '', () => false);
 }
 
 export interface ConnectionEvents {
-  /** The number of open connections changed. */
   count(open: number): void;
   /** A response is complete, or its client went away (`aborted`). */
   finished(exchange: Exchange, now: number, aborted: boolean): void;
@@ -57,7 +66,7 @@ const SERIAL = Symbol('tsunicorn.serial');
 type TrackedSocket = Socket & { [CONNECTION]?: Connection };
 type TrackedRequest = IncomingMessage & { [SERIAL]?: number };
 
-interface StartMessage {
+interface ExchangeMessage {
   readonly request: TrackedRequest;
   readonly response: ServerResponse;
   readonly socket: TrackedSocket;
@@ -80,8 +89,8 @@ export class Connections {
     this.#server = server;
     this.#closing = !keepAlive;
     this.#events = events;
-    subscribe('http.server.request.start', this.#onStart as (message: unknown) => void);
-    subscribe('http.server.response.finish', this.#onFinish as (message: unknown) => void);
+    subscribe('http.server.request.start', this.#onStart);
+    subscribe('http.server.response.finish', this.#onFinish);
   }
 
   get inFlight(): number {
@@ -105,16 +114,7 @@ export class Connections {
 
   /** Hands a freshly accepted socket to node:http. */
   add(socket: TrackedSocket, peer: Peer): void {
-    const connection: Connection = {
-      socket,
-      peer,
-      exchanges: [],
-      sent: 0,
-      idleSince: performance.now(),
-      receivedWhenIdle: 0,
-      foundIdle: undefined,
-      upgraded: false,
-    };
+    const connection = new Connection(socket, peer);
     socket[CONNECTION] = connection;
     this.#open.add(connection);
     socket.once('close', () => this.#remove(connection));
@@ -173,29 +173,29 @@ export class Connections {
   }
 
   dispose(): void {
-    unsubscribe('http.server.request.start', this.#onStart as (message: unknown) => void);
-    unsubscribe('http.server.response.finish', this.#onFinish as (message: unknown) => void);
+    unsubscribe('http.server.request.start', this.#onStart);
+    unsubscribe('http.server.response.finish', this.#onFinish);
   }
 
-  readonly #onStart = ({ request, response, socket, server }: StartMessage): void => {
+  readonly #onStart = (message: unknown): void => {
+    const { request, response, socket, server } = message as ExchangeMessage;
     const connection = socket[CONNECTION];
     if (server !== this.#server || connection === undefined) return;
-    const serial = ++this.#serial;
-    request[SERIAL] = serial;
     connection.exchanges.push({
       request,
       response,
       connection,
       method: request.method ?? '',
       url: request.url ?? '',
-      serial,
+      serial: this.serialOf(request),
       startedAt: performance.now(),
     });
     this.#inFlight++;
     if (this.#closing) response.shouldKeepAlive = false;
   };
 
-  readonly #onFinish = ({ response, socket, server }: StartMessage): void => {
+  readonly #onFinish = (message: unknown): void => {
+    const { response, socket, server } = message as ExchangeMessage;
     const connection = socket[CONNECTION];
     if (server !== this.#server || connection === undefined) return;
     const { exchanges } = connection;

@@ -13,44 +13,35 @@ export type Refusal =
   | 'overload'
   | 'no_websocket';
 
-type Headers = Readonly<Record<string, string>>;
-
-/** A request that its head alone turns away. */
-export interface HeadRefusal {
-  readonly status: number;
-  readonly why: Refusal;
-  readonly headers?: Headers;
-}
-
-/** Load shedding. A worker that has shed load catches up within the second or has not yet. */
-export const OVERLOADED: HeadRefusal = { status: 503, why: 'overload', headers: { 'Retry-After': '1' } };
-
 const bodyFor = (status: number): string => `${status} ${http.STATUS_CODES[status]}\n`;
 const fieldsFor = (body: string) => ({
   'Content-Type': 'text/plain; charset=utf-8',
   'Content-Length': body.length,
 });
 
-/** The connection stays, since a new one is more work for both sides, unless an unread body is on its way. */
-export function shed({ rawHeaders }: IncomingMessage, response: ServerResponse): void {
+/** Scans the raw list: `headers` would build all of them. `name` in lower case. */
+export function hasField({ rawHeaders }: IncomingMessage, name: string): boolean {
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i]?.toLowerCase();
-    if (name === 'content-length' || name === 'transfer-encoding') response.shouldKeepAlive = false;
+    const field = rawHeaders[i] as string;
+    if (field.length === name.length && field.toLowerCase() === name) return true;
   }
-  const body = bodyFor(OVERLOADED.status);
-  response.writeHead(OVERLOADED.status, { ...fieldsFor(body), ...OVERLOADED.headers });
+  return false;
+}
+
+/** The connection stays, since a new one is more work for both sides, unless an unread body is on its way. */
+export function shed(request: IncomingMessage, response: ServerResponse, status: number, headers = {}): void {
+  if (hasField(request, 'content-length') || hasField(request, 'transfer-encoding')) response.shouldKeepAlive = false;
+  const body = bodyFor(status);
+  response.writeHead(status, { ...fieldsFor(body), ...headers });
   response.end(body);
 }
 
 /** Node.js makes no response for a handshake. Answers `status` and ends the connection, which has left HTTP. */
-export function refuseHandshake(request: IncomingMessage, stream: Duplex, status: number, headers: Headers = {}): void {
+export function refuseHandshake(request: IncomingMessage, stream: Duplex, status: number, headers = {}): void {
   stream.on('error', () => undefined); // its client may be gone
   const { socket } = request as { socket: { readonly _httpMessage?: ServerResponse | null } };
   // A request before it is unanswered, and its client would take this for the answer.
-  if (socket._httpMessage) {
-    stream.destroy();
-    return;
-  }
+  if (socket._httpMessage) return void stream.destroy();
   const body = bodyFor(status);
   const fields = Object.entries({ ...fieldsFor(body), Connection: 'close', ...headers });
   const head = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
@@ -61,33 +52,25 @@ export function refuseHandshake(request: IncomingMessage, stream: Duplex, status
  * Answers `status` and ends the connection. A response that has begun can only be cut off. What the app does with the
  * response afterwards is ignored: a handler that was merely too slow must not get ERR_HTTP_HEADERS_SENT.
  */
-export function answerInstead(response: ServerResponse, status: number, headers: Headers = {}): void {
+export function answerInstead(response: ServerResponse, status: number, headers = {}): void {
   if (response.writableEnded) return; // complete, and on its way
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
+  if (response.headersSent) return void response.destroy();
   for (const name of response.getHeaderNames()) response.removeHeader(name);
   const body = bodyFor(status);
   response.writeHead(status, { ...fieldsFor(body), Connection: 'close', ...headers });
   response.end(body);
-  mute(response);
-}
-
-function mute(response: ServerResponse): void {
   const same = (): ServerResponse => response;
-  const nothing = (): void => undefined;
   Object.assign(response, {
     writeHead: same,
     setHeader: same,
     setHeaders: same,
     appendHeader: same,
-    removeHeader: nothing,
-    flushHeaders: nothing,
-    writeContinue: nothing,
-    writeProcessing: nothing,
-    writeEarlyHints: nothing,
-    addTrailers: nothing,
+    removeHeader: same,
+    flushHeaders: same,
+    writeContinue: same,
+    writeProcessing: same,
+    writeEarlyHints: same,
+    addTrailers: same,
     write: () => true,
     end: same,
   });

@@ -9,9 +9,9 @@ import type { Settings } from '../../config/settings.ts';
 import { http } from '../../platform/node-http.ts';
 import type { MemoryAdmission } from '../admission/memory.ts';
 import type { Overload } from '../admission/overload.ts';
-import type { App, NodeHandler } from '../app/app.ts';
+import type { App } from '../app/app.ts';
 import { isThenable } from '../app/duck-typing.ts';
-import { answerInstead, type HeadRefusal, OVERLOADED, type Refusal, refuseHandshake, shed } from './error-responses.ts';
+import { answerInstead, hasField, type Refusal, refuseHandshake, shed } from './error-responses.ts';
 
 export type RequestLimits = Pick<Settings, 'limitRequestLine' | 'limitRequestFields' | 'limitBodySize'>;
 
@@ -26,24 +26,19 @@ export interface GateEvents {
   refused(why: Refusal): void;
   /** A connection is about to become a WebSocket, or whatever the app's listener makes of it. */
   upgraded(socket: Socket): void;
-  /** A listener threw or rejected. */
   handlerFailed(error: unknown, request: IncomingMessage, event: Handover): void;
+  /** What came was not HTTP, or too slow, or too large; `status` was answered where that was possible. */
+  malformed(socket: Socket, status: number, code: string): void;
 }
 
-/** Calls the app with what Node.js handed over. */
 export type CallApp = (request: IncomingMessage, event: Handover, args: Args) => void;
 
-/** What may refuse or hold requests, where it is wanted. */
-export interface GateExtras {
+export interface GateOptions {
+  readonly events: GateEvents;
   readonly overload?: Overload | undefined;
   readonly memory?: MemoryAdmission | undefined;
   /** Wraps each call of the app. */
   readonly around?: (call: CallApp) => CallApp;
-}
-
-export interface GateOptions extends GateExtras {
-  readonly limits: RequestLimits;
-  readonly events: GateEvents;
 }
 
 /** The arguments of the event; a handshake has the head of the new protocol as well. */
@@ -53,18 +48,19 @@ const REJECTION: typeof import('node:events').captureRejectionSymbol = Symbol.fo
 
 export class Gate {
   readonly #server: Server;
-  /** Undefined where the server is the app's own, with listeners. */
-  readonly #handle: NodeHandler | undefined;
+  readonly #app: App;
+  readonly #limits: RequestLimits;
   readonly #options: GateOptions;
   readonly #call: CallApp;
 
   /** Puts itself before the listeners of `server`, those that come later too. */
-  constructor(server: Server, app: App, options: GateOptions) {
+  constructor(server: Server, app: App, limits: RequestLimits, options: GateOptions) {
     this.#server = server;
-    this.#handle = app.kind === 'handler' ? app.handle : undefined;
+    this.#app = app;
+    this.#limits = limits;
     this.#options = options;
     this.#call = options.around?.(this.#callApp) ?? this.#callApp;
-    // Without a listener Node.js says 100 before anybody could refuse (RFC 9110, section 10.1.1).
+    // Without a listener Node.js says 100 before the gate could refuse (RFC 9110, section 10.1.1).
     server.on('checkContinue', continueByDefault);
     const { emit } = server;
     // A listener would not do: one for 'upgrade' alone tells Node.js that the app takes handshakes.
@@ -75,10 +71,8 @@ export class Gate {
         case 'checkExpectation':
         case 'upgrade':
         case 'connect':
-          this.#pass(event, args as unknown as Args);
-          return true;
         case 'dropRequest':
-          this.#serve(event, args as unknown as Args);
+          this.#pass(event, args as unknown as Args);
           return true;
         default:
           return Reflect.apply(emit, server, [event, ...args]);
@@ -88,42 +82,37 @@ export class Gate {
 
   #pass(event: Handover, args: Args): void {
     const { memory } = this.#options;
-    if (!memory?.holds) this.#decide(event, args);
-    else if (isHandshake(event)) this.#holdHandshake(memory, event, args);
-    else {
-      memory.wait(() => {
-        if (!args[1].destroyed) this.#decide(event, args);
-      });
-    }
+    if (event === 'dropRequest') return this.#serve(event, args);
+    if (!memory?.holds) return this.#decide(event, args);
+    if (isHandshake(event)) return this.#holdHandshake(memory, event, args);
+    memory.wait(() => {
+      if (!args[1].destroyed) this.#decide(event, args);
+    });
   }
 
   #decide(event: Handover, args: Args): void {
-    const { events, limits, overload } = this.#options;
+    const { events, overload } = this.#options;
+    const { limitBodySize } = this.#limits;
     const [request, target] = args;
-    const refusal = overload?.exceeded ? OVERLOADED : this.#refusalOf(event, request);
+    const handshake = isHandshake(event);
+    let refusal = overload?.exceeded ? OVERLOADED : refusalOf(request, this.#limits);
+    if (!handshake) refusal ??= refusalOfWebSocket(request, this.#server);
     if (refusal) {
       events.refused(refusal.why);
-      if (isHandshake(event)) refuseHandshake(request, target as Duplex, refusal.status, refusal.headers);
-      else if (refusal === OVERLOADED) shed(request, target as ServerResponse);
+      if (handshake) refuseHandshake(request, target as Duplex, refusal.status, refusal.headers);
+      else if (refusal === OVERLOADED) shed(request, target as ServerResponse, refusal.status, refusal.headers);
       else answerInstead(target as ServerResponse, refusal.status, refusal.headers);
       return;
     }
-    if (isHandshake(event))
+    if (handshake)
       events.upgraded(request.socket); // before any byte of the new protocol
-    else if (limits.limitBodySize > 0) {
-      watchBody(request, limits.limitBodySize, () => {
+    else if (limitBodySize > 0) {
+      watchBody(request, limitBodySize, () => {
         events.refused('body_too_large');
         answerInstead(target as ServerResponse, 413);
       });
     }
     this.#serve(event, args);
-  }
-
-  #refusalOf(event: Handover, request: IncomingMessage): HeadRefusal | undefined {
-    return (
-      refusalOf(request, this.#options.limits) ??
-      (isHandshake(event) ? undefined : refusalOfWebSocket(request, this.#server))
-    );
   }
 
   #serve(event: Handover, args: Args): void {
@@ -136,8 +125,8 @@ export class Gate {
 
   /** As EventEmitter.emit() does, but that a promise of any listener is watched. */
   readonly #callApp: CallApp = (request, event, args) => {
-    if (event === 'request' && this.#handle) {
-      return this.#watch(this.#handle(request, args[1] as ServerResponse), event, args);
+    if (event === 'request' && this.#app.kind === 'handler') {
+      return this.#watch(this.#app.handle(request, args[1] as ServerResponse), event, args);
     }
     const listeners = this.#server.rawListeners(event); // a copy, in which `once` still removes itself
     if (event === 'checkContinue' && listeners.every((listener) => listener === continueByDefault)) {
@@ -201,6 +190,16 @@ function isHandshake(event: Handover): boolean {
   return event === 'upgrade' || event === 'connect';
 }
 
+/** Why a request is turned away by its head alone. */
+interface HeadRefusal {
+  readonly status: number;
+  readonly why: Refusal;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Load shedding. A worker catches up within a second, if at all. */
+const OVERLOADED: HeadRefusal = { status: 503, why: 'overload', headers: { 'Retry-After': '1' } };
+
 /** What a method and `HTTP/1.1` with two spaces and a line end add to the target in the request line. */
 const LINE_OVERHEAD = ' '.length + ' HTTP/1.1\r\n'.length;
 
@@ -214,7 +213,7 @@ export function refusalOf(request: IncomingMessage, limits: RequestLimits): Head
   return undefined;
 }
 
-/** Watches a body of unknown length (chunked); calls `exceeded` once when it is longer than `limit` bytes. */
+/** Calls `exceeded` once when a body of unknown length (chunked) is longer than `limit` bytes. */
 export function watchBody(request: IncomingMessage, limit: number, exceeded: () => void): void {
   if (request.headers['transfer-encoding'] === undefined) return;
   const push = request.push;
@@ -244,20 +243,11 @@ const NO_WEBSOCKET: HeadRefusal = {
  * ignored, as RFC 9110, section 7.8 allows.
  */
 export function refusalOfWebSocket(request: IncomingMessage, server: Server): HeadRefusal | undefined {
-  if (!hasUpgrade(request.rawHeaders) || server.listenerCount('upgrade') > 0) return undefined;
+  if (!hasField(request, 'upgrade') || server.listenerCount('upgrade') > 0) return undefined;
   const { headers } = request;
   if (!hasToken(headers.upgrade, 'websocket') || !hasToken(headers.connection, 'upgrade')) return undefined;
   const isValid = request.method === 'GET' && WEBSOCKET_KEY.test(headers['sec-websocket-key'] ?? '');
   return isValid ? NO_WEBSOCKET : { status: 400, why: 'no_websocket' };
-}
-
-/** Scans the raw list: `headers` would build all of them, and hardly any request has this one. */
-function hasUpgrade(rawHeaders: readonly string[]): boolean {
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] as string;
-    if (name.length === 7 && name.toLowerCase() === 'upgrade') return true;
-  }
-  return false;
 }
 
 function hasToken(list: string | undefined, token: string): boolean {

@@ -6,7 +6,6 @@ import type { CallApp } from './gate.ts';
 
 interface Handled {
   readonly request: IncomingMessage;
-  /** Made when the app asks. */
   context: RequestContext | undefined;
 }
 
@@ -15,8 +14,8 @@ export class RequestContexts {
   #storage: AsyncLocalStorage<Handled> | undefined;
   #contextOf: ((request: IncomingMessage) => RequestContext) | undefined;
 
-  /** Call it before the app loads, which may ask at once. */
-  offer(): void {
+  /** Make it before the app loads, which may ask at once. */
+  constructor() {
     setContextHook({
       enable: () => {
         const { AsyncLocalStorage } = process.getBuiltinModule('node:async_hooks');
@@ -30,7 +29,6 @@ export class RequestContexts {
     });
   }
 
-  /** `call` with the context of its request. */
   around(call: CallApp, contextOf: (request: IncomingMessage) => RequestContext): CallApp {
     this.#contextOf = contextOf;
     return (request, event, args) => {

@@ -12,30 +12,23 @@ import { jsonLines } from '../../observe/log/json.ts';
 import { RequestIds, scan, traceIdOf } from '../../observe/log/request-headers.ts';
 import type { ServerLog } from '../../observe/log/server-log.ts';
 import { textLines } from '../../observe/log/text.ts';
-import type { Native } from '../../platform/native/native.ts';
+import { fileReader } from '../../platform/kernel/read-file.ts';
 import { http } from '../../platform/node-http.ts';
 import { MemoryAdmission } from '../admission/memory.ts';
-import { MemoryGauges } from '../admission/memory-gauges.ts';
+import { type Gauge, groupGauge, type Heap, heapGauge, v8Heap } from '../admission/memory-gauges.ts';
 import { Overload } from '../admission/overload.ts';
-import { enforceRequestTimeout } from '../admission/request-timeout.ts';
 import type { App } from '../app/app.ts';
+import type { WorkerContext } from '../boot.ts';
 import { Counters } from '../report/counters.ts';
+import type { ProcessMonitor } from '../report/process-stats.ts';
 import { Acceptor } from './accept.ts';
-import { CLIENT_CLOSED_REQUEST, Connections } from './connections.ts';
-import { trustIn } from './forwarded.ts';
-import { Gate, type GateEvents, type GateExtras, type RequestLimits } from './gate.ts';
-import { peerOf } from './peer.ts';
-import type { RequestContexts } from './request-context.ts';
+import { CLIENT_CLOSED_REQUEST, Connections, peerOf } from './connections.ts';
+import { answerInstead } from './error-responses.ts';
+import { Gate, type GateEvents, type GateOptions, type RequestLimits } from './gate.ts';
+import { trustIn } from './peer.ts';
 
-export interface HttpServiceOptions {
-  readonly log: ServerLog;
-  readonly contexts: RequestContexts;
-  readonly native: Native | undefined;
-  /** Asks the arbiter for another descriptor of a listener; it comes back through {@link Acceptor.lend}. */
-  readonly needDescriptor: (key: string) => void;
-  /** New requests wait for memory: in this worker's heap, or else in the group. */
-  readonly memoryFull: (heap: boolean) => void;
-}
+/** A late response is noticed within this time, or a quarter of the limit where that is less. */
+const LONGEST_TIMEOUT_CHECK_MS = 1_000;
 
 export class HttpService {
   readonly server: Server;
@@ -45,13 +38,15 @@ export class HttpService {
   readonly acceptor: Acceptor;
   readonly memory: MemoryAdmission;
   readonly #plan: WorkerPlan;
-  readonly #gauges: MemoryGauges;
+  readonly #heap: Heap;
+  /** Undefined where its limit is not known. What it found by collecting stays valid when another group is watched. */
+  readonly #heapGauge: Gauge | undefined;
   readonly #overload: Overload | undefined;
   readonly #ids = new RequestIds();
 
-  constructor(plan: WorkerPlan, app: App, options: HttpServiceOptions) {
+  constructor(context: WorkerContext, app: App, processMonitor: ProcessMonitor) {
+    const { plan, channel, log, native, requests } = context;
     const { settings } = plan;
-    const { log, contexts, native, needDescriptor, memoryFull } = options;
     const isSync = settings.workerClass === 'sync';
     this.#plan = plan;
     this.accessLog = openAccessLog(plan, this.#ids, log);
@@ -61,20 +56,23 @@ export class HttpService {
       spares: isSync || settings.workerConnections > 0 || plan.memory !== undefined,
       trusts: trustIn(settings.forwardedAllowIps),
       onConnection: (socket, peer) => this.connections.add(socket, peer),
-      needDescriptor,
+      needDescriptor: (key) => channel.send({ type: 'need-descriptor', key }),
     });
-    this.#gauges = new MemoryGauges(plan.heapLimitBytes, native);
+    this.#heap = v8Heap(native);
+    this.#heapGauge = plan.heapLimitBytes === undefined ? undefined : heapGauge(plan.heapLimitBytes, this.#heap);
     this.memory = new MemoryAdmission({
       now: () => performance.now(),
       connections: () => this.connections.size,
       hold: (on) => this.acceptor.pause(on),
-      full: (gauge) => memoryFull(gauge === this.#gauges.heap),
+      full: (gauge) =>
+        channel.send({ type: 'memory-full', rssBytes: processMonitor.rssBytes, heap: gauge === this.#heapGauge }),
     });
     this.#overload = settings.maxEventLoopLag > 0 ? new Overload(settings.maxEventLoopLag * 1000) : undefined;
-    this.server = createServer(app, settings, this.#serverEvents(app.name, log), {
+    this.server = createServer(app, settings, {
+      events: this.#gateEvents(app.name, log),
       overload: this.#overload,
       memory: this.memory,
-      around: (call) => contexts.around(call, (request) => this.#contextOf(request)),
+      around: (call) => requests.around(call, (request) => this.#contextOf(request)),
     });
     this.connections = new Connections(this.server, !isSync && settings.keepalive > 0, {
       count: (open) => this.acceptor.balance(open),
@@ -90,27 +88,42 @@ export class HttpService {
   /** Accepts from now on. Returns what ends the watching of overload and timeouts; the acceptor ends with the drain. */
   start(): () => void {
     const { settings, listeners, memory } = this.#plan;
-    const refused = (): void => this.counters.rejected('timeout');
-    const unlimit = enforceRequestTimeout(this.connections, settings.requestTimeout * 1000, refused);
+    const limitMs = settings.requestTimeout * 1000;
+    const checkMs = Math.min(LONGEST_TIMEOUT_CHECK_MS, limitMs / 4);
+    const timer = limitMs > 0 ? setInterval(() => this.#refuseLate(limitMs), checkMs) : undefined;
     const unwatch = this.#overload?.start();
     this.acceptor.start(listeners);
     this.watchMemory(memory);
     return () => {
       unwatch?.();
-      unlimit();
+      clearInterval(timer);
     };
   }
 
-  /** Undefined: there is no limit, or the worker drains and serves what it has. */
+  /** `TSUNICORN_REQUEST_TIMEOUT`: a request whose response does not start in time gets 503. */
+  #refuseLate(limitMs: number): void {
+    const now = performance.now();
+    for (const { exchanges } of this.connections) {
+      for (const { response, startedAt } of exchanges) {
+        if (response.headersSent || now - startedAt < limitMs) continue;
+        this.counters.rejected('timeout');
+        answerInstead(response, 503);
+      }
+    }
+  }
+
+  /** Undefined: the worker drains and serves what it has, or the group has no limit; then V8 alone guards the heap. */
   watchMemory(memory: WorkerPlan['memory']): void {
-    this.memory.watch(this.#gauges.of(memory));
+    const group = memory && groupGauge(memory, fileReader(), this.#heap);
+    this.memory.watch(group ? [group, ...(this.#heapGauge ? [this.#heapGauge] : [])] : []);
   }
 
   collectGarbage(): void {
-    this.#gauges.collectGarbage();
+    this.#heap.collectAll();
+    this.#heap.giveBack();
   }
 
-  #serverEvents(appName: string, { logger }: ServerLog): ServerEvents {
+  #gateEvents(appName: string, { logger }: ServerLog): GateEvents {
     let warned = false;
     return {
       upgraded: (socket) => this.connections.markUpgraded(socket),
@@ -157,23 +170,13 @@ function openAccessLog(plan: WorkerPlan, ids: RequestIds, log: ServerLog): Acces
 type ServerSettings = RequestLimits &
   Pick<WorkerPlan['settings'], 'keepalive' | 'headerTimeout' | 'bodyTimeout' | 'limitHeaderSize'>;
 
-export interface ServerEvents extends GateEvents {
-  /** What came was not HTTP, or too slow, or too large; `status` was answered where that was possible. */
-  malformed(socket: Socket, status: number, code: string): void;
-}
-
 /** How often Node.js looks for requests that exceed their timeouts; its own default of 30 s is too coarse for 10 s. */
 export const CHECK_INTERVAL_MS = 1_000;
 
 /** An http.Server that never listens, behind the gate: the acceptor hands its connections over. */
-export function createServer(
-  app: App,
-  settings: ServerSettings,
-  events: ServerEvents,
-  extras: GateExtras = {},
-): Server {
+export function createServer(app: App, settings: ServerSettings, options: GateOptions): Server {
   const server = app.kind === 'server' ? app.server : http.createServer();
-  new Gate(server, app, { ...extras, limits: settings, events });
+  new Gate(server, app, settings, options);
   server.keepAliveTimeout = settings.keepalive * 1000;
   server.headersTimeout = settings.headerTimeout * 1000;
   server.requestTimeout = settings.bodyTimeout * 1000;
@@ -181,7 +184,9 @@ export function createServer(
   server.maxHeadersCount = settings.limitRequestFields + 1;
   // Documented as options of createServer() alone, but the app may have made the server already.
   Object.assign(server, { maxHeaderSize: settings.limitHeaderSize, connectionsCheckingInterval: CHECK_INTERVAL_MS });
-  if (server.listenerCount('clientError') === 0) server.on('clientError', answerMalformed(events));
+  if (server.listenerCount('clientError') === 0) {
+    server.on('clientError', (error, socket) => answerMalformed(error, socket as Socket, options.events));
+  }
   // Starts the checks of headersTimeout and requestTimeout. The app's own server has had it already (Capture).
   if (!server.listening) server.emit('listening');
   return server;
@@ -194,20 +199,15 @@ const STATUS_OF: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-function answerMalformed(events: ServerEvents) {
-  return (error: NodeJS.ErrnoException, socket: Socket & { _httpMessage?: ServerResponse | null }): void => {
-    const code = error.code ?? 'ERROR';
-    if (code === 'ECONNRESET' || !socket.writable) {
-      socket.destroy(error);
-      return;
-    }
-    const status = STATUS_OF[code] ?? 400;
-    events.malformed(socket, status, code);
-    // An answer into the middle of a response that has begun would corrupt it.
-    if (socket._httpMessage?.headersSent) socket.destroy(error);
-    else {
-      const head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`;
-      socket.end(head, () => socket.destroy());
-    }
-  };
+type AnsweringSocket = Socket & { _httpMessage?: ServerResponse | null };
+
+function answerMalformed(error: NodeJS.ErrnoException, socket: AnsweringSocket, events: GateEvents): void {
+  const code = error.code ?? 'ERROR';
+  if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy(error);
+  const status = STATUS_OF[code] ?? 400;
+  events.malformed(socket, status, code);
+  // An answer into the middle of a response that has begun would corrupt it.
+  if (socket._httpMessage?.headersSent) return void socket.destroy(error);
+  const head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`;
+  socket.end(head, () => socket.destroy());
 }

@@ -2,6 +2,7 @@
  * Reads the default registry of the copy of prom-client that the app has loaded. prom-client is CommonJS, so it is in
  * the cache of `require` even if the app imports it.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AppFamily, AppReport, AppSample, Labels } from '../../messages.ts';
 import { labelText, onlyGrows } from '../../observe/metrics/aggregate.ts';
 
@@ -14,10 +15,12 @@ interface PromRegistry {
 interface PromMetric {
   readonly name: string;
   readonly collect?: unknown;
-  get(): PromSnapshot | Promise<PromSnapshot>;
+  /** Gauges have it; only a snapshot knows its type. */
+  readonly set?: unknown;
+  get(): MetricSnapshot | Promise<MetricSnapshot>;
 }
 
-interface PromSnapshot {
+interface MetricSnapshot {
   readonly name: string;
   readonly help: string;
   readonly type: string;
@@ -35,8 +38,7 @@ interface ReportedSeries {
 
 /** `require.cache`. */
 type ModuleCache = Readonly<Record<string, { readonly exports?: unknown } | undefined>>;
-/** With the default labels of its registry. */
-type FoundMetric = { readonly metric: PromMetric; readonly defaults: Labels };
+type FoundMetric = readonly [metric: PromMetric, defaultLabels: Labels];
 
 const REGISTRY_FILE = /[\\/]prom-client[\\/]lib[\\/]registry\.js$/;
 /** A slower `collect` function delays its own metric only: the scrape waits 250 ms for the whole worker. */
@@ -52,7 +54,7 @@ export class AppMetrics {
   readonly #families = new Map<string, number>();
   readonly #series = new Map<string, ReportedSeries>();
   /** Changes not sent yet. One for all readings, so that they go out in the order of their indexes. */
-  #outbox = emptyReport();
+  #changes = noChanges();
   #readings = 0;
   #nextAt = 0;
 
@@ -72,27 +74,29 @@ export class AppMetrics {
     return this.#registries.length > 0;
   }
 
-  /** Changes since the last reading; undefined if there are none. Runs the app's `collect` functions. */
-  async read(): Promise<AppReport | undefined> {
+  /** Changes since the last reading. Runs the app's `collect` functions. */
+  async read(): Promise<AppReport> {
     const reading = ++this.#readings;
-    const { promise: late, resolve } = Promise.withResolvers<false>();
-    const timer = setTimeout(() => resolve(false), COLLECT_MS);
-    const isComplete = await Promise.race([this.#readAll(this.#metrics(), reading), late]);
-    clearTimeout(timer);
-    if (isComplete) this.#forgetUnseen(reading);
+    const isLate = await Promise.race([this.#readAll(this.#metrics(), reading), sleep(COLLECT_MS, true)]);
+    if (!isLate) this.#forgetUnseen(reading);
     return this.#take();
   }
 
-  /** The same for counts without `collect`: cheap, and all that must not be lost if the worker is killed. */
+  /**
+   * The same for counts without `collect`: cheap, and all that must not be lost if the worker is killed. Undefined if
+   * there are no changes, or the last such reading was too short ago.
+   */
   async readCounts(): Promise<AppReport | undefined> {
     const from = this.#now();
     if (from < this.#nextAt) return undefined;
     this.#nextAt = Number.POSITIVE_INFINITY; // not twice at once
-    const counts = this.#metrics().filter(({ metric }) => typeof metric.collect !== 'function' && !isGauge(metric));
+    const isCount = ({ collect, set }: PromMetric) => typeof collect !== 'function' && typeof set !== 'function';
+    const counts = this.#metrics().filter(([metric]) => isCount(metric));
     await this.#readAll(counts, ++this.#readings);
     const now = this.#now();
     this.#nextAt = now + SHARE_OF_TIME * (now - from);
-    return this.#take();
+    const report = this.#take();
+    return Object.values(report).some((list) => list.length > 0) ? report : undefined;
   }
 
   #metrics(): FoundMetric[] {
@@ -101,27 +105,27 @@ export class AppMetrics {
       const defaults = registry._defaultLabels ?? {};
       for (const metric of registry.getMetricsAsArray()) {
         // If two copies of prom-client have it, the one loaded first counts.
-        if (!found.has(metric.name)) found.set(metric.name, { metric, defaults });
+        if (!found.has(metric.name)) found.set(metric.name, [metric, defaults]);
       }
     }
     return [...found.values()];
   }
 
   /** All at once, as prom-client does it. One that fails does not affect the others. */
-  async #readAll(metrics: readonly FoundMetric[], reading: number): Promise<true> {
-    const results = metrics.map(async ({ metric, defaults }) => this.#add(await metric.get(), defaults, reading));
-    await Promise.allSettled(results);
-    return true;
+  async #readAll(metrics: readonly FoundMetric[], reading: number): Promise<void> {
+    await Promise.allSettled(
+      metrics.map(async ([metric, defaults]) => this.#add(await metric.get(), defaults, reading)),
+    );
   }
 
-  #take(): AppReport | undefined {
-    const report = this.#outbox;
-    this.#outbox = emptyReport();
-    return report.series.length + report.values.length + report.families.length > 0 ? report : undefined;
+  #take(): AppReport {
+    const report = this.#changes;
+    this.#changes = noChanges();
+    return report;
   }
 
-  #add({ name, help, type, aggregator = 'sum', values }: PromSnapshot, defaults: Labels, reading: number): void {
-    const report = this.#outbox;
+  #add({ name, help, type, aggregator = 'sum', values }: MetricSnapshot, defaults: Labels, reading: number): void {
+    const report = this.#changes;
     const id = `${name} ${type} ${aggregator}`;
     let family = this.#families.get(id);
     if (family === undefined) {
@@ -138,7 +142,9 @@ export class AppMetrics {
       if (series === undefined) {
         series = { index: this.#series.size, grows: onlyGrows(type, suffix, aggregator), last: undefined, seen: 0 };
         this.#series.set(key, series);
-        report.series.push([family, suffix, asText(all)]);
+        // A label may have any value in JavaScript; JSON leaves out undefined.
+        const labelsAsText = Object.entries(all).map(([label, value]) => [label, String(value)]);
+        report.series.push([family, suffix, Object.fromEntries(labelsAsText)]);
       }
       series.seen = Math.max(series.seen, reading);
       const change = series.grows ? increase(value, series.last) : value;
@@ -154,7 +160,7 @@ export class AppMetrics {
     for (const series of this.#series.values()) {
       if (series.seen >= reading || series.last === undefined) continue;
       series.last = undefined;
-      if (!series.grows) this.#outbox.values.push(series.index, null);
+      if (!series.grows) this.#changes.values.push(series.index, null);
     }
   }
 }
@@ -164,17 +170,7 @@ function registryOf(module: ModuleCache[string]): PromRegistry[] {
   return typeof registry?.getMetricsAsArray === 'function' ? [registry] : [];
 }
 
-/** By its methods: only its snapshot knows its type. */
-function isGauge(metric: PromMetric & { readonly set?: unknown }): boolean {
-  return typeof metric.set === 'function';
-}
-
-/** A label may have any value in JavaScript; JSON leaves out undefined. */
-function asText(labels: Labels): Labels {
-  return Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, String(value)]));
-}
-
-function emptyReport(): { families: AppFamily[]; series: AppSample[]; values: (number | string | null)[] } {
+function noChanges(): { families: AppFamily[]; series: AppSample[]; values: (number | string | null)[] } {
   return { families: [], series: [], values: [] };
 }
 

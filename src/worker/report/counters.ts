@@ -7,37 +7,33 @@ import type { Refusal } from '../http/error-responses.ts';
 
 /** Status codes have three digits (RFC 9110, section 15). */
 const CODES = 1_000;
-/** RFC 9110, section 9, and RFC 5789. The other methods that the parser knows share a row, since any client may send them. */
+/** RFC 9110, section 9, and RFC 5789. Any client may send the other methods that the parser knows: they share a row. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
 const OTHER = 'other';
 
 const BOUNDS_MS = REQUEST_BUCKETS.map((seconds) => seconds * 1000);
 
 class MethodCounts {
+  /** By status code. */
   readonly codes = new Uint32Array(CODES);
   readonly buckets = new Uint32Array(BOUNDS_MS.length + 1);
   ms = 0;
 }
 
 export class Counters {
-  readonly #rows = new Map(METHODS.map((method) => [method, new MethodCounts()]));
-  readonly #other = new MethodCounts();
+  readonly #rows = new Map([...METHODS, OTHER].map((method) => [method, new MethodCounts()]));
   readonly #rejected = new Map<Refusal, number>();
-  #served = 0;
-
   /** All requests finished so far. */
-  get served(): number {
-    return this.#served;
-  }
+  served = 0;
 
   /** `ms`: from the request's arrival to the end of its response. */
   request(method: string, status: number, ms: number): void {
-    const row = this.#rows.get(method) ?? this.#other;
+    const row = this.#rows.get(method) ?? (this.#rows.get(OTHER) as MethodCounts);
     row.codes[status] = (row.codes[status] ?? 0) + 1;
     const bucket = bucketOf(BOUNDS_MS, ms);
     row.buckets[bucket] = (row.buckets[bucket] ?? 0) + 1;
     row.ms += ms;
-    this.#served++;
+    this.served++;
   }
 
   rejected(why: Refusal): void {
@@ -47,7 +43,7 @@ export class Counters {
   /** The counts since the last call. */
   take(): { requests: Record<string, MethodReport>; rejected: Record<string, number> } {
     const requests: Record<string, MethodReport> = {};
-    for (const [method, row] of [...this.#rows, [OTHER, this.#other] as const]) {
+    for (const [method, row] of this.#rows) {
       if (row.buckets.every((count) => count === 0)) continue;
       requests[method] = { codes: codesOf(row), buckets: [...row.buckets], seconds: row.ms / 1000 };
       row.codes.fill(0);

@@ -1,5 +1,5 @@
 /** A worker's process: memory, CPU time, garbage collections, and its event loop's lag and utilisation. */
-import type { Durations, ProcessStats } from '../../messages.ts';
+import type { ProcessStats, WorkerReport } from '../../messages.ts';
 import { bucketOf, GC_BUCKETS, LAG_QUANTILES } from '../../observe/metrics/table.ts';
 
 // Not imported: the facade reads every export of the module (docs/decisions/0002-memory.md).
@@ -7,11 +7,10 @@ const { constants, monitorEventLoopDelay, PerformanceObserver } = process.getBui
 
 /** Sampling interval of the loop's delay. A sample costs some microseconds, also in an idle worker. */
 const SAMPLE_MS = 20;
-const NS_PER_MS = 1e6;
 const NS_PER_S = 1e9;
 const US_PER_S = 1e6;
 
-/** Too short to measure below this; also keeps two scrapers from taking each other's samples. */
+/** Lag and utilisation are of a window: too short to measure below this, and two scrapers would share its samples. */
 const SHORTEST_WINDOW_MS = 5_000;
 /** Between scrapes. */
 const LONGEST_WINDOW_MS = 15_000;
@@ -24,43 +23,48 @@ const GC_KINDS = new Map([
   [constants.NODE_PERFORMANCE_GC_WEAKCB, 'weakcb'],
 ]);
 
-type Memory = Pick<NodeJS.MemoryUsage, 'rss' | 'heapUsed' | 'heapTotal' | 'external'>;
-
+/** `duration` in milliseconds. */
 type GcEntry = { readonly duration: number; readonly detail: { readonly kind: number } };
 
 export class ProcessMonitor {
   readonly #delay = monitorEventLoopDelay({ resolution: SAMPLE_MS });
   readonly #gc = new Map<string, { readonly buckets: number[]; seconds: number }>();
-  readonly #observer: InstanceType<typeof PerformanceObserver>;
-  #memory: Memory = process.memoryUsage();
+  readonly #observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries() as unknown as readonly GcEntry[]) this.#collected(entry);
+  });
+  #memory = process.memoryUsage();
   #cpu = { user: 0, system: 0 };
   #windowFrom = performance.now();
   #loop = performance.eventLoopUtilization();
 
   constructor() {
     this.#delay.enable();
-    this.#observer = new PerformanceObserver((list) => {
-      for (const { duration, detail } of list.getEntries() as unknown as readonly GcEntry[]) {
-        this.#collected(detail.kind, duration / 1000);
-      }
-    });
     this.#observer.observe({ type: 'gc' });
   }
 
   /** CPU time and collections since the last call, the rest as it is now. `asked`: for a scrape, not a heartbeat. */
-  take(asked: boolean): ProcessStats & { cpu: { user: number; system: number }; gc: Record<string, Durations> } {
+  take(asked: boolean): Pick<WorkerReport, keyof ProcessStats | 'cpu' | 'gc'> {
     const { rss, heapUsed, heapTotal, external } = this.#readMemory();
-    const gc = Object.fromEntries(this.#gc);
-    this.#gc.clear();
-    return {
+    const before = this.#cpu;
+    this.#cpu = process.cpuUsage();
+    const { user, system } = this.#cpu;
+    const stats = {
       rssBytes: rss,
       heapUsedBytes: heapUsed,
       heapTotalBytes: heapTotal,
       externalBytes: external,
-      ...this.#loopState(asked ? SHORTEST_WINDOW_MS : LONGEST_WINDOW_MS),
-      cpu: this.#cpuTime(),
-      gc,
+      lag: LAG_QUANTILES.map((quantile) => this.#lag(quantile)),
+      utilization: performance.eventLoopUtilization(this.#loop).utilization || 0, // NaN over no time at all
+      cpu: { user: (user - before.user) / US_PER_S, system: (system - before.system) / US_PER_S },
+      gc: Object.fromEntries(this.#gc),
     };
+    this.#gc.clear();
+    if (performance.now() - this.#windowFrom >= (asked ? SHORTEST_WINDOW_MS : LONGEST_WINDOW_MS)) {
+      this.#windowFrom = performance.now();
+      this.#loop = performance.eventLoopUtilization();
+      this.#delay.reset();
+    }
+    return stats;
   }
 
   get rssBytes(): number {
@@ -72,33 +76,14 @@ export class ProcessMonitor {
     this.#observer.disconnect();
   }
 
-  /** Begins a new window if the present one is at least `enough` ms long. */
-  #loopState(enough: number): Pick<ProcessStats, 'lag' | 'utilization'> {
-    const { utilization } = performance.eventLoopUtilization(this.#loop);
-    const lag = LAG_QUANTILES.map((quantile) => this.#lag(quantile * 100));
-    if (performance.now() - this.#windowFrom >= enough) {
-      this.#windowFrom = performance.now();
-      this.#loop = performance.eventLoopUtilization();
-      this.#delay.reset();
-    }
-    return { lag, utilization: utilization || 0 }; // NaN over no time at all
-  }
-
   /** In seconds. The histogram has the time from one sample to the next. */
-  #lag(percentile: number): number {
-    const ns = this.#delay.count === 0 ? 0 : this.#delay.percentile(percentile);
-    return Math.max(0, ns - SAMPLE_MS * NS_PER_MS) / NS_PER_S;
-  }
-
-  #cpuTime(): { user: number; system: number } {
-    const before = this.#cpu;
-    this.#cpu = process.cpuUsage();
-    const { user, system } = this.#cpu;
-    return { user: (user - before.user) / US_PER_S, system: (system - before.system) / US_PER_S };
+  #lag(quantile: number): number {
+    const ns = this.#delay.count === 0 ? 0 : this.#delay.percentile(quantile * 100);
+    return Math.max(0, ns / NS_PER_S - SAMPLE_MS / 1000);
   }
 
   /** Reading takes a descriptor (/proc/self/stat). While none is free, the last value stands. */
-  #readMemory(): Memory {
+  #readMemory(): NodeJS.MemoryUsage {
     try {
       this.#memory = process.memoryUsage();
     } catch (error) {
@@ -108,13 +93,11 @@ export class ProcessMonitor {
     return this.#memory;
   }
 
-  #collected(code: number, seconds: number): void {
-    const kind = GC_KINDS.get(code) ?? 'other';
-    let count = this.#gc.get(kind);
-    if (count === undefined) {
-      count = { buckets: new Array(GC_BUCKETS.length + 1).fill(0), seconds: 0 };
-      this.#gc.set(kind, count);
-    }
+  #collected({ duration, detail }: GcEntry): void {
+    const kind = GC_KINDS.get(detail.kind) ?? 'other';
+    const seconds = duration / 1000;
+    const count = this.#gc.get(kind) ?? { buckets: new Array(GC_BUCKETS.length + 1).fill(0), seconds: 0 };
+    this.#gc.set(kind, count);
     const bucket = bucketOf(GC_BUCKETS, seconds);
     count.buckets[bucket] = (count.buckets[bucket] ?? 0) + 1;
     count.seconds += seconds;

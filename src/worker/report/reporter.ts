@@ -1,6 +1,8 @@
 /** Reports to the arbiter: a heartbeat a second, a report when asked, and a last one at the end. */
+import type { Settings } from '../../config/settings.ts';
 import type { WorkerReport } from '../../messages.ts';
 import type { Channel } from '../channel.ts';
+import type { Connections } from '../http/connections.ts';
 import type { AppMetrics } from './app-metrics.ts';
 import type { Counters } from './counters.ts';
 import type { ProcessMonitor } from './process-stats.ts';
@@ -14,56 +16,29 @@ export interface ReporterSources {
   readonly processMonitor: ProcessMonitor;
   /** Undefined with TSUNICORN_APP_METRICS=false. */
   readonly appMetrics: AppMetrics | undefined;
-  readonly connections: { readonly inFlight: number; readonly size: number; readonly sentBytes: number };
+  readonly connections: Connections;
   /** Log lines dropped since the last call. */
   takeDropped(): number;
-}
-
-interface Rhythm {
-  /** Seconds, 0 is off. */
-  readonly timeout: number;
-  /** Worker class sync: the timeout covers the request, so a worker with one in flight sends no heartbeat. */
-  readonly silentWhileBusy: boolean;
 }
 
 export class Reporter {
   readonly #sources: ReporterSources;
   readonly #channel: Channel;
-  readonly #rhythm: Rhythm;
   #timer: NodeJS.Timeout | undefined;
   #sentBytes = 0;
 
-  constructor(sources: ReporterSources, channel: Channel, rhythm: Rhythm) {
+  constructor(sources: ReporterSources, channel: Channel) {
     this.#sources = sources;
     this.#channel = channel;
-    this.#rhythm = rhythm;
   }
 
-  start(): void {
-    const { timeout } = this.#rhythm;
+  start({ timeout, workerClass }: Settings): void {
     const interval = timeout === 0 ? HEARTBEAT_MS : Math.min(HEARTBEAT_MS, (timeout * 1000) / HEARTBEATS_PER_TIMEOUT);
     this.#timer = setInterval(() => {
-      if (!this.#rhythm.silentWhileBusy || this.#sources.connections.inFlight === 0) this.beat();
+      // For class sync the timeout covers the request.
+      if (workerClass !== 'sync' || this.#sources.connections.inFlight === 0) this.heartbeat();
     }, interval);
     this.answer(0);
-  }
-
-  /** Everything as it is now, under the arbiter's serial number. */
-  answer(serial: number): void {
-    const { appMetrics } = this.#sources;
-    const more = appMetrics?.found ?? false;
-    this.#channel.send({ type: 'report', serial, report: this.#report(serial > 0), more });
-    if (more) void this.#answerForApp(serial);
-  }
-
-  /** The last report, when nothing more will be counted. */
-  async end(): Promise<void> {
-    clearInterval(this.#timer);
-    const { appMetrics, processMonitor } = this.#sources;
-    const report = appMetrics?.found && (await appMetrics.read());
-    if (report) await this.#channel.sendLast({ type: 'app-report', serial: 0, report });
-    await this.#channel.sendLast({ type: 'heartbeat', report: this.#report(false) });
-    processMonitor.dispose();
   }
 
   /** From now on heartbeats do not keep the process alive. */
@@ -71,22 +46,36 @@ export class Reporter {
     this.#timer?.unref();
   }
 
-  /** A heartbeat, with the counts since the last report. */
-  beat(): void {
-    const { appMetrics } = this.#sources;
+  /** Everything as it is now, under the arbiter's serial number. */
+  answer(serial: number): void {
+    const appMetrics = this.#appMetrics();
+    const more = appMetrics !== undefined;
+    this.#channel.send({ type: 'report', serial, report: this.#report(serial > 0), more });
+    // Also if nothing changed, since the arbiter waits for it.
+    void appMetrics?.read().then((report) => this.#channel.send({ type: 'app-report', serial, report }));
+  }
+
+  /** With the counts since the last report. */
+  heartbeat(): void {
     this.#channel.send({ type: 'heartbeat', report: this.#report(false) });
-    if (appMetrics?.found) void this.#reportAppCounts(appMetrics);
+    void this.#appMetrics()
+      ?.readCounts()
+      .then((report) => report && this.#channel.send({ type: 'app-report', serial: 0, report }));
   }
 
-  async #reportAppCounts(appMetrics: AppMetrics): Promise<void> {
-    const report = await appMetrics.readCounts();
-    if (report) this.#channel.send({ type: 'app-report', serial: 0, report });
+  /** The last report, when nothing more will be counted. */
+  async end(): Promise<void> {
+    clearInterval(this.#timer);
+    const report = await this.#appMetrics()?.read();
+    if (report) await this.#channel.sendLast({ type: 'app-report', serial: 0, report });
+    await this.#channel.sendLast({ type: 'heartbeat', report: this.#report(false) });
+    this.#sources.processMonitor.dispose();
   }
 
-  /** Also if nothing changed, since the arbiter waits for it. */
-  async #answerForApp(serial: number): Promise<void> {
-    const report = await this.#sources.appMetrics?.read();
-    this.#channel.send({ type: 'app-report', serial, report: report ?? { families: [], series: [], values: [] } });
+  /** Undefined as long as the app has none. */
+  #appMetrics(): AppMetrics | undefined {
+    const { appMetrics } = this.#sources;
+    return appMetrics?.found ? appMetrics : undefined;
   }
 
   #report(asked: boolean): WorkerReport {

@@ -1,34 +1,34 @@
 /**
  * Programs that call `listen()` themselves. `net.Server.prototype.listen` is replaced before the app is imported: the
- * http.Server meant for the program's clients listens in name only and becomes the app; every extra server listens for
- * real, with SO_REUSEPORT so that all workers can.
+ * http.Server meant for the program's clients listens in name only and becomes the app; its extra servers (metrics on
+ * their own port, a raw TCP protocol) listen for real, with SO_REUSEPORT so that all workers can.
  */
 import type { Server as HttpServer } from 'node:http';
 import net, { type Server } from 'node:net';
 import { AppLoadError } from '../../errors.ts';
+import type { WorkerPlan } from '../../messages.ts';
 import { isHttpServer } from '../app/duck-typing.ts';
 import { CHECK_INTERVAL_MS } from '../http/server.ts';
 import { CapturedServer, kindOf, serves } from './captured-server.ts';
-import { listenAgain, listenBeside, type OriginalListen } from './extra-servers.ts';
 import { describeCall, type ListenCall, NO_CALL, parseListenCall } from './listen-call.ts';
 
-export interface CaptureOptions {
-  /** TCP ports that tsunicorn serves. */
-  readonly ports: readonly number[];
+export interface CaptureOptions extends Pick<WorkerPlan, 'ports' | 'checkOnly'> {
   /** PORT in the environment: decides which of several servers is the app's. */
   readonly port: string | undefined;
-  /** `tsunicorn check`: opens nothing. */
-  readonly checkOnly: boolean;
   /** The app closed its server while it is served. */
   readonly onClose: () => void;
   readonly warn: (message: string) => void;
 }
 
+/** Only Linux spreads connections by SO_REUSEPORT; where it does not, libuv refuses the option (uv_tcp_bind). */
+const CAN_SHARE_PORTS = process.platform === 'linux';
+
 export class Capture {
   readonly #options: CaptureOptions;
-  readonly #listen: OriginalListen;
+  /** Node.js' own. */
+  readonly #listen: (server: Server, args: unknown[]) => Server;
   /** In the order of their listen() calls. */
-  readonly #captured: CapturedServer[] = [];
+  readonly #captured = new Map<Server, CapturedServer>();
   #changed = Promise.withResolvers<void>();
   /** The app's server is known; what listens from now on is an extra server. */
   #serving = false;
@@ -49,8 +49,7 @@ export class Capture {
   /** Waits for a server that can be the app's. Throws AppLoadError if the program listens only with others. */
   async listening(): Promise<void> {
     while (this.#candidates().length === 0) {
-      const secure = this.#captured.find(({ server }) => kindOf(server) === 'https' || kindOf(server) === 'http2');
-      if (secure) throw notPlain(secure);
+      for (const { server, call } of this.#captured.values()) throwIfSecure(server, call);
       await this.#changed.promise;
     }
   }
@@ -75,11 +74,14 @@ export class Capture {
     this.#serving = true;
     if (server && !server.listening) this.#app = this.#capture(server, NO_CALL);
     this.#served = server;
-    for (const captured of this.#captured.filter((c) => c !== this.#app && c.listening)) {
-      if (this.#isOnAppPort(captured.call) || this.#options.checkOnly) continue;
-      this.#captured.splice(this.#captured.indexOf(captured), 1);
+    if (this.#options.checkOnly) return;
+    for (const [other, captured] of [...this.#captured]) {
+      const { listening, call } = captured;
+      if (captured === this.#app || !listening || this.#isOnAppPort(call)) continue;
+      this.#captured.delete(other);
       captured.end();
-      listenAgain(captured.server, () => this.#beside(captured.server, captured.call, [captured.call.options]));
+      swallowListening(other); // the program has had it
+      this.#listenForReal(other, call, [call.options]);
     }
   }
 
@@ -90,26 +92,27 @@ export class Capture {
 
   /** The drain begins, and decides from now on when idle connections are closed. */
   keepIdleConnections(): void {
-    for (const captured of this.#captured) captured.keepIdleConnections();
+    for (const captured of this.#captured.values()) captured.keepIdleConnections();
   }
 
   /** The drain is over: what waits for the server to close may go on. */
   end(): void {
-    for (const captured of this.#captured.splice(0)) captured.end();
+    for (const captured of this.#captured.values()) captured.end();
+    this.#captured.clear();
   }
 
   #candidates(): CapturedServer[] {
-    return this.#captured.filter((c) => c.listening && kindOf(c.server) === 'http');
+    return [...this.#captured.values()].filter((c) => c.listening && kindOf(c.server) === 'http');
   }
 
   #onListen(server: Server, args: unknown[]): Server {
     const call = parseListenCall(args);
-    const captured = this.#captured.find((c) => c.server === server && c.listening);
-    if (call === undefined || (server.listening && !captured)) return this.#listen(server, args);
-    if (captured && captured.call !== NO_CALL) throw alreadyListens();
+    const captured = this.#captured.get(server);
+    if (call === undefined || (server.listening && !captured?.listening)) return this.#listen(server, args);
+    if (captured?.listening && captured.call !== NO_CALL) throw alreadyListens();
     const kind = kindOf(server);
     const isApp = this.#serving ? kind === 'http' && this.#isAppAgain(server, call) : kind !== 'other';
-    if (!isApp && !this.#options.checkOnly) return this.#beside(server, call, args);
+    if (!isApp && !this.#options.checkOnly) return this.#listenForReal(server, call, args);
     const replaced = this.#capture(server, call);
     if (server === this.#app?.server) this.#app = replaced;
     if (this.#serving && this.#served && this.#served !== server) forwardUpgrades(this.#served, server);
@@ -117,14 +120,14 @@ export class Capture {
   }
 
   #capture(server: Server, call: ListenCall): CapturedServer {
-    const before = this.#captured.findIndex((c) => c.server === server);
-    if (before >= 0) this.#captured.splice(before, 1)[0]?.end();
+    this.#captured.get(server)?.end();
+    this.#captured.delete(server); // it comes last now
     if (isHttpServer(server)) Object.assign(server, { connectionsCheckingInterval: CHECK_INTERVAL_MS });
     const captured = new CapturedServer(server, call, this.#options.ports[0] ?? 0, (c) => {
       if (this.#serving) this.#options.onClose();
       else c.end();
     });
-    this.#captured.push(captured);
+    this.#captured.set(server, captured);
     // In the next turn: among servers that begin to listen together, choose() picks by its rules and not by their order.
     setImmediate(() => {
       this.#changed.resolve();
@@ -133,12 +136,31 @@ export class Capture {
     return captured;
   }
 
-  #beside(server: Server, call: ListenCall, args: unknown[]): Server {
-    return listenBeside(server, call, args, { ...this.#options, listen: this.#listen });
+  /** An extra server. `args` are the program's. */
+  #listenForReal(server: Server, call: ListenCall, args: unknown[]): Server {
+    const { ports, warn } = this.#options;
+    const { port, options, callback } = call;
+    if (options.path !== undefined) {
+      warn(
+        `the app also listens on ${options.path}, which only one worker can hold at a time: serve it from another process, or run one worker (TSUNICORN_WORKERS=1)`,
+      );
+    }
+    if (port === undefined || port === 0) return this.#listen(server, args);
+    if (ports.includes(port)) {
+      const message = `listen EADDRINUSE: tsunicorn serves port ${port} with another server of the app. Let the app's http server listen first, or set PORT to its port`;
+      const error = Object.assign(new Error(message), { code: 'EADDRINUSE', syscall: 'listen', port });
+      process.nextTick(() => server.emit('error', error));
+      return server;
+    }
+    warn(
+      `the app also listens on port ${port}: every worker does, and the kernel spreads the connections (SO_REUSEPORT). tsunicorn neither counts nor drains them`,
+    );
+    return this.#listen(server, [{ ...options, reusePort: CAN_SHARE_PORTS }, callback]);
   }
 
-  #isOnPort({ port, path }: ListenCall): boolean {
-    return (path ?? (port || undefined)?.toString()) === this.#options.port && this.#options.port !== undefined;
+  #isOnPort({ port, options }: ListenCall): boolean {
+    const address = port ? String(port) : options.path;
+    return address !== undefined && address === this.#options.port;
   }
 
   /** The app on another address, as Fastify listens for localhost. */
@@ -166,9 +188,11 @@ function forwardUpgrades(from: HttpServer, to: Server): void {
   });
 }
 
-function notPlain({ server, call }: CapturedServer): AppLoadError {
-  const what = kindOf(server) === 'https' ? 'an https server' : 'an HTTP/2 server';
-  return new AppLoadError(
+function throwIfSecure(server: Server, call: ListenCall): void {
+  const kind = kindOf(server);
+  if (kind !== 'https' && kind !== 'http2') return;
+  const what = kind === 'https' ? 'an https server' : 'an HTTP/2 server';
+  throw new AppLoadError(
     `the app listens only with ${what}, on ${describeCall(call)}, but workers speak plain HTTP/1.1. Use an http.Server (node:http), and leave TLS and HTTP/2 to the proxy in front of tsunicorn`,
   );
 }
@@ -176,4 +200,14 @@ function notPlain({ server, call }: CapturedServer): AppLoadError {
 function alreadyListens(): Error {
   const message = 'Listen method has been called more than once without closing.';
   return Object.assign(new Error(message), { code: 'ERR_SERVER_ALREADY_LISTEN' });
+}
+
+/** Keeps the next 'listening' event from `server`. */
+function swallowListening(server: Server): void {
+  const { emit } = server;
+  server.emit = (event: string | symbol, ...args: unknown[]): boolean => {
+    if (event !== 'listening') return Reflect.apply(emit, server, [event, ...args]);
+    server.emit = emit;
+    return true;
+  };
 }

@@ -2,12 +2,11 @@
  * A server that listens in name only. To its program it looks as after `listen()`, but it opens no socket: its
  * connections come from tsunicorn's listeners.
  */
-import type { AddressInfo, Server } from 'node:net';
-import { isIP } from 'node:net';
+import { type AddressInfo, isIP, type Server } from 'node:net';
 import { can, isHttpServer, isObject } from '../app/duck-typing.ts';
 import type { ListenCall } from './listen-call.ts';
 
-/** Members that are overridden, until {@link CapturedServer.end}. */
+/** Until {@link CapturedServer.end}. */
 const OVERRIDDEN = ['listening', 'address', 'close', 'closeIdleConnections'] as const;
 
 export class CapturedServer {
@@ -22,12 +21,13 @@ export class CapturedServer {
     this.call = call;
     this.#onClose = onClose;
     const address = addressOf(call, port);
-    this.#override('listening', { get: () => this.listening });
-    this.#override('address', { writable: true, value: () => (this.listening ? address : null) });
-    this.#override('close', { writable: true, value: (done?: (error?: Error) => void) => this.#close(done) });
-    if (call.callback) server.once('listening', call.callback);
-    if (call.signal?.aborted) process.nextTick(() => this.listening && server.close());
-    call.signal?.addEventListener('abort', () => this.listening && server.close(), { once: true });
+    Object.defineProperty(server, 'listening', { configurable: true, get: () => this.listening });
+    this.#override('address', () => (this.listening ? address : null));
+    this.#override('close', (done?: (error?: Error) => void) => this.#close(done));
+    const { callback, options } = call;
+    if (callback) server.once('listening', callback);
+    if (options.signal?.aborted) process.nextTick(() => this.listening && server.close());
+    options.signal?.addEventListener('abort', () => this.listening && server.close(), { once: true });
     process.nextTick(() => this.listening && server.emit('listening'));
   }
 
@@ -37,7 +37,7 @@ export class CapturedServer {
 
   /** From now on only the drain closes idle connections, since a request may be on its way. */
   keepIdleConnections(): void {
-    this.#override('closeIdleConnections', { writable: true, value: () => {} });
+    this.#override('closeIdleConnections', () => {});
   }
 
   /** Restores the server as it was before `listen()`, and lets a `close()` of the program complete. */
@@ -49,8 +49,8 @@ export class CapturedServer {
     if (wasClosed) process.nextTick(() => this.server.emit('close'));
   }
 
-  #override(member: (typeof OVERRIDDEN)[number], descriptor: PropertyDescriptor): void {
-    Object.defineProperty(this.server, member, { configurable: true, ...descriptor });
+  #override(member: (typeof OVERRIDDEN)[number], value: (done?: () => void) => unknown): void {
+    Object.defineProperty(this.server, member, { configurable: true, writable: true, value });
   }
 
   #close(done?: (error?: Error) => void): Server {
@@ -63,7 +63,7 @@ export class CapturedServer {
   }
 }
 
-function addressOf({ port, host, path }: ListenCall, actual: number): AddressInfo | string {
+function addressOf({ port, options: { path, host } }: ListenCall, actual: number): AddressInfo | string {
   if (path !== undefined) return path;
   const address = host === 'localhost' ? '127.0.0.1' : host || '::';
   return { address, family: isIP(address) === 4 ? 'IPv4' : 'IPv6', port: port || actual };

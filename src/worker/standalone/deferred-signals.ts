@@ -11,13 +11,11 @@ const RUN_AT_DRAIN = ['SIGTERM', 'SIGINT'] as const;
 type DeferredSignal = (typeof DEFERRED)[number];
 type SignalHandler = (signal: NodeJS.Signals, number: number) => unknown;
 
-export interface DeferredSignals {
-  /** Runs the app's handlers. Resolves once their promises have settled; undefined if the app has none. */
-  run(failed: (error: unknown) => void): Promise<void> | undefined;
-}
+/** Runs the app's handlers. Resolves once their promises have settled; undefined if the app has none. */
+export type RunHandlers = (failed: (error: unknown) => void) => Promise<unknown> | undefined;
 
 /** `onSignal`: this process received one. */
-export function deferSignals(process: NodeJS.Process, onSignal: (signal: DeferredSignal) => void): DeferredSignals {
+export function deferSignals(process: NodeJS.Process, onSignal: (signal: DeferredSignal) => void): RunHandlers {
   /** Shows in `process.listeners()`: some libraries end the process if theirs is the only listener. */
   const placeholder = (): void => {};
   /** Raw: calling one that was added by once() also removes it. */
@@ -46,18 +44,10 @@ export function deferSignals(process: NodeJS.Process, onSignal: (signal: Deferre
     if (signal && listener === placeholder && !listenersOf(signal).includes(placeholder)) defer(signal);
   });
 
-  return {
-    run(failed) {
-      const signal = RUN_AT_DRAIN.find((name) => handlersOf(name).length > 0);
-      if (signal === undefined) return undefined;
-      const results = handlersOf(signal).map(async (handler) => {
-        try {
-          await handler.call(process, signal, constants.signals[signal]);
-        } catch (error) {
-          failed(error);
-        }
-      });
-      return Promise.all(results).then(() => {});
-    },
+  return (failed) => {
+    const signal = RUN_AT_DRAIN.find((name) => handlersOf(name).length > 0);
+    if (signal === undefined) return undefined;
+    const run = async (handler: SignalHandler) => handler.call(process, signal, constants.signals[signal]);
+    return Promise.all(handlersOf(signal).map((handler) => run(handler).catch(failed)));
   };
 }

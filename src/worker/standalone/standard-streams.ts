@@ -4,6 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** How long an ending process waits for a slow reader, as for the logs. */
 const LAST_FLUSH_MS = 2_000;
 
+/**
+ * Without `_writev`, waiting lines are written one by one: only writes of up to PIPE_BUF bytes stay whole among those of
+ * other workers (pipe(7)). And end() ends the stream for this worker only: shutdown(2) of a socket would for all.
+ */
+const SHARED = { _writev: null, _final: (ended: () => void) => ended() };
+
 /** Returns a function that waits until all is written. Streams that the app does not use are not opened. */
 export function watchStandardStreams(process: NodeJS.Process): () => Promise<void> {
   const used = new Set<NodeJS.WriteStream>();
@@ -12,7 +18,7 @@ export function watchStandardStreams(process: NodeJS.Process): () => Promise<voi
     if (!property?.get) continue;
     const get = (): NodeJS.WriteStream => {
       const stream: NodeJS.WriteStream = property.get?.call(process);
-      if (!used.has(stream)) share(stream);
+      if (!used.has(stream)) Object.assign(stream, SHARED);
       used.add(stream);
       return stream;
     };
@@ -23,12 +29,4 @@ export function watchStandardStreams(process: NodeJS.Process): () => Promise<voi
     const written = waiting.map((stream) => new Promise<void>((resolve) => stream.write('', () => resolve())));
     await Promise.race([Promise.all(written), sleep(LAST_FLUSH_MS)]);
   };
-}
-
-/**
- * Without `_writev`, waiting lines are written one by one: only writes of up to PIPE_BUF bytes stay whole among those of
- * other workers (pipe(7)). And end() ends the stream for this worker only: shutdown(2) of a socket would for all.
- */
-function share(stream: NodeJS.WriteStream): void {
-  Object.assign(stream, { _writev: null, _final: (ended: () => void) => ended() });
 }

@@ -6,7 +6,7 @@ import { type Browser, chromium } from 'playwright-core';
 
 const PATHS = [process.env.CHROMIUM ?? '', '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
-/** It needs no screen, and has nobody to talk to. */
+/** Without a screen, and without requests of its own. */
 const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',

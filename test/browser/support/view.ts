@@ -6,7 +6,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 
 export interface View {
   readonly page: Page;
-  /** Errors of scripts, refused resources, and requests to anybody but the admin address. */
+  /** Errors of scripts, refused resources, and requests to other addresses than the admin port. */
   readonly problems: string[];
 }
 

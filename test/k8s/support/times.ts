@@ -1,6 +1,7 @@
 /** What the containers are told, and the times that follow: probes, drain, grace period, sidecar. */
 import { loadSettings } from '../../../src/config/load.ts';
-import { type Settings, settingNames } from '../../../src/config/settings.ts';
+import { SETTINGS, type Settings } from '../../../src/config/settings.ts';
+import { variablesOf } from '../../../src/config/table.ts';
 import { ConfigError } from '../../../src/errors.ts';
 import {
   type Container,
@@ -19,7 +20,7 @@ const SIDECAR_MARGIN = 10;
 
 /** Every variable is one that its reader knows. */
 export function unknownVariables(manifests: readonly Manifest[], nginxVariables: ReadonlySet<string>): string[] {
-  const known = new Set(settingNames());
+  const known = new Set(variablesOf(SETTINGS));
   const maps = manifests.filter(({ kind }) => kind === 'ConfigMap');
   const own = containersOf(podOf(manifests)).flatMap(({ env = [] }) => env.map(({ name }) => name));
   return [...maps.flatMap(({ data }) => Object.keys(data as object)), ...own]

@@ -12,9 +12,9 @@ import { waitFor } from '../support/wait.ts';
 
 const one = { TSUNICORN_WORKERS: '1' };
 
-/** The program has a request in hand, and says so. */
-async function inHand(server: TestServer, count = 1): Promise<void> {
-  await waitFor('the request is in hand', () => server.stdout.split('in hand').length > count);
+/** Waits until the program says that it has so many requests in flight. */
+async function inFlight(server: TestServer, count = 1): Promise<void> {
+  await waitFor('the request is in flight', () => server.stdout.split('in flight').length > count);
 }
 
 /** What it says, before it ends with which code of the worker. */
@@ -36,14 +36,14 @@ for (const [handler, says, code] of handlers) {
     const server = await (await start(t, { app: 'programs/terminates.js', env })).ready();
     const [pid] = server.workerPids();
     const slow = server.get('/slow');
-    await inHand(server);
+    await inFlight(server);
     server.signal('SIGTERM');
     assert.equal((await slow).body, 'database open');
     assert.equal((await server.exited).code, 0);
     const said = server.stdout
       .split('\n')
       .flatMap((line) => /^program \d+: (.*)$/.exec(line)?.[1] ?? [])
-      .filter((text) => text !== 'in hand');
+      .filter((text) => text !== 'in flight');
     assert.deepEqual(said, ['SIGTERM 15', ...says]);
     assert.equal(server.logged(`worker ended: exit code ${code}`).length, 1, server.stderr);
     assert.equal(server.logged("the app's signal handler failed").length, /throw|reject/.test(handler) ? 1 : 0);
@@ -74,7 +74,7 @@ test('signals that reach the worker itself run no handler before the drain', asy
     const server = await (await start(t, { app: 'programs/terminates.js', env })).ready();
     const [old = 0] = server.workerPids();
     const slow = server.get('/slow');
-    await inHand(server);
+    await inFlight(server);
     process.kill(old, signal);
     assert.equal((await slow).body, 'database open');
     if (signal === 'SIGTERM') {
@@ -100,7 +100,7 @@ test('a handler ends WebSockets, which are left when the requests are over', asy
   });
   await waitFor('upgraded', () => text.includes(' 101 '));
   const slow = server.get('/slow');
-  await inHand(server);
+  await inFlight(server);
   const at = performance.now();
   server.signal('SIGTERM');
   assert.equal((await slow).body, 'database open');
@@ -114,7 +114,7 @@ test('a response that goes on for ever does not keep the handlers from running',
   const env = { ...one, HANDLER: 'no exit', TSUNICORN_GRACEFUL_TIMEOUT: '2' };
   const server = await (await start(t, { app: 'programs/terminates.js', env })).ready();
   const stream = server.get('/stream').catch(() => 'cut');
-  await inHand(server);
+  await inFlight(server);
   server.signal('SIGTERM');
   await waitFor('the handler has run', () => server.stdout.includes('done'), { seconds: 1.8 });
   assert.equal((await server.exited).code, 0);
@@ -172,12 +172,12 @@ test('onStartup comes before the first request, onShutdown first in the drain', 
   const server = await (await start(t, { app: 'programs/hooks.js', env: one })).ready();
   assert.equal((await server.get('/')).body, 'open');
   const slow = server.get('/slow');
-  await inHand(server);
+  await inFlight(server);
   server.signal('SIGTERM');
   assert.equal((await slow).body, 'open');
   assert.equal((await server.exited).code, 0);
   const said = server.stdout.split('\n').filter((line) => line !== '' && !line.startsWith('{'));
-  assert.deepEqual(said, ['in hand', 'onShutdown begins', 'answered', 'onShutdown ends']);
+  assert.deepEqual(said, ['in flight', 'onShutdown begins', 'answered', 'onShutdown ends']);
 });
 
 test('hooks of a CommonJS module; check runs none', async (t) => {
