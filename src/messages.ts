@@ -69,11 +69,11 @@ interface Check<T> {
   readonly valid?: T;
 }
 type Fields = Readonly<Record<string, Check<unknown>>>;
-type ValueOf<C> = C extends Check<infer T> ? T : never;
+type Checked<C> = C extends Check<infer T> ? T : never;
 /** Fields that may be undefined are optional. */
 type ObjectOf<F> = {
-  readonly [K in keyof F as undefined extends ValueOf<F[K]> ? never : K]: ValueOf<F[K]>;
-} & { readonly [K in keyof F as undefined extends ValueOf<F[K]> ? K : never]?: ValueOf<F[K]> };
+  readonly [K in keyof F as undefined extends Checked<F[K]> ? never : K]: Checked<F[K]>;
+} & { readonly [K in keyof F as undefined extends Checked<F[K]> ? K : never]?: Checked<F[K]> };
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -126,7 +126,7 @@ function record<T>(keys: RegExp, check: Check<T>): Check<Readonly<Record<string,
 }
 
 /** `checks` one after another, again and again. */
-function list<C extends readonly Check<unknown>[]>(...checks: C): Check<readonly ValueOf<C[number]>[]> {
+function list<C extends readonly Check<unknown>[]>(...checks: C): Check<readonly Checked<C[number]>[]> {
   return (value) => {
     if (!Array.isArray(value) || value.length % checks.length !== 0) return ' is not a list of the right length';
     for (let i = 0; i < value.length; i++) {
@@ -137,7 +137,7 @@ function list<C extends readonly Check<unknown>[]>(...checks: C): Check<readonly
   };
 }
 
-function tuple<C extends readonly Check<unknown>[]>(...checks: C): Check<{ readonly [I in keyof C]: ValueOf<C[I]> }> {
+function tuple<C extends readonly Check<unknown>[]>(...checks: C): Check<{ readonly [I in keyof C]: Checked<C[I]> }> {
   const items = list(...checks);
   return (value) => (Array.isArray(value) && value.length === checks.length ? items(value) : ' is not a tuple');
 }
@@ -187,13 +187,13 @@ const APP_REPORT = {
   values: list(COUNT, VALUE),
 };
 
-export type Labels = ValueOf<typeof LABELS>;
+export type Labels = Checked<typeof LABELS>;
 export type Durations = ObjectOf<typeof DURATIONS>;
 export type MethodReport = ObjectOf<typeof METHOD>;
 export type ProcessStats = ObjectOf<typeof PROCESS>;
 export type WorkerReport = ObjectOf<typeof REPORT>;
-export type AppFamily = ValueOf<typeof APP_FAMILY>;
-export type AppSample = ValueOf<typeof APP_SAMPLE>;
+export type AppFamily = Checked<typeof APP_FAMILY>;
+export type AppSample = Checked<typeof APP_SAMPLE>;
 export type AppReport = ObjectOf<typeof APP_REPORT>;
 
 /** `fatal`: a retry cannot help; `exit` is the server's exit code then, `app` by default. */

@@ -243,7 +243,7 @@ describe('the history of exits', () => {
     ]);
   });
 
-  it('counts the replacements of each slot, and not ends that nobody has to make good', () => {
+  it('counts the replacements of each slot, and not exits of surplus workers', () => {
     const history = new ExitHistory();
     history.add(exit, end);
     history.add({ ...exit, slot: 0 }, { ...end, reason: 'reload' });
