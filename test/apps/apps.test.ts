@@ -7,8 +7,9 @@ import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { start } from '../support/server.ts';
 import { appsDocument, type Outcome } from './document.ts';
-import { EXAMPLES, type Step, stepsOf } from './examples.ts';
+import { EXAMPLES, majorsOf, NODE_MAJORS, type Step, stepsOf } from './examples.ts';
 import { installExample, installNodes, type NodeRelease, versionOf } from './install.ts';
+import { nodesWanted } from './nodes.ts';
 import { TRY } from './steps.ts';
 
 /** Longer than the graceful timeout, so that a drain that has to kill fails by what the log says. */
@@ -17,11 +18,12 @@ const STEP_TIMEOUT_MS = 40_000;
 const BOOT_TIMEOUT_S = 60;
 
 const UPDATE = process.env.UPDATE_DOCS === '1';
+const NEWEST = Math.max(...NODE_MAJORS);
 const outcomes: Outcome[] = [];
 let nodes: readonly NodeRelease[] = [];
 
 before(async () => {
-  nodes = await installNodes(UPDATE);
+  nodes = nodesWanted(await installNodes(UPDATE));
 });
 
 for (const example of EXAMPLES) {
@@ -30,7 +32,8 @@ for (const example of EXAMPLES) {
     const version = example.package === undefined ? '–' : versionOf(directory, example.package);
     const good: string[] = [];
     const passed = new Set<Step>(stepsOf(example));
-    for (const node of nodes) {
+    const wanted: readonly number[] = example.isHeavy && !UPDATE ? [NEWEST] : majorsOf(example);
+    for (const node of nodes.filter(({ major }) => wanted.includes(major))) {
       await t.test(`on Node.js ${node.version}`, async (on) => {
         const failed = new Set<Step>(stepsOf(example));
         try {

@@ -31,7 +31,7 @@ ${markdownTable(HEAD, rows)}
 - **Uploaded**: a body of 1 MiB arrives whole.
 - **WebSocket**: messages there and back.
 - **Error**: a handler that throws costs its own request a 500, and no worker its life.
-- **Drained**: at SIGTERM a slow request and a stream in flight are finished, WebSockets are closed with 1001, and the server ends with exit code 0.
+- **Drained**: at SIGTERM a slow request and a stream in flight are finished, WebSockets are closed with 1001 (Nitro closes none itself: 1006, as under plain Node.js), and the server ends with exit code 0.
 
 A step that an example has nothing for is marked ${NOTHING}.
 `;

@@ -2,6 +2,7 @@
 
 /** The Node.js releases that every example has to run on. */
 export const NODE_MAJORS = [22, 24, 26] as const;
+export type Major = (typeof NODE_MAJORS)[number];
 
 /** What is tried, in this order; the titles of the columns in docs/apps.md. */
 export const STEPS = ['Served', 'Streamed', 'Uploaded', 'WebSocket', 'Error', 'Drained'] as const;
@@ -11,7 +12,7 @@ export type Step = (typeof STEPS)[number];
 export interface Paths {
   /** Answers with the pid of the worker. */
   readonly hello: string;
-  /** Answers after 700 ms. */
+  /** Answers after 700 ms, and says so: `"waited":700`. */
   readonly slow?: string;
   /** Five server-sent events, 200 ms apart. */
   readonly events?: string;
@@ -19,8 +20,12 @@ export interface Paths {
   readonly upload?: string;
   /** Throws in the handler. */
   readonly error?: string;
-  /** Sends back each message, after the pid. Closed with 1001 at the drain. */
+  /** Sends back each message, after the pid. */
   readonly webSocket?: string;
+  /** The code that it is closed with at the drain, where that is not 1001; 1006 is none. */
+  readonly closeCode?: number;
+  /** Sent with each request. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface Example {
@@ -34,9 +39,18 @@ export interface Example {
   /** `TSUNICORN_APP`, where `main` of package.json does not lead to the app. */
   readonly app?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Major versions of Node.js that its packages support, where those are not all. */
+  readonly nodes?: readonly Major[];
+  /** Installing and building takes a minute or more: tried on the newest Node.js alone, but for `npm run docs:apps`. */
+  readonly isHeavy?: boolean;
   readonly paths: Paths;
   /** What has to be on its output, stdout and stderr, when it has ended. */
   readonly prints?: RegExp;
+}
+
+/** Those that an example has to run on. */
+export function majorsOf({ nodes }: Example): readonly Major[] {
+  return nodes ?? NODE_MAJORS;
 }
 
 const HTTP = { hello: '/', slow: '/slow?ms=700', events: '/events', upload: '/upload', error: '/error' };
@@ -107,6 +121,81 @@ export const EXAMPLES: readonly Example[] = [
     },
     paths: { hello: '/', slow: '/slow?ms=700', error: '/error' },
     prints: /name: '@opentelemetry\/instrumentation-http'/, // a span of a request
+  },
+  {
+    directory: 'apollo',
+    title: 'Apollo Server',
+    form: 'program that listens',
+    package: '@apollo/server',
+    paths: {
+      headers: { 'apollo-require-preflight': 'true' }, // else a GET is taken for a forgery
+      hello: '/?query={pid}',
+      slow: '/?query={slow(ms:700){waited,pid}}',
+      error: '/?query={error}',
+    },
+  },
+  {
+    directory: 'yoga',
+    title: 'GraphQL Yoga',
+    form: 'program that listens',
+    package: 'graphql-yoga',
+    paths: {
+      hello: '/graphql?query={pid}',
+      slow: '/graphql?query={slow(ms:700){waited,pid}}',
+      events: '/graphql?query=subscription{events{n,at}}',
+      error: '/graphql?query={error}',
+    },
+  },
+  {
+    directory: 'nuxt',
+    title: 'Nuxt (Nitro)',
+    form: 'program that listens',
+    package: 'nuxt',
+    app: '.output/server/index.mjs',
+    isHeavy: true,
+    paths: { ...HTTP, webSocket: '/ws', closeCode: 1006 }, // Nitro ends the process, as under plain node
+  },
+  {
+    directory: 'astro',
+    title: 'Astro, standalone',
+    form: 'program that listens',
+    package: 'astro',
+    app: 'dist/server/entry.mjs',
+    isHeavy: true,
+    paths: HTTP,
+  },
+  {
+    directory: 'adonis',
+    title: 'AdonisJS',
+    form: 'program that listens',
+    package: '@adonisjs/core',
+    app: 'build/bin/server.js',
+    nodes: [24, 26],
+    env: { HOST: '127.0.0.1', LOG_LEVEL: 'info', APP_KEY: 'a-key-for-the-test-of-32-characters-or-more' },
+    paths: HTTP,
+  },
+  {
+    directory: 'strapi',
+    title: 'Strapi',
+    form: 'program that listens',
+    package: '@strapi/strapi',
+    isHeavy: true,
+    env: {
+      APP_KEYS: 'for-the,test',
+      ADMIN_JWT_SECRET: 'for-the-test',
+      API_TOKEN_SALT: 'for-the-test',
+      TRANSFER_TOKEN_SALT: 'for-the-test',
+      ENCRYPTION_KEY: 'for-the-test-32-characters-long-x',
+      JWT_SECRET: 'for-the-test',
+      STRAPI_TELEMETRY_DISABLED: 'true',
+    },
+    paths: {
+      hello: '/api/hello',
+      slow: '/api/slow?ms=700',
+      events: '/api/events',
+      upload: '/api/upload',
+      error: '/api/error',
+    },
   },
 ];
 

@@ -15,6 +15,8 @@ const CACHE = join(tmpdir(), 'tsunicorn-apps');
 /** Written when a step is complete, with what it was made of. */
 const BUILT = '.built';
 const INSTALLED = '.installed';
+/** What installing and building leaves in an example that was tried where it is. */
+const MADE = /\/(node_modules|dist|build|\.(next|nuxt|output|svelte-kit|react-router|astro|adonisjs))$/;
 /** For the longest, Next.js or three releases of Node.js, on a busy machine. */
 const NPM_TIMEOUT_S = 480;
 
@@ -43,10 +45,13 @@ export async function installNodes(update: boolean): Promise<NodeRelease[]> {
 }
 
 /** An example as its README says: copied, installed, built. Resolves with its directory. */
-export async function installExample({ directory: name }: Example, update: boolean): Promise<string> {
+export async function installExample(
+  { directory: name }: Pick<Example, 'directory'>,
+  update: boolean,
+): Promise<string> {
   const source = join(SOURCES, name);
   const directory = place(name, readFileSync(join(source, 'package.json'), 'utf8'));
-  cpSync(source, directory, { recursive: true, filter: (path) => !/\/(node_modules|dist|\.next)$/.test(path) });
+  cpSync(source, directory, { recursive: true, filter: (path) => !MADE.test(path) });
   const installed = await install(directory, update);
   const { scripts = {} } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'));
   const made = hash(`${installed}${contentOf(source)}`);

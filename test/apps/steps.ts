@@ -12,10 +12,10 @@ const EVENTS = 5;
 /** Throws where the example does not do what it has to. `Drained` comes last: it ends the server. */
 export const TRY: Readonly<Record<Step, (server: TestServer, paths: Paths) => Promise<void>>> = {
   /** Both workers answer. */
-  async Served(server, { hello }) {
+  async Served(server, { hello, headers }) {
     const answered = new Set<number>();
     await waitFor('an answer from each worker', async () => {
-      const { status, body } = await server.get(hello);
+      const { status, body } = await server.get(hello, { headers });
       assert.equal(status, 200, body);
       answered.add(pidIn(body));
       return answered.size === 2;
@@ -55,20 +55,21 @@ export const TRY: Readonly<Record<Step, (server: TestServer, paths: Paths) => Pr
   },
 
   /** 500, and the same workers go on. */
-  async Error(server, { error = '', hello }) {
+  async Error(server, { error = '', hello, headers }) {
     const before = server.workerPids();
     for (let i = 0; i < 4; i++) {
-      const { status, body } = await server.get(error);
+      const { status, body } = await server.get(error, { headers });
       assert.equal(status, 500, body);
     }
-    assert.equal((await server.get(hello)).status, 200);
+    assert.equal((await server.get(hello, { headers })).status, 200);
     assert.deepEqual(server.workerPids(), before);
   },
 
   /** A request in flight at SIGTERM gets its whole answer, a WebSocket is told, and nothing had to be killed. */
-  async Drained(server, { slow, events, webSocket }) {
+  async Drained(server, { slow, events, webSocket, closeCode = 1001, headers }) {
+    await waitFor('the connections of earlier steps are closed', () => established(server.port) === 0);
     const client = webSocket === undefined ? undefined : await Client.open(server.port, webSocket);
-    const answer = slow === undefined ? undefined : server.get(slow);
+    const answer = slow === undefined ? undefined : server.get(slow, { headers });
     const stream = events === undefined ? undefined : readEvents(server.port, events);
     const open = [client, answer, stream].filter((connection) => connection !== undefined).length;
     await waitFor('the connections are open', () => established(server.port) === open);
@@ -80,7 +81,7 @@ export const TRY: Readonly<Record<Step, (server: TestServer, paths: Paths) => Pr
       assert.match(body, /"waited":700\b/);
     }
     if (stream) assert.equal((await stream).length, EVENTS);
-    if (client) assert.equal(await client.closed, 1001);
+    if (client) assert.equal(await client.closed, closeCode);
     assert.deepEqual(await server.exited, { code: 0, signal: null });
     const complaints = server.log.slice(linesBefore).filter(({ level }) => !['trace', 'debug', 'info'].includes(level));
     assert.deepEqual(complaints, []);
@@ -114,7 +115,7 @@ async function readEvents(port: number, path: string): Promise<SeenEvent[]> {
     const lines = `${rest}${text}`.split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) {
-      const [, n, sent] = /^data: ?\{"n":(\d+),"at":(\d+)\}/.exec(line) ?? [];
+      const [, n, sent] = /^data: ?\{.*"n":(\d+),"at":(\d+)\}/.exec(line) ?? [];
       if (n !== undefined) seen.push({ n: Number(n), sent: Number(sent), arrived });
     }
   }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { appsDocument, type Outcome, outcomesIn } from '../apps/document.ts';
-import { EXAMPLES, NODE_MAJORS, STEPS, stepsOf } from '../apps/examples.ts';
+import { EXAMPLES, majorsOf, STEPS, stepsOf } from '../apps/examples.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, ROOT), 'utf8');
@@ -18,7 +18,7 @@ test('docs/apps.md is of the present examples, each of which passed everywhere (
     assert.deepEqual(outcome?.passed, stepsOf(example), example.directory);
     assert.deepEqual(
       outcome?.nodes.map((version) => Number.parseInt(version, 10)),
-      NODE_MAJORS,
+      majorsOf(example),
       example.directory,
     );
     if (example.package === undefined) continue;
