@@ -17,5 +17,7 @@ napi_value string(napi_env env, const char *text);
 bool find_symbol(const char *name, void *target);
 /* The answer to JavaScript for a symbol that is missing. */
 napi_value missing(napi_env env, const char *name);
+/* A thread with all signals blocked: the process's signals stay with the main thread. False: errno is set. */
+bool start_thread(void *(*run)(void *));
 
 #endif
