@@ -8,7 +8,8 @@
 
 napi_value report_out_of_memory(napi_env env, napi_callback_info info);
 napi_value report_stacks(napi_env env, napi_callback_info info);
-napi_value stack_signal(napi_env env);
+/* Real-time, one below the signal of die_with_parent(): Node.js gives JavaScript no handle on it. */
+#define STACK_SIGNAL (SIGRTMAX - 1)
 
 /* Reads a descriptor, the only argument. False: an exception is pending. */
 bool descriptor(napi_env env, napi_callback_info info, int *fd);

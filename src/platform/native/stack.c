@@ -128,15 +128,6 @@ static void on_signal(int signal) {
   errno = saved;
 }
 
-/* Real-time, one below the signal of die_with_parent(): Node.js gives JavaScript no handle on it. */
-#define STACK_SIGNAL (SIGRTMAX - 1)
-
-napi_value stack_signal(napi_env env) {
-  napi_value result;
-  napi_create_int32(env, STACK_SIGNAL, &result);
-  return result;
-}
-
 napi_value report_stacks(napi_env env, napi_callback_info info) {
   if (!descriptor(env, info, &answer_fd)) return NULL;
   if (environment) return NULL; /* on already, now with another descriptor */

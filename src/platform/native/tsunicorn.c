@@ -367,7 +367,7 @@ NAPI_MODULE_INIT() {
       {"notify", NULL, notify, NULL, NULL, NULL, napi_enumerable, NULL},
       {"reportOutOfMemory", NULL, report_out_of_memory, NULL, NULL, NULL, napi_enumerable, NULL},
       {"reportStacks", NULL, report_stacks, NULL, NULL, NULL, napi_enumerable, NULL},
-      {"stackSignal", NULL, NULL, NULL, NULL, stack_signal(env), napi_enumerable, NULL},
+      {"stackSignal", NULL, NULL, NULL, NULL, integer(env, STACK_SIGNAL), napi_enumerable, NULL},
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;
