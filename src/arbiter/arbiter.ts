@@ -32,8 +32,6 @@ import { directoryProblem, type WorkerProcess } from './worker-process.ts';
 
 /** The loop turns at least this often, so that a gap in its own time shows (see the pool's starvation rule). */
 const TICK_MS = 1_000;
-/** Orphans announce themselves by SIGCHLD; this finds those that the kernel's list lacked at that moment. */
-const REAP_MS = 5_000;
 const OOM_KILLS_MS = 5_000;
 const GARBAGE_MS = 10_000;
 /** A worker whose exit could not be handled has ended nevertheless. */
@@ -251,7 +249,6 @@ export class Arbiter {
       process: this.#options.process,
       isOurs: (pid) => [...this.#workers.values()].some((worker) => worker.pid === pid),
       reaped: () => this.#metrics.store.orphanReaped(),
-      intervalMs: REAP_MS,
       log: this.#log,
     });
   }

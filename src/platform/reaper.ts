@@ -8,6 +8,12 @@ import { fileReader, statFields } from './kernel/read-file.ts';
 import type { LoadedNative, Reaped } from './native/native.ts';
 import { readdirSync } from './node-fs.ts';
 
+/**
+ * Between two looks without SIGCHLD: the kernel's list of children may omit one while another exits
+ * (proc_tid_children(5)), and the omitted one's SIGCHLD is gone by then.
+ */
+const LOOK_MS = 5_000;
+
 const CANNOT_REAP =
   'tsunicorn is PID 1 and cannot reap orphans: zombies of the processes that the app spawns will pile up. ' +
   'Run npm run build on this system with a C compiler (cc), or give the container an init (docker run --init). ' +
@@ -19,11 +25,6 @@ export interface ReaperOptions {
   /** Whether libuv waits for this pid. Reaping such a child would lose its `exit` event. */
   readonly isOurs: (pid: number) => boolean;
   readonly reaped: (orphan: Reaped) => void;
-  /**
-   * Milliseconds between two looks without SIGCHLD: the kernel's list of children may omit one while another exits
-   * (proc_tid_children(5)), and the omitted one's SIGCHLD is gone by then.
-   */
-  readonly intervalMs: number;
   readonly log: Pick<Logger, 'debug' | 'warn'>;
   /** Directory that stands for `/`. */
   readonly root?: string;
@@ -31,7 +32,7 @@ export interface ReaperOptions {
 
 /** Reaps from now on if this process is PID 1 or a subreaper. Returns what stops it. */
 export function startReaper(options: ReaperOptions): () => void {
-  const { loaded, process, isOurs, reaped, intervalMs, log, root } = options;
+  const { loaded, process, isOurs, reaped, log, root } = options;
   const { native, problem } = loaded;
   if (!native) {
     if (process.pid === 1) log.warn(CANNOT_REAP + problem);
@@ -49,7 +50,7 @@ export function startReaper(options: ReaperOptions): () => void {
     }
   };
   process.on('SIGCHLD', look);
-  const timer = setInterval(look, intervalMs).unref();
+  const timer = setInterval(look, LOOK_MS).unref();
   look();
   return () => {
     process.off('SIGCHLD', look);

@@ -33,6 +33,7 @@ export interface LimitsOptions {
 /** Files that may hold a limit, by cgroup version. */
 type Files = Readonly<Record<Group['version'], readonly string[]>>;
 /** v1: sched-bwc; v2: cgroup-v2, "CPU Interface Files" (kernel documentation). */
+const PERIOD = 'cpu.cfs_period_us';
 const QUOTA: Files = { 1: ['cpu.cfs_quota_us'], 2: ['cpu.max'] };
 /** cpuset(7); cgroup-v2, "Cpuset Interface Files" */
 const CPUSET: Files = { 1: ['cpuset.effective_cpus', 'cpuset.cpus'], 2: ['cpuset.cpus.effective'] };
@@ -57,9 +58,9 @@ export function readLimits(options: LimitsOptions = {}, read = fileReader(option
   const [, affinity = ''] = /^Cpus_allowed_list:\s*(\S+)/m.exec(read('/proc/self/status') ?? '') ?? [];
 
   const quota = tightest(QUOTA, cgroup.cpu, read, (text, source) => {
-    const period = () => read(join(dirname(source), 'cpu.cfs_period_us')) ?? '';
-    const [run, per] = source.endsWith('cpu.max') ? text.trim().split(/\s+/) : [text, period()];
-    return integer(run) / integer(per); // both in microseconds
+    if (source.endsWith('cpu.cfs_quota_us')) return integer(text) / integer(read(join(dirname(source), PERIOD)));
+    const [microseconds, period] = text.trim().split(/\s+/);
+    return integer(microseconds) / integer(period);
   });
   // An empty list inherits the parent's, which is read too.
   const cpuset = tightest(CPUSET, cgroup.cpuset, read, (text) => countCpus(text, online));

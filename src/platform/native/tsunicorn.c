@@ -2,11 +2,7 @@
  * tsunicorn.node: what Linux offers a supervisor and Node.js does not. native.ts documents each function.
  *
  * Plain Node-API, version 8, without libuv: one binary loads in Node.js 22, 24 and 26. It builds on glibc and on musl,
- * and runs on the libc that it was built on. `npm run build` compiles it:
- *
- *   cc -O2 -shared -fPIC -I node_modules/node-api-headers/include *.c -o tsunicorn.node
- *
- * JavaScript calls it in the main thread only. It keeps no memory between two calls.
+ * and runs on the libc that it was built on. JavaScript calls it in the main thread only.
  */
 #include "native.h"
 
