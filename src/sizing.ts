@@ -71,7 +71,8 @@ const SHARED_BYTES = 48 * MIB;
  */
 export function decideSizing(settings: SizingSettings, limits: Limits, signalled?: number): Sizing {
   const { memoryBytes, sources } = limits;
-  const cpus = usableCpus(limits);
+  const known = [limits.affinityCpus, limits.cpusetCpus, limits.quotaCores].filter((cpus) => cpus !== undefined);
+  const cpus = known.length > 0 ? Math.min(...known) : limits.onlineCpus;
   const byCpus = Math.max(1, Math.ceil(cpus * settings.workersPerCpu - IGNORED_CPU - ROUNDING));
   /** 0 if not even one is sure to fit. */
   const byMemory =
@@ -81,14 +82,11 @@ export function decideSizing(settings: SizingSettings, limits: Limits, signalled
   const asked = signalled ?? settings.workers;
   const auto = asked === 'auto';
   const workers = auto ? Math.max(1, settings.minWorkers, Math.min(byCpus, byMemory ?? byCpus, max ?? byCpus)) : asked;
-  const heapBytes = bytesOf(settings.workerHeap, memoryBytes, (free) =>
-    Math.max(MIN_HEAP_BYTES, wholeMib((HEAP_SHARE * free) / workers)),
-  );
-  const maxRss = bytesOf(
-    settings.maxWorkerRss,
-    memoryBytes,
-    (free) => SHARED_BYTES + wholeMib((RSS_SHARE * free) / workers),
-  );
+  const share = (part: number): number =>
+    Math.floor((part * Math.max(0, (memoryBytes ?? 0) - ARBITER_BYTES)) / workers / MIB) * MIB;
+  // Without a memory limit V8's own defaults are right.
+  const heapBytes = bytesOf(settings.workerHeap, memoryBytes && Math.max(MIN_HEAP_BYTES, share(HEAP_SHARE)));
+  const maxRss = bytesOf(settings.maxWorkerRss, memoryBytes && SHARED_BYTES + share(RSS_SHARE));
 
   const why = [
     `cgroup ${limits.cgroup}`,
@@ -119,19 +117,11 @@ export function decideSizing(settings: SizingSettings, limits: Limits, signalled
   };
 }
 
-function usableCpus({ affinityCpus, cpusetCpus, quotaCores, onlineCpus }: Limits): number {
-  const known = [affinityCpus, cpusetCpus, quotaCores].filter((cpus) => cpus !== undefined);
-  return known.length > 0 ? Math.min(...known) : onlineCpus;
+function bytesOf(setting: SizeSetting, auto: number | undefined): number | undefined {
+  if (setting === 'auto') return auto;
+  return setting === 'off' ? undefined : setting;
 }
 
-/** `auto` sizes from what the arbiter leaves of the memory limit. Without a limit V8's own defaults are right. */
-function bytesOf(setting: SizeSetting, memoryBytes: number | undefined, auto: (free: number) => number) {
-  if (typeof setting === 'number') return setting;
-  if (setting === 'off' || memoryBytes === undefined) return undefined;
-  return auto(Math.max(0, memoryBytes - ARBITER_BYTES));
-}
-
-const wholeMib = (bytes: number): number => Math.floor(bytes / MIB) * MIB;
 const decimal = (value: number): string => String(Number(value.toFixed(3)));
 /** As the settings spell it. */
 const size = (bytes = 0): string => `${Number((bytes / MIB).toFixed(1))}MiB`;

@@ -31,8 +31,7 @@ export interface ReaperOptions {
 }
 
 /** Reaps from now on if this process is PID 1 or a subreaper. Returns what stops it. */
-export function startReaper(options: ReaperOptions): () => void {
-  const { loaded, process, isOurs, reaped, log, root } = options;
+export function startReaper({ loaded, process, isOurs, reaped, log, root }: ReaperOptions): () => void {
   const { native, problem } = loaded;
   if (!native) {
     if (process.pid === 1) log.warn(CANNOT_REAP + problem);

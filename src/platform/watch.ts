@@ -3,7 +3,7 @@
  * watch all of node_modules too.
  */
 import type { FSWatcher } from 'node:fs';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { readdirSync, statSync, watch } from './node-fs.ts';
 
 /** Editors write a file in several steps, and a checkout writes many files: wait until it has been quiet this long. */
@@ -12,11 +12,7 @@ const QUIET_MS = 100;
 const MAX_WAIT_MS = 500;
 
 /** Modules and what they read when they load; not what apps write, such as databases, uploads and logs. */
-const SOURCES = new Set(
-  '.js .mjs .cjs .jsx .ts .mts .cts .tsx .json .node .wasm .html .ejs .hbs .pug .njk .graphql .sql .yaml .yml'.split(
-    ' ',
-  ),
-);
+const SOURCE = /\.([cm]?[jt]s|[jt]sx|json|node|wasm|html|ejs|hbs|pug|njk|graphql|sql|ya?ml)$/i;
 
 export interface WatchOptions {
   readonly directory: string;
@@ -111,7 +107,7 @@ function entriesOf(directory: string) {
 
 /** `.env` and its variants; other hidden files are editors' own, such as swap files. */
 function isSource(name: string): boolean {
-  return name.startsWith('.') ? /^\.env(\.|$)/.test(name) : SOURCES.has(extname(name).toLowerCase());
+  return name.startsWith('.') ? /^\.env(\.|$)/.test(name) : SOURCE.test(name);
 }
 
 /** Differs between two states of a file. */
