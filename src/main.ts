@@ -11,26 +11,24 @@ Without a command it serves. Everything is configured by environment variables:
 `;
 
 /**
- * The arbiter turns its loop once a second: code that is compiled for speed would cost it 4 MB for nothing, and a young
- * generation that grows for the sake of a scrape 2 MB. It collects that one by itself: with helpers its loop stands still
- * until they, too, have got a CPU (docs/decisions/0008-metrics.md).
+ * The arbiter's loop turns once a second: compiled code would cost it 4 MB for nothing, and a young generation that grows
+ * at a scrape 2 MB. That is collected without helper threads: the loop would wait until each has got a CPU
+ * (docs/decisions/0008-metrics.md).
  */
-const ARBITER_FLAGS = [
-  '--no-opt',
-  '--no-maglev',
-  '--no-sparkplug',
-  '--semi-space-growth-factor=1',
-  '--no-parallel-scavenge',
-];
+const ARBITER_FLAGS = '--no-opt --no-maglev --no-sparkplug --semi-space-growth-factor=1 --no-parallel-scavenge'.split(
+  ' ',
+);
 
 /** As `engines` in package.json. */
-const OLDEST = { major: 22, minor: 18 };
+const OLDEST = [22, 18] as const;
 
 function checkNode(): void {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  if (major > OLDEST.major || (major === OLDEST.major && minor >= OLDEST.minor)) return;
-  const oldest = `${OLDEST.major}.${OLDEST.minor}`;
-  throw new HaltServer(`tsunicorn needs Node.js ${oldest} or newer, and this is ${process.version}`, 'config');
+  if (major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1])) return;
+  throw new HaltServer(
+    `tsunicorn needs Node.js ${OLDEST.join('.')} or newer, and this is ${process.version}`,
+    'config',
+  );
 }
 
 async function main(command: string | undefined, args: readonly string[]): Promise<number> {
@@ -77,12 +75,12 @@ try {
   exit(await main(process.argv[2], process.argv.slice(3)));
 } catch (error) {
   const status = error instanceof HaltServer ? error.status : EXIT_CODES.failure.status;
-  const count = error instanceof ConfigError ? error.problems.length : 0;
   const text = error instanceof HaltServer ? error.message : ((error as Error).stack ?? String(error));
   process.stderr.write(`${text}\n`);
-  if (count > 0)
-    process.stderr.write(
-      `tsunicorn: ${count === 1 ? '1 setting needs' : `${count} settings need`} attention (exit code ${status})\n`,
-    );
+  if (error instanceof ConfigError) {
+    const { length } = error.problems;
+    const what = length === 1 ? '1 setting needs' : `${length} settings need`;
+    process.stderr.write(`tsunicorn: ${what} attention (exit code ${status})\n`);
+  }
   exit(status);
 }

@@ -1,8 +1,6 @@
 /** What the admin address and USR2's status report show of the server. */
-import type { Logger } from 'pino';
 import type { AdminSource } from '../admin/routes.ts';
 import type {
-  CgroupStatus,
   SettingStatus,
   SizingStatus,
   Status,
@@ -10,69 +8,59 @@ import type {
   WorkerExitStatus,
   WorkerStatus,
 } from '../admin/status.ts';
-import type { MetricName } from '../observe/metrics/table.ts';
-import { LAG_QUANTILES, REQUEST_BUCKETS } from '../observe/metrics/table.ts';
+import { LAG_QUANTILES, type MetricName, REQUEST_BUCKETS } from '../observe/metrics/table.ts';
 import { readUsage, type Usage } from '../platform/kernel/usage.ts';
-import type { Listeners } from '../platform/sockets.ts';
 import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';
-import type { MetricsCollector } from './metrics/scrape.ts';
+import type { ArbiterContext } from './context.ts';
 import type { MetricsStore } from './metrics/store.ts';
 import type { RestartReason, WorkerView } from './pool/decisions.ts';
 import type { Pool } from './pool/pool.ts';
-import type { Sizer } from './sizer.ts';
 import type { WorkerExit } from './worker-events.ts';
 import { subjectOf, type WorkerProcess } from './worker-process.ts';
 
 /** For the stack of a worker in the status report; one that is idle has none. */
 const STACK_MS = 250;
 
-export interface AdminSourceOptions {
-  readonly pool: Pool;
-  readonly workers: ReadonlyMap<number, WorkerProcess>;
-  readonly listeners: Listeners;
-  readonly metrics: MetricsCollector;
-  readonly history: ExitHistory;
-  readonly sizer: Sizer;
-  readonly describeSettings: (sizing: Sizing) => Readonly<Record<string, SettingStatus>>;
-  readonly process: NodeJS.Process;
-  readonly log: Logger;
-  readonly failed: (what: string, error: unknown) => void;
-}
-
 export class ArbiterAdminSource implements AdminSource {
-  readonly #options: AdminSourceOptions;
+  readonly #context: ArbiterContext;
   readonly #startedAt = performance.now();
 
-  constructor(options: AdminSourceOptions) {
-    this.#options = options;
+  constructor(context: ArbiterContext) {
+    this.#context = context;
   }
 
   readiness(): { ready: boolean; reason: string } {
-    return this.#options.pool.readiness();
+    return this.#context.pool.readiness();
   }
 
   metrics(accept: string | undefined): Promise<{ contentType: string; text: string }> {
-    return this.#answer('/metrics', () => this.#options.metrics.metrics(accept));
+    return this.#answer('/metrics', () => this.#context.metrics.metrics(accept));
   }
 
   status(): Promise<Status> {
     return this.#answer('/status', async () => {
-      const { pool, workers, listeners, metrics, history, sizer, describeSettings, process } = this.#options;
+      const { pool, workers, listeners, metrics, history, sizer, describeSettings, process } = this.#context;
       await metrics.refresh();
-      const { store } = metrics;
-      const { pid } = process;
-      const sizing = sizer.inForce;
-      const settings = describeSettings(sizing);
-      const [urls, usage] = [listeners.urls, readUsage()];
-      const sources = { pool, store, history, sizing, usage, settings, listeners: urls, workers, pid };
-      return statusOf({ ...sources, startedAt: this.#startedAt }, performance.now(), new Date());
+      const sources = {
+        pool,
+        workers,
+        history,
+        store: metrics.store,
+        sizing: sizer.inForce,
+        settings: describeSettings(sizer.inForce),
+        usage: readUsage(),
+        listeners: listeners.urls,
+        pid: process.pid,
+        startedAt: this.#startedAt,
+      };
+      return statusOf(sources, performance.now(), new Date());
     });
   }
 
   /** To the server log: each worker's state, and its JavaScript stack at this moment. Asks all at once. */
   async report(): Promise<void> {
-    const { pool, workers, metrics, log } = this.#options;
+    const { pool, workers, metrics, log } = this.#context;
     const now = performance.now();
     const lines = pool.workers.map(async ({ workerId, slot, state, startedAt }) => {
       const worker = workers.get(workerId);
@@ -81,8 +69,7 @@ export class ArbiterAdminSource implements AdminSource {
       const seconds = Math.round((now - startedAt) / 1000);
       return { ...subject, state, seconds, ...metrics.store.latest(workerId), ...activity };
     });
-    const { target } = pool;
-    log.info({ target, ...pool.readiness(), workers: await Promise.all(lines) }, 'status report');
+    log.info({ target: pool.target, ...pool.readiness(), workers: await Promise.all(lines) }, 'status report');
   }
 
   /** The client gets a 500 for a failure; the log gets its cause. */
@@ -90,7 +77,7 @@ export class ArbiterAdminSource implements AdminSource {
     try {
       return await work();
     } catch (error) {
-      this.#options.failed(`answering ${path}`, error);
+      this.#context.failed(`answering ${path}`, error);
       throw error;
     }
   }
@@ -158,7 +145,7 @@ export interface StatusSources {
 
 /** What `/status` answers. Pure; `now` in milliseconds by the pool's clock, `date` by the calendar. */
 export function statusOf(sources: StatusSources, now: number, date: Date): Status {
-  const { pool, history } = sources;
+  const { pool, history, usage } = sources;
   return {
     time: date.toISOString(),
     pid: sources.pid,
@@ -172,7 +159,13 @@ export function statusOf(sources: StatusSources, now: number, date: Date): Statu
       .map((worker) => workerStatus(worker, sources, now)),
     exits: history.exits,
     totals: totalsStatus(sources.store),
-    cgroup: cgroupStatus(sources.usage),
+    cgroup: {
+      cpuPeriods: usage.periods ?? null,
+      cpuThrottledPeriods: usage.throttledPeriods ?? null,
+      cpuThrottledSeconds: usage.throttledSeconds ?? null,
+      memoryUsageBytes: usage.memoryWorkingSetBytes ?? null,
+      oomKills: usage.oomKills ?? null,
+    },
     settings: sources.settings,
   };
 }
@@ -218,13 +211,11 @@ function sizingStatus({ workers, heapBytes, cpus, why, warning, inputs }: Sizing
     maxWorkers: max ?? null,
     heapBytes: heapBytes ?? null,
     limits: {
-      cgroup: limits.cgroup,
+      ...limits,
       quotaCores: limits.quotaCores ?? null,
       cpusetCpus: limits.cpusetCpus ?? null,
       affinityCpus: limits.affinityCpus ?? null,
-      onlineCpus: limits.onlineCpus,
       memoryBytes: limits.memoryBytes ?? null,
-      sources: limits.sources,
     },
   };
 }
@@ -249,16 +240,6 @@ function totalsStatus({ totals }: MetricsStore): TotalsStatus {
       bounds: REQUEST_BUCKETS,
       counts: totals.buckets('tsunicorn_http_request_duration_seconds' satisfies MetricName, REQUEST_BUCKETS),
     },
-  };
-}
-
-function cgroupStatus(usage: Usage): CgroupStatus {
-  return {
-    cpuPeriods: usage.periods ?? null,
-    cpuThrottledPeriods: usage.throttledPeriods ?? null,
-    cpuThrottledSeconds: usage.throttledSeconds ?? null,
-    memoryUsageBytes: usage.memoryWorkingSetBytes ?? null,
-    oomKills: usage.oomKills ?? null,
   };
 }
 

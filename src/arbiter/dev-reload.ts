@@ -1,20 +1,12 @@
 /** `TSUNICORN_RELOAD`: what the arbiter says and does about source files that change, for development. */
 import { relative } from 'node:path';
-import type { Logger } from 'pino';
-import type { Settings } from '../config/settings.ts';
 import { watchSources } from '../platform/watch.ts';
-
-export interface ReloadOptions {
-  readonly settings: Pick<Settings, 'chdir' | 'accessLog' | 'errorLog'>;
-  readonly env: NodeJS.ProcessEnv;
-  readonly log: Pick<Logger, 'info' | 'warn'>;
-  readonly reload: () => void;
-}
+import type { ArbiterContext } from './context.ts';
 
 /** Watches until the returned function is called. */
-export function reloadOnChange({ settings, env, log, reload }: ReloadOptions): () => void {
+export function reloadOnChange({ settings, process, log }: ArbiterContext, reload: () => void): () => void {
   const { chdir, accessLog, errorLog } = settings;
-  log.warn(RELOADS(chdir) + (env.NODE_ENV === 'production' ? ' NODE_ENV is production here: unset it.' : ''));
+  log.warn(RELOADS(chdir) + (process.env.NODE_ENV === 'production' ? ' NODE_ENV is production here: unset it.' : ''));
   return watchSources({
     directory: chdir,
     ignore: new Set([accessLog, errorLog]),

@@ -1,15 +1,9 @@
 /** Performs what the pool decided. */
-import type { Logger } from 'pino';
-import type { Settings } from '../config/settings.ts';
 import { HaltServer } from '../errors.ts';
-import type { LoadedNative } from '../platform/native/native.ts';
 import { NOTIFY_VARIABLES } from '../platform/notify.ts';
-import type { Listeners } from '../platform/sockets.ts';
 import { type Identity, identityOf } from '../platform/users.ts';
-import type { MetricsCollector } from './metrics/scrape.ts';
+import type { ArbiterContext } from './context.ts';
 import type { Decision } from './pool/decisions.ts';
-import type { Pool } from './pool/pool.ts';
-import type { Sizer } from './sizer.ts';
 import { subjectOf, WorkerProcess, type WorkerProcessListener } from './worker-process.ts';
 
 /** For the stack of a stuck worker: a millisecond, or more without CPU, which may be why the worker is late. */
@@ -17,40 +11,25 @@ const STACK_MS = 1_000;
 /** In a stop, whose time is over. */
 const STACK_AT_STOP_MS = 100;
 
-export interface ExecutorOptions {
-  readonly settings: Settings;
-  readonly pool: Pool;
-  readonly sizer: Sizer;
-  readonly listeners: Listeners;
-  /** By workerId; new ones are added. */
-  readonly workers: Map<number, WorkerProcess>;
-  readonly metrics: MetricsCollector;
-  readonly log: Logger;
-  readonly native: LoadedNative;
-  /** The arbiter's. */
-  readonly env: NodeJS.ProcessEnv;
-  readonly events: WorkerProcessListener;
-  /** Logs what went wrong in the background. */
-  readonly failed: (what: string, error: unknown) => void;
-}
-
 export class Executor {
-  readonly #options: ExecutorOptions;
+  readonly #context: ArbiterContext;
+  readonly #events: WorkerProcessListener;
   readonly #identity: Identity;
   readonly #workerEnv: NodeJS.ProcessEnv;
 
-  constructor(options: ExecutorOptions) {
-    const { settings } = options;
-    this.#options = options;
+  constructor(context: ArbiterContext, events: WorkerProcessListener) {
+    const { settings, process } = context;
+    this.#context = context;
+    this.#events = events;
     this.#identity = identityOf(settings.user, settings.group);
-    const { LISTEN_FDS: _fds, LISTEN_PID: _pid, LISTEN_FDNAMES: _names, ...env } = options.env;
+    const { LISTEN_FDS: _fds, LISTEN_PID: _pid, LISTEN_FDNAMES: _names, ...env } = process.env;
     for (const name of NOTIFY_VARIABLES) delete env[name];
     this.#workerEnv = env;
   }
 
-  /** Does what the pool decided. Throws HaltServer at the end. */
+  /** Throws HaltServer at the end. */
   async perform(decision: Decision): Promise<void> {
-    const { log, listeners, workers, failed } = this.#options;
+    const { log, listeners, workers, failed } = this.#context;
     if (decision.do === 'spawn') return await this.#spawn(decision);
     if (decision.do === 'halt') throw new HaltServer(decision.why, decision.exit);
     if (decision.do === 'warn') return log.warn(decision.why);
@@ -72,20 +51,16 @@ export class Executor {
         log.debug(subject, 'worker collects garbage');
         return worker.send({ type: 'collect-garbage' });
       case 'recycle':
-        return log[decision.soon ? 'warn' : 'info'](subject, `worker is to be replaced: ${decision.why}`);
-      case 'drain':
+        return log[decision.soon ? 'warn' : 'info'](subject, `worker will be replaced: ${decision.why}`);
+      case 'drain': {
         log.info(subject, `worker drains: ${decision.why}`);
-        return worker.send({
-          type: 'drain',
-          quick: decision.quick,
-          leftMs: decision.by - performance.now(),
-          drainQueue: decision.drainQueue,
-        });
+        const { quick, drainQueue, by } = decision;
+        return worker.send({ type: 'drain', quick, leftMs: by - performance.now(), drainQueue });
+      }
       case 'kill':
         // Not awaited: other workers have deadlines too.
-        return void this.#kill(worker, decision.why, decision.stuck).catch((error) =>
-          failed('killing a worker', error),
-        );
+        this.#kill(worker, decision.why, decision.stuck).catch((error) => failed('killing a worker', error));
+        return;
       case 'take-over':
         for (const listener of listeners.ownedBy(decision.slot)) worker.lend(listener, true);
         return;
@@ -102,7 +77,7 @@ export class Executor {
 
   /** A stuck worker is asked for its stack first, while it lives. */
   async #kill(worker: WorkerProcess, why: string, stuck: boolean): Promise<void> {
-    const { metrics, pool, log } = this.#options;
+    const { metrics, pool, log } = this.#context;
     const inFlight = metrics.store.latest(worker.workerId)?.inFlight ?? 0;
     let activity: Awaited<ReturnType<WorkerProcess['activity']>> = {};
     try {
@@ -117,26 +92,25 @@ export class Executor {
   }
 
   async #spawn({ workerId, slot }: { readonly workerId: number; readonly slot: number }): Promise<void> {
-    const { settings, sizer, pool, listeners, log, events, native } = this.#options;
+    const { settings, sizer, pool, listeners, workers, log, native, failed } = this.#context;
     try {
       await listeners.ensureSlots(slot + 1);
-      const worker = new WorkerProcess(
-        {
-          slot,
-          workerId,
-          settings,
-          listeners: listeners.of(slot),
-          ports: listeners.ports,
-          heapBytes: sizer.inForce.heapBytes,
-          env: this.#workerEnv,
-          stackSignal: native.native?.stackSignal,
-          memory: sizer.memoryGroup,
-          started: pool.serviceState !== 'starting',
-          ...this.#identity,
-        },
-        events,
-      );
-      this.#options.workers.set(workerId, worker);
+      const options = {
+        slot,
+        workerId,
+        settings,
+        ports: listeners.ports,
+        listeners: listeners.of(slot),
+        memory: sizer.memoryGroup,
+        heapBytes: sizer.inForce.heapBytes,
+        started: pool.serviceState !== 'starting',
+        checkOnly: false,
+        env: this.#workerEnv,
+        identity: this.#identity,
+        stackSignal: native.native?.stackSignal,
+      };
+      const worker = new WorkerProcess(options, this.#events);
+      workers.set(workerId, worker);
       log.debug(subjectOf(worker), 'worker boots');
     } catch (error) {
       // No socket for the slot: make do with fewer workers. Anything else is a failed boot.
@@ -144,7 +118,7 @@ export class Executor {
       if (error instanceof HaltServer) {
         log.error(`no further worker: ${message}`);
         pool.resize(slot);
-      } else this.#options.failed(`spawning worker ${workerId}`, error);
+      } else failed(`spawning worker ${workerId}`, error);
       pool.exited(workerId, { why: message, fatal: false }, performance.now());
     }
   }

@@ -6,15 +6,12 @@ import { readFileSync, rmSync, statSync, writeFileSync } from '../platform/node-
 /** What `serve` sets as process.title; the kernel cuts it to the length of the original command line. */
 const TITLE = /^tsunicorn/;
 
-export interface PidfileOptions {
-  /** Called when the pid in the file is not an arbiter's. */
-  readonly info: (message: string) => void;
-  /** In place of `/`. */
-  readonly root?: string;
-}
-
-/** Writes the file; refuses to take it from a running arbiter (69). Returns what removes it again. */
-export function writePidfile(path: string, pid: number, { info, root = '/' }: PidfileOptions): () => void {
+/**
+ * Writes the file; refuses to take it from a running arbiter (69). Returns what removes it again.
+ * @param info is called if the pid in the file is not an arbiter's
+ * @param root in place of `/`
+ */
+export function writePidfile(path: string, pid: number, info: (message: string) => void, root = '/'): () => void {
   const problem = (message: string): HaltServer => new HaltServer(`TSUNICORN_PIDFILE=${path}: ${message}`, 'config');
   try {
     // Opening a FIFO would wait for its other end.

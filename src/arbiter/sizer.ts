@@ -2,6 +2,7 @@
  * Sizing while the server runs: more workers at once, fewer after the limits have been stable for a while, and the number
  * that TTIN and TTOU set until HUP; also the memory limit that workers admit requests by. Pure; times in milliseconds.
  */
+import type { Settings } from '../config/settings.ts';
 import type { Limits } from '../platform/kernel/limits.ts';
 import { type MemoryGroup, memoryGroup } from '../platform/kernel/memory.ts';
 import { decideSizing, type Sizing, type SizingSettings } from '../sizing.ts';
@@ -9,10 +10,8 @@ import { decideSizing, type Sizing, type SizingSettings } from '../sizing.ts';
 /** Intervals without change before workers are taken away (contract, section 4): a dip is not worth the boots. */
 const QUIET_INTERVALS = 6;
 
-export interface SizerSettings extends SizingSettings {
-  /** Seconds; 0 keeps the limits of the start. */
-  readonly resizeInterval: number;
-}
+/** A `resizeInterval` of 0 keeps the limits of the start. */
+export type SizerSettings = SizingSettings & Pick<Settings, 'resizeInterval'>;
 
 /** A log line, and the sizing from now on where it changed. */
 export interface Resize {
@@ -49,7 +48,7 @@ export class Sizer {
   look(limits: Limits, now: number): Resize | undefined {
     if (this.#settings.resizeInterval === 0) return undefined;
     this.#limits = limits;
-    const wanted = this.#decide();
+    const wanted = decideSizing(this.#settings, this.#limits, this.#number);
     if (wanted.workers < this.#inForce.workers) return this.#waitToShrink(wanted, now);
     const meantToShrink = this.#shrink !== undefined;
     this.#shrink = undefined;
@@ -57,22 +56,11 @@ export class Sizer {
     return taken ?? (meantToShrink ? { say: `still as many workers: ${wanted.why}` } : undefined);
   }
 
-  /** TTIN and TTOU. */
-  set(workers: number): Resize | undefined {
-    this.#number = Math.max(1, workers);
+  /** TTIN and TTOU, with the number; HUP, with undefined: the number is sizing's again, at once. */
+  set(workers: number | undefined): Resize | undefined {
+    this.#number = workers === undefined ? undefined : Math.max(1, workers);
     this.#shrink = undefined;
-    return this.#take(this.#decide());
-  }
-
-  /** HUP: the number is sizing's again, at once. */
-  reset(): Resize | undefined {
-    this.#number = undefined;
-    this.#shrink = undefined;
-    return this.#take(this.#decide());
-  }
-
-  #decide(): Sizing {
-    return decideSizing(this.#settings, this.#limits, this.#number);
+    return this.#take(decideSizing(this.#settings, this.#limits, this.#number));
   }
 
   /** Only the number waits: each worker's share of the memory follows the limits at once. */

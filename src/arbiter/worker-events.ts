@@ -1,27 +1,22 @@
 /** What workers say and how they end: told to the pool, the metrics, the log and `/status`. */
-import type { Logger } from 'pino';
-import { type ExitName, HaltServer } from '../errors.ts';
-import { type FromWorker, WELCOME_APP } from '../messages.ts';
+import { HaltServer } from '../errors.ts';
+import { type FromWorker, WELCOME_APP, type WorkerFailure } from '../messages.ts';
 import { OomKills } from '../platform/kernel/usage.ts';
 import { SIGNALS } from '../platform/signals.ts';
-import type { Listeners } from '../platform/sockets.ts';
-import type { ExitHistory } from './admin-source.ts';
-import type { MetricsCollector } from './metrics/scrape.ts';
+import type { ArbiterContext } from './context.ts';
 import type { RestartReason } from './pool/decisions.ts';
-import type { Pool } from './pool/pool.ts';
-import { subjectOf, type WorkerProcess } from './worker-process.ts';
+import { subjectOf, type WorkerProcess, type WorkerProcessListener } from './worker-process.ts';
 
 /** One dead worker. */
-export interface WorkerExit extends Pick<WorkerProcess, 'slot' | 'workerId' | 'pid'> {
+export interface WorkerExit
+  extends Pick<WorkerProcess, 'slot' | 'workerId' | 'pid'>,
+    Pick<WorkerFailure, 'fatal' | 'exit'> {
   /** In one line, with the cause and the fix where they are known: `exit code 1`, `SIGKILL, …`. */
   readonly how: string;
   /** The cgroup, or the worker's JavaScript heap, ran out of memory. */
   readonly cause: 'oom' | 'heap' | undefined;
   /** What the worker said of its failure, else `how`. */
   readonly why: string;
-  /** A retry cannot help; `exit` is the server's exit code then, `app` by default. */
-  readonly fatal: boolean;
-  readonly exit: ExitName | undefined;
   /** A signal to the whole process group ended it before it had handlers: that says nothing about the app. */
   readonly interrupted: boolean;
   /** What the worker said of its failure, else why the arbiter killed it; and its JavaScript stack then. */
@@ -29,24 +24,34 @@ export interface WorkerExit extends Pick<WorkerProcess, 'slot' | 'workerId' | 'p
   readonly stack: string | undefined;
 }
 
-export interface WorkerEventsOptions {
-  readonly pool: Pool;
-  readonly listeners: Listeners;
-  /** By workerId; those that ended are removed. */
-  readonly workers: Map<number, WorkerProcess>;
-  readonly metrics: MetricsCollector;
-  readonly history: ExitHistory;
-  readonly log: Logger;
-  /** The app's directory. */
-  readonly chdir: string;
-}
+/** A worker whose exit could not be handled has ended nevertheless. */
+const UNEXPLAINED = { why: 'its exit could not be handled', fatal: false };
 
-export class WorkerEvents {
-  readonly #options: WorkerEventsOptions;
+export class WorkerEvents implements WorkerProcessListener {
+  readonly #context: ArbiterContext;
   readonly #oomKills = new OomKills();
 
-  constructor(options: WorkerEventsOptions) {
-    this.#options = options;
+  constructor(context: ArbiterContext) {
+    this.#context = context;
+  }
+
+  message(worker: WorkerProcess, message: FromWorker): void {
+    const what = `message ${message.type} of worker ${worker.workerId}`;
+    this.#context.enqueue(what, () => this.#message(worker, message));
+  }
+
+  forged(worker: WorkerProcess, fault: string): void {
+    this.#context.enqueue(`forged message of worker ${worker.workerId}`, () => this.#forged(worker, fault));
+  }
+
+  exit(worker: WorkerProcess): void {
+    this.#context.enqueue(`exit of worker ${worker.workerId}`, () => {
+      try {
+        this.#exited(worker);
+      } finally {
+        this.#context.pool.exited(worker.workerId, UNEXPLAINED, performance.now()); // nothing, if the pool knows
+      }
+    });
   }
 
   /** Now and then, so that kills of other processes in the group do not explain a worker's death much later. */
@@ -54,17 +59,16 @@ export class WorkerEvents {
     this.#oomKills.look(performance.now());
   }
 
-  forged(worker: WorkerProcess, fault: string): void {
-    this.#options.log.error(
-      subjectOf(worker),
-      `worker sent a message that no worker sends (${fault}): the app must not process.send() an object with the key tsunicorn; worker will be killed`,
-    );
-    const problem = worker.kill(`it sent a message that no worker sends (${fault})`);
-    if (problem !== undefined) this.#options.log.error(subjectOf(worker), problem);
+  #forged(worker: WorkerProcess, fault: string): void {
+    const { log } = this.#context;
+    const what = `sent a message that no worker sends (${fault})`;
+    log.error(subjectOf(worker), `worker ${what}${FORGED}`);
+    const problem = worker.kill(`it ${what}`);
+    if (problem !== undefined) log.error(subjectOf(worker), problem);
   }
 
-  message(worker: WorkerProcess, message: FromWorker): void {
-    const { pool, listeners, metrics, log, chdir } = this.#options;
+  #message(worker: WorkerProcess, message: FromWorker): void {
+    const { pool, listeners, metrics, log, settings } = this.#context;
     const now = performance.now();
     const { workerId } = worker;
     // Reports do not prove that the time for a request is not over (worker class sync); all other messages do.
@@ -78,16 +82,14 @@ export class WorkerEvents {
       case 'ready':
         pool.ready(workerId, now);
         log.info(subjectOf(worker), `worker is ready with ${message.app}`);
-        if (message.app === WELCOME_APP && workerId === 1) log.warn(NO_APP(chdir));
+        if (message.app === WELCOME_APP && workerId === 1) log.warn(NO_APP(settings.chdir));
         return;
-      case 'heartbeat':
-        pool.report(workerId, message.report);
-        return metrics.received(worker, message);
       case 'memory-full':
         return pool.memoryFull(workerId, message);
+      case 'heartbeat':
       case 'report':
-        // Of a new worker: its state before the first request.
-        if (message.serial === 0) pool.report(workerId, message.report);
+        // Serial 0, of a new worker: its state before the first request.
+        if (message.type === 'heartbeat' || message.serial === 0) pool.report(workerId, message.report);
         return metrics.received(worker, message);
       case 'app-report':
         return metrics.received(worker, message);
@@ -117,8 +119,8 @@ export class WorkerEvents {
     }
   }
 
-  exited(worker: WorkerProcess): void {
-    const { pool, workers, metrics, history, log } = this.#options;
+  #exited(worker: WorkerProcess): void {
+    const { pool, workers, metrics, history, log } = this.#context;
     const now = performance.now();
     const oomKilled = worker.signal === 'SIGKILL' && this.#oomKills.explains(now);
     const exit = explainExit(worker, oomKilled, metrics.store.latest(worker.workerId)?.heapUsedBytes);
@@ -138,7 +140,7 @@ export class WorkerEvents {
 const FAILURES: ReadonlySet<RestartReason> = new Set(['crash', 'oom', 'stall', 'boot']);
 
 type Evidence = Pick<WorkerExit, 'slot' | 'workerId' | 'pid'> &
-  Pick<WorkerProcess, 'code' | 'signal' | 'spawnError' | 'born' | 'failure' | 'killReason' | 'stackAtKill'> &
+  Pick<WorkerProcess, 'code' | 'signal' | 'spawnError' | 'saidHello' | 'failure' | 'killReason' | 'stackAtKill'> &
   Pick<WorkerProcess, 'outOfMemory' | 'reportsOutOfMemory' | 'heapLimitBytes'>;
 
 /**
@@ -146,13 +148,13 @@ type Evidence = Pick<WorkerExit, 'slot' | 'workerId' | 'pid'> &
  * without one.
  */
 export function explainExit(worker: Evidence, oomKilled: boolean, heapUsedBytes = 0): WorkerExit {
-  const { slot, workerId, pid, born, signal, failure, killReason } = worker;
-  const interrupted = !born && killReason === undefined && SIGNALS.some((name) => name === signal);
+  const { slot, workerId, pid, saidHello, signal, failure, killReason } = worker;
+  const interrupted = !saidHello && killReason === undefined && SIGNALS.some((name) => name === signal);
   const { cause, how } = interrupted
     ? { cause: undefined, how: `${signal}${TOO_EARLY}` }
     : causeOf(worker, oomKilled, heapUsedBytes);
   const badDirectory = worker.spawnError instanceof HaltServer;
-  const message = failure?.reason ?? (!born && worker.code ? `${how}${UNBORN}` : undefined);
+  const message = failure?.reason ?? (!saidHello && worker.code ? `${how}${NO_HELLO}` : undefined);
   return {
     slot,
     workerId,
@@ -195,7 +197,8 @@ function causeOf(worker: Evidence, oomKilled: boolean, heapUsedBytes: number): P
 const mib = (bytes: number): string => `${Math.round(bytes / MIB)}MiB`;
 
 /** Node.js did not start: a flag that it does not know, a preload that throws. */
-const UNBORN = ' before it could say why: see stderr';
+const NO_HELLO = ' before it could say why: see stderr';
+const FORGED = ': the app must not process.send() an object with the key tsunicorn; worker will be killed';
 const TOO_EARLY = ' before it had handlers; another one boots';
 const OOM =
   'from the kernel, as the memory limit was reached: raise the limit, or set a lower TSUNICORN_WORKERS or TSUNICORN_MAX_WORKER_RSS';

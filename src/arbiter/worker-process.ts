@@ -15,15 +15,15 @@ import {
   type WorkerPlan,
 } from '../messages.ts';
 import { CpuWait } from '../platform/kernel/cpu.ts';
-import type { MemoryGroup } from '../platform/kernel/memory.ts';
 import { DiagnosticSocket, type OutOfMemory, processState } from '../platform/native/diagnostics.ts';
 import { accessSync, constants } from '../platform/node-fs.ts';
 import { NO_DEBUGGER } from '../platform/signals.ts';
-import type { SocketHandle } from '../platform/socket-handle.ts';
+import type { ListeningSocket } from '../platform/sockets.ts';
+import type { Identity } from '../platform/users.ts';
 
 const ENTRY = fileURLToPath(new URL(`../main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url));
 
-/** From the end of a process to its last messages, which the kernel has already. */
+/** From the exit of a process to its last messages, which the kernel already has. */
 const LONGEST_CLOSE_MS = 1_000;
 
 const NO_RIGHT =
@@ -33,24 +33,15 @@ const DIRECTORY_PROBLEMS: Readonly<Record<string, string>> = {
   ENOTDIR: 'this is not a directory',
 };
 
-export interface SpawnOptions {
-  readonly slot: number;
-  readonly workerId: number;
-  readonly settings: Settings;
+export interface SpawnOptions extends Omit<WorkerPlan, 'listeners' | 'heapLimitBytes'> {
   /** Sockets to accept on, in the order of their descriptors in the worker. */
-  readonly listeners: readonly { readonly key: string; readonly handle: SocketHandle }[];
-  /** TCP ports that are served; the first is the worker's PORT where the environment has none. */
-  readonly ports: readonly number[];
+  readonly listeners: readonly Pick<ListeningSocket, 'key' | 'handle'>[];
   /** Bytes of old space, from sizing; undefined leaves it to V8. */
   readonly heapBytes: number | undefined;
   readonly env: NodeJS.ProcessEnv;
-  readonly uid?: number | undefined;
-  readonly gid?: number | undefined;
-  readonly started?: boolean;
-  readonly checkOnly?: boolean;
-  readonly memory?: MemoryGroup | undefined;
+  readonly identity: Identity;
   /** Asks a worker that can tell for its stack. */
-  readonly stackSignal?: number | undefined;
+  readonly stackSignal: number | undefined;
 }
 
 export interface WorkerProcessListener {
@@ -60,14 +51,16 @@ export interface WorkerProcessListener {
   exit(worker: WorkerProcess): void;
 }
 
+type End = (code: number | null, signal: NodeJS.Signals | null, spawnError?: Error) => void;
+
 export class WorkerProcess {
   readonly slot: number;
   readonly workerId: number;
   readonly pid: number | undefined;
   /** The limit of its old space, where that is known. */
   readonly heapLimitBytes: number | undefined;
-  /** It said hello: Node.js started. */
-  born = false;
+  /** Node.js started. */
+  saidHello = false;
   /** V8's limit for the whole heap; known once the worker is ready. */
   heapSizeLimitBytes: number | undefined;
   /** It says so when V8 is out of memory: one that did not was not. */
@@ -88,7 +81,7 @@ export class WorkerProcess {
   /** Undefined where spawn threw. */
   readonly #child: ChildProcess | undefined;
   readonly #diagnostics: DiagnosticSocket | undefined;
-  readonly #end: (code: number | null, signal: NodeJS.Signals | null, spawnError?: Error) => void;
+  readonly #end: End;
   readonly #events: WorkerProcessListener;
   readonly #plan: WorkerPlan;
   readonly #stackSignal: number | undefined;
@@ -98,26 +91,18 @@ export class WorkerProcess {
   #forged = false;
 
   constructor(options: SpawnOptions, events: WorkerProcessListener) {
-    const { slot, workerId, settings, listeners, ports } = options;
-    this.slot = slot;
-    this.workerId = workerId;
+    const { listeners, heapBytes, env, identity, stackSignal, ...plan } = options;
+    const { settings, ports } = plan;
+    this.slot = plan.slot;
+    this.workerId = plan.workerId;
     this.#events = events;
-    this.#stackSignal = options.stackSignal;
-    const flags = nodeFlags(settings, options.heapBytes, options.env.NODE_OPTIONS);
-    this.heapLimitBytes = heapLimitOf(flags, options.env.NODE_OPTIONS);
-    this.#plan = {
-      slot,
-      workerId,
-      settings,
-      listeners: listeners.map(({ key }, i) => ({ key, fd: FIRST_SOCKET_FD + i })),
-      ports,
-      memory: options.memory,
-      heapLimitBytes: this.heapLimitBytes,
-      started: options.started ?? false,
-      checkOnly: options.checkOnly ?? false,
-    };
+    this.#stackSignal = stackSignal;
+    const flags = nodeFlags(settings, heapBytes, env.NODE_OPTIONS);
+    this.heapLimitBytes = heapLimitOf(flags, env.NODE_OPTIONS);
+    const inherited = listeners.map(({ key }, i) => ({ key, fd: FIRST_SOCKET_FD + i }));
+    this.#plan = { ...plan, listeners: inherited, heapLimitBytes: this.heapLimitBytes };
     let ended = false;
-    const end = (code: number | null, signal: NodeJS.Signals | null, spawnError?: Error): void => {
+    const end: End = (code, signal, spawnError) => {
       if (ended) return;
       ended = true;
       Object.assign(this, { code, signal, spawnError });
@@ -127,10 +112,9 @@ export class WorkerProcess {
     try {
       this.#child = spawn(process.execPath, [NO_DEBUGGER, ...flags, ENTRY, 'worker'], {
         cwd: settings.chdir,
-        env: { ...(ports[0] === undefined ? {} : { PORT: String(ports[0]) }), ...options.env },
+        env: { ...(ports[0] !== undefined && { PORT: String(ports[0]) }), ...env },
         stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe', ...listeners.map((l) => l.handle.fd)],
-        ...(options.uid === undefined ? {} : { uid: options.uid }),
-        ...(options.gid === undefined ? {} : { gid: options.gid }),
+        ...identity,
       });
     } catch (error) {
       // Node.js emits EAGAIN and EMFILE and a few more, and throws the others, such as ENOMEM and E2BIG.
@@ -159,11 +143,11 @@ export class WorkerProcess {
     try {
       const message = parseFromWorker(raw);
       if (message === undefined) return;
-      if (message.type === 'hello' && this.born) throw new TypeError('hello came twice');
+      if (message.type === 'hello' && this.saidHello) throw new TypeError('hello came twice');
       if (message.type === 'ready' && this.heapSizeLimitBytes !== undefined) throw new TypeError('ready came twice');
       if (message.type === 'ready') this.heapSizeLimitBytes = message.heapSizeLimitBytes;
       if (message.type !== 'hello') return this.#events.message(this, message);
-      this.born = true;
+      this.saidHello = true;
       this.#reportsStacks = message.stacks;
       this.reportsOutOfMemory = message.outOfMemory;
       this.send({ type: 'boot', plan: this.#plan });
@@ -183,7 +167,7 @@ export class WorkerProcess {
   }
 
   /** Sends a duplicate of the listener's descriptor, one at a time: an app may ask thousands of times. */
-  lend({ key, handle }: { readonly key: string; readonly handle: SocketHandle }, takeOver: boolean): void {
+  lend({ key, handle }: ListeningSocket, takeOver: boolean): void {
     if (!this.#child?.connected || (!takeOver && this.#lending.has(key))) return;
     this.#lending.add(key);
     this.#child.send(seal({ type: 'descriptor', key, takeOver }), handle as never, () => this.#lending.delete(key));
@@ -241,11 +225,7 @@ function discard(handle: SendHandle | null): void {
 }
 
 /** How lines of the log name a worker. */
-export function subjectOf({ slot, workerId, pid }: WorkerProcess): {
-  worker: number;
-  workerId: number;
-  workerPid: number | undefined;
-} {
+export function subjectOf({ slot, workerId, pid }: WorkerProcess): Record<string, number | undefined> {
   return { worker: slot, workerId, workerPid: pid };
 }
 

@@ -1,5 +1,4 @@
 /** `tsunicorn check`: loads the configuration and the app as a worker would, without binding anything. */
-
 import { lateBoot } from '../arbiter/pool/worker.ts';
 import { WorkerProcess } from '../arbiter/worker-process.ts';
 import { loadSettings } from '../config/load.ts';
@@ -20,12 +19,15 @@ export async function check(process: NodeJS.Process): Promise<number> {
       slot: 0,
       workerId: 1,
       settings,
-      listeners: [],
       ports: settings.bind.flatMap((address) => (address.kind === 'tcp' ? [address.port] : [])),
+      listeners: [],
+      memory: undefined,
       heapBytes,
-      env: process.env,
+      started: false,
       checkOnly: true,
-      ...identityOf(settings.user, settings.group),
+      env: process.env,
+      identity: identityOf(settings.user, settings.group),
+      stackSignal: undefined,
     },
     {
       message: (from, message) => {
@@ -43,9 +45,8 @@ export async function check(process: NodeJS.Process): Promise<number> {
       },
     },
   );
-  const timeout = setTimeout(() => {
-    worker.kill(lateBoot(settings.bootTimeout, waitingFor));
-  }, settings.bootTimeout * 1000);
+  const { bootTimeout } = settings;
+  const timeout = setTimeout(() => worker.kill(lateBoot(bootTimeout, waitingFor)), bootTimeout * 1000);
   try {
     process.stdout.write(`ok: ${await promise} can be served\n`);
     return EXIT_CODES.ok.status;

@@ -1,5 +1,4 @@
 /** `tsunicorn healthcheck`: asks the running server for `/readyz`; needs no shell and no curl. */
-
 import { loadSettings } from '../config/load.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { formatBindAddress } from '../platform/address.ts';
@@ -25,11 +24,9 @@ export async function healthcheck(process: NodeJS.Process): Promise<number> {
         : {};
   const { promise, resolve } = Promise.withResolvers<{ ok: boolean; text: string }>();
   const request = http.get({ ...target, path: '/readyz', timeout: TIMEOUT_MS, agent: false }, (response) => {
-    let text = '';
-    response.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk;
-    });
-    response.on('end', () => resolve({ ok: response.statusCode === 200, text }));
+    const chunks: Buffer[] = [];
+    response.on('data', (chunk: Buffer) => chunks.push(chunk));
+    response.on('end', () => resolve({ ok: response.statusCode === 200, text: Buffer.concat(chunks).toString() }));
   });
   request.on('timeout', () => request.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
   request.on('error', ({ message }) => resolve({ ok: false, text: `${formatBindAddress(adminBind)}: ${message}\n` }));

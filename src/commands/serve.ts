@@ -19,9 +19,7 @@ export async function serve(process: NodeJS.Process, signals: Signals): Promise<
     settings,
     describeSettings: (decided) => describeConfig(loaded, effectiveSettings(settings, decided)),
     readLimits: limitsReader(),
-    logger: log.logger,
-    reopenLog: () => log.destination.reopen(),
-    takeDroppedLines: () => log.destination.takeDropped(),
+    serverLog: log,
     signals,
     process,
   });

@@ -76,7 +76,7 @@ async function losesNothing(t: TestContext, what: 'bytes' | 'objects', mib: numb
   assert.equal(kills, 0, `the peak was ${Math.round(peak / MIB)} MiB`);
   assert.deepEqual(server.logged(/worker ended: (?!exit code 0)/), []);
   const full = what === 'bytes' ? 'the memory limit is nearly reached' : 'its JavaScript heap is nearly full';
-  const said = server.logged(/worker is to be replaced: RSS \d+ MiB and .*, so new requests wait/);
+  const said = server.logged(/worker will be replaced: RSS \d+ MiB and .*, so new requests wait/);
   assert.ok(said.filter(({ msg }) => msg.includes(full)).length >= 3);
   assert.equal(await server.stop(), 0);
 }
@@ -99,7 +99,7 @@ test('an app that leaves garbage behind is not taken for one that leaks', async 
     results.map(({ failures }) => failures),
     [{}, {}],
   );
-  assert.deepEqual(server.logged('worker is to be replaced'), []);
+  assert.deepEqual(server.logged('worker will be replaced'), []);
   assert.equal(await server.metric(RESTARTS), 0);
   assert.equal(kills, 0);
   assert.equal(await server.stop(), 0);

@@ -38,7 +38,10 @@ test('nothing is lost and nothing falls through reloads and another number of wo
   assert.equal(total(last, /^shop_latency_seconds_bucket\{le="1"\}/), ok);
   assert.equal(total(last, /^tsunicorn_worker_restarts_total\{reason="reload"\}/), 4);
   assert.equal(total(last, /^tsunicorn_worker_restarts_total\{reason="resize"\}/), 1);
-  assert.ok(total(last, /^tsunicorn_worker_cpu_seconds_total\{worker="2"\}/) > 0, 'the culled slot keeps what it used');
+  assert.ok(
+    total(last, /^tsunicorn_worker_cpu_seconds_total\{worker="2"\}/) > 0,
+    'the surplus slot keeps what it used',
+  );
   assert.equal(last.series['tsunicorn_connections{worker="2"}'], undefined);
   assert.equal(await server.stop(), 0);
 });

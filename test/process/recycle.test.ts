@@ -22,8 +22,8 @@ async function nothingLost(loads: readonly Load[]): Promise<void> {
 /** How many requests each worker had answered when it was recycled. */
 function recycledAt(server: TestServer): number[] {
   return server
-    .logged('worker is to be replaced')
-    .map(({ msg }) => Number(/^worker is to be replaced: answered (\d+) requests/.exec(msg)?.[1]));
+    .logged('worker will be replaced')
+    .map(({ msg }) => Number(/^worker will be replaced: answered (\d+) requests/.exec(msg)?.[1]));
 }
 
 test('workers are recycled after the maximum of requests, and nothing is lost', async (t) => {
@@ -57,7 +57,7 @@ test('with jitter not all workers are due at the same number of requests', async
     async () => (await server.metric('tsunicorn_http_requests_total{method="GET",code="200"}')) === 20,
   );
   // One in fifty million times it is.
-  assert.deepEqual(server.logged('worker is to be replaced'), []);
+  assert.deepEqual(server.logged('worker will be replaced'), []);
   assert.equal(await server.stop(), 0);
 });
 
@@ -73,7 +73,7 @@ test('workers are recycled at their lifetime, not at the same moment, and nothin
   );
   await nothingLost(loads);
   assert.deepEqual(await crowd(), RIGHT, 'one surplus at the most, and never one too few');
-  assert.match(server.logged('is to be replaced')[0]?.msg ?? '', /^worker is to be replaced: \d s old \(TSUNICORN_/);
+  assert.match(server.logged('will be replaced')[0]?.msg ?? '', /^worker will be replaced: \d s old \(TSUNICORN_/);
   assert.equal(await server.stop(), 0);
 });
 
@@ -97,10 +97,10 @@ test('a leaking app is recycled above its size before it does harm, and nothing 
   assert.deepEqual(await crowd(), RIGHT, 'one surplus at the most, and never one too few');
   // It leaks 25 MB a second at most; six reports, the boots of two successors and a drain take some seconds.
   assert.ok(largest < 2 * max * MIB, `a worker had ${Math.round(largest / MIB)} MiB`);
-  const [line] = server.logged('worker is to be replaced');
+  const [line] = server.logged('worker will be replaced');
   assert.match(
     String(line?.msg),
-    /^worker is to be replaced: RSS \d+ MiB after GC exceeds TSUNICORN_MAX_WORKER_RSS \(150 MiB\)/,
+    /^worker will be replaced: RSS \d+ MiB after GC exceeds TSUNICORN_MAX_WORKER_RSS \(150 MiB\)/,
   );
   assert.equal(await server.stop(), 0);
 });
@@ -123,7 +123,7 @@ test('a worker that has only left garbage behind clears up and is not recycled',
   await waitFor('it is smaller', () => residentBytes(worker) < 0.9 * max * MIB, {
     state: () => `${residentBytes(worker) / MIB} MiB`,
   });
-  assert.deepEqual(server.logged('worker is to be replaced'), []);
+  assert.deepEqual(server.logged('worker will be replaced'), []);
   assert.equal(await server.stop(), 0);
 });
 
@@ -135,7 +135,7 @@ test('a limit below what a worker needs anyway recycles nobody and is said', asy
   );
   assert.match(line.msg, /Raise TSUNICORN_MAX_WORKER_RSS/);
   assert.equal(line.level, 'warn');
-  assert.deepEqual(server.logged('worker is to be replaced'), []);
+  assert.deepEqual(server.logged('worker will be replaced'), []);
   assert.equal(server.logged('right after its start').length, 1);
   assert.equal(await server.stop(), 0);
 });

@@ -59,7 +59,7 @@ const FAULTS: Readonly<Record<string, () => void>> = {
   kill: () => fail(WorkerProcess, 'activity'),
   report: () => fail(WorkerProcess, 'activity'),
   decision: () => failToSend('drain'),
-  spawn: () => fail(Listeners, 'of', 1, 2),
+  spawn: () => fail(Listeners, 'of', 1, 1 + 2), // after the admin port and the first workers
   notifier: () => fail(Notifier, 'update'),
   stop: () => fail(Notifier, 'stop'),
   'timer of its own': () => void setTimeout(boom, 1_000),

@@ -31,9 +31,7 @@ const arbiter = new Arbiter({
     const limits = readLimits();
     return { ...limits, memoryBytes: Number(readFileSync(file, 'utf8')), sources: { ...limits.sources, memory: file } };
   },
-  logger: log.logger,
-  reopenLog: () => {},
-  takeDroppedLines: () => 0,
+  serverLog: log,
   signals,
   process,
 });

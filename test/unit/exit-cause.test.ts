@@ -13,7 +13,7 @@ const killed: Evidence = {
   code: null,
   signal: 'SIGKILL',
   spawnError: undefined,
-  born: true,
+  saidHello: true,
   failure: undefined,
   killReason: undefined,
   stackAtKill: undefined,
@@ -31,7 +31,7 @@ describe('what a worker died of', () => {
   const rows: [name: string, Evidence, cause: string | undefined, how: RegExp][] = [
     ['an exit code', { ...killed, code: 7, signal: null }, undefined, /^exit code 7$/],
     ['no start', { ...killed, signal: null, spawnError: new Error('EAGAIN') }, undefined, /^EAGAIN$/],
-    ['SIGKILL from somebody', killed, undefined, /^SIGKILL$/],
+    ['SIGKILL from elsewhere', killed, undefined, /^SIGKILL$/],
     ['SIGKILL from the kernel', { ...killed, oomKilled: true }, 'oom', /raise the limit.*TSUNICORN_WORKERS/],
     ['SIGKILL from the arbiter', { ...killed, oomKilled: true, killReason: 'silent for 30 s' }, undefined, /^SIGKILL$/],
     ['SIGSEGV', { ...killed, signal: 'SIGSEGV', oomKilled: true }, undefined, /^SIGSEGV$/],
@@ -105,8 +105,8 @@ describe('what a worker died of', () => {
     assert.deepEqual(said({}), ['SIGKILL', undefined, undefined, false, undefined]);
     assert.deepEqual(said(stall), ['SIGKILL', 'silent for 30 s', 'at spin', false, undefined]);
     assert.deepEqual(said({ ...stall, failure }), ['boom', 'boom', 'at app.js', true, 'config']);
-    const unborn = 'exit code 9 before it could say why: see stderr';
-    assert.deepEqual(said({ code: 9, signal: null, born: false }), [unborn, unborn, undefined, false, undefined]);
+    const silent = 'exit code 9 before it could say why: see stderr';
+    assert.deepEqual(said({ code: 9, signal: null, saidHello: false }), [silent, silent, undefined, false, undefined]);
     assert.deepEqual(said({ code: 9, signal: null }), ['exit code 9', undefined, undefined, false, undefined]);
   });
 });

@@ -37,7 +37,7 @@ function halts(call: () => unknown, status: number, message: RegExp): void {
 describe('the pidfile', () => {
   it('holds the pid and a line end, and is removed at the end', () => {
     const file = path();
-    const remove = writePidfile(file, process.pid, { info });
+    const remove = writePidfile(file, process.pid, info);
     assert.equal(readFileSync(file, 'utf8'), `${process.pid}\n`);
     remove();
     assert.equal(existsSync(file), false);
@@ -59,7 +59,7 @@ describe('the pidfile', () => {
     it(`is taken from ${what}`, () => {
       const file = path();
       writeFileSync(file, text);
-      writePidfile(file, process.pid, { info });
+      writePidfile(file, process.pid, info);
       assert.equal(readFileSync(file, 'utf8'), `${process.pid}\n`);
     });
   }
@@ -72,7 +72,7 @@ describe('the pidfile', () => {
         const file = path();
         writeFileSync(file, text);
         const running = new RegExp(`an arbiter runs with pid ${process.ppid}\\. .* remove the file$`);
-        halts(() => writePidfile(file, process.pid, { info, root }), 69, running);
+        halts(() => writePidfile(file, process.pid, info, root), 69, running);
         assert.equal(readFileSync(file, 'utf8'), text);
       }
     }
@@ -95,7 +95,7 @@ describe('the pidfile', () => {
       proc(root, tgid, state, commandLine);
       writeFileSync(file, `${process.ppid}\n`);
       const told: string[] = [];
-      writePidfile(file, process.pid, { info: (text) => told.push(text), root });
+      writePidfile(file, process.pid, (text) => told.push(text), root);
       assert.equal(readFileSync(file, 'utf8'), `${process.pid}\n`);
       assert.match(told.join(), message);
     });
@@ -105,15 +105,15 @@ describe('the pidfile', () => {
     const [file, link, fifo] = [path(), path(), path()];
     writeFileSync(file, '');
     symlinkSync(file, link);
-    writePidfile(link, process.pid, { info });
+    writePidfile(link, process.pid, info);
     assert.equal(readFileSync(file, 'utf8'), `${process.pid}\n`);
     spawnSync('mkfifo', [fifo]);
-    halts(() => writePidfile(fifo, process.pid, { info }), 78, /not a regular file/);
+    halts(() => writePidfile(fifo, process.pid, info), 78, /not a regular file/);
   });
 
   it('of another process stays at the end', () => {
     const file = path();
-    const remove = writePidfile(file, process.pid, { info });
+    const remove = writePidfile(file, process.pid, info);
     writeFileSync(file, `${process.ppid}\n`);
     remove();
     assert.equal(readFileSync(file, 'utf8'), `${process.ppid}\n`);
@@ -122,7 +122,7 @@ describe('the pidfile', () => {
   it('that cannot be written is bad configuration', () => {
     for (const file of [join(temporary, 'none/a.pid'), temporary]) {
       halts(
-        () => writePidfile(file, process.pid, { info }),
+        () => writePidfile(file, process.pid, info),
         78,
         /^TSUNICORN_PIDFILE=.*(ENOENT|this is not a regular file)/,
       );

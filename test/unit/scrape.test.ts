@@ -34,7 +34,7 @@ test('all are asked, and the round ends with the last answer', async () => {
   assert.ok(performance.now() - from < PATIENCE_MS);
 });
 
-test('nobody to ask', async () => {
+test('a round without workers ends at once', async () => {
   const from = performance.now();
   await reportsAt(() => performance.now()).collect([]);
   assert.ok(performance.now() - from < PATIENCE_MS);
@@ -59,7 +59,7 @@ test('a silent worker is waited for only so long, and by the next round not at a
   assert.ok((await round(3)) >= PATIENCE_MS - 2);
 });
 
-test('who ends is not waited for', async () => {
+test('a worker that exits is not waited for', async () => {
   const reports = reportsAt(() => performance.now());
   const from = performance.now();
   const round = reports.collect(workers([], 1, 2));

@@ -47,7 +47,7 @@ function happen(sizer: Sizer, what: Row[1], now: number) {
   const { workers } = sizer.inForce;
   if (what === 'TTIN') return sizer.set(workers + 1);
   if (what === 'TTOU') return sizer.set(workers - 1);
-  if (what === 'HUP') return sizer.reset();
+  if (what === 'HUP') return sizer.set(undefined);
   return sizer.look(typeof what === 'number' ? limits(what) : limits(...what), now);
 }
 

@@ -1,4 +1,4 @@
-/** How src/ is cut: a type name is declared once, and a file is worth opening. */
+/** A file of src/ is worth opening. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -18,19 +18,6 @@ const sources = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
 function withoutComments(text: string): string {
   return text.replace(/^\s*\/\*[\s\S]*?\*\/$/gm, '').replace(/^\s*\/\/.*$/gm, '');
 }
-
-test('no class, interface or type is declared twice', () => {
-  const files = new Map<string, string[]>();
-  for (const { file, code } of sources) {
-    const declarations = code.matchAll(/^(?:export )?(?:default )?(?:abstract )?(?:class|interface|type) (\w+)/gm);
-    for (const [, name = ''] of declarations) files.set(name, [...(files.get(name) ?? []), file]);
-  }
-  for (const name of ['Reporter', 'WorkerReport', 'NodeHandler']) assert.equal(files.get(name)?.length, 1, name);
-  const twice = [...files]
-    .filter(([, places]) => places.length > 1)
-    .map(([name, places]) => [name, ...places].join(' '));
-  assert.deepEqual(twice, []);
-});
 
 test('no file is too small to be one', () => {
   const small = sources

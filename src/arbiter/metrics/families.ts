@@ -1,6 +1,6 @@
 /** Everything that /metrics says: the store's counts, and the gauges of the moment. */
 import type { Labels } from '../../messages.ts';
-import type { Family, Sample, Totals } from '../../observe/metrics/aggregate.ts';
+import type { Family, Sample } from '../../observe/metrics/aggregate.ts';
 import { LAG_QUANTILES, METRICS, type MetricName } from '../../observe/metrics/table.ts';
 import type { Usage } from '../../platform/kernel/usage.ts';
 import { version } from '../../version.ts';
@@ -22,45 +22,32 @@ export interface MetricsSnapshot {
   readonly now: number;
 }
 
-/** Made anew for each scrape. */
-class Gauges {
-  readonly #samples = new Map<string, Sample[]>();
-
-  set(name: MetricName, labels: Labels, value: number | undefined): void {
-    if (value === undefined) return;
-    const samples = this.#samples.get(name) ?? [];
-    samples.push(['', labels, value]);
-    this.#samples.set(name, samples);
-  }
-
-  samples(name: string): Sample[] {
-    return this.#samples.get(name) ?? [];
-  }
-}
+type GaugeValue = readonly [name: MetricName, labels: Labels, value: number | undefined];
 
 export function* families(snapshot: MetricsSnapshot): Generator<Family> {
-  const gauges = new Gauges();
-  serverState(snapshot, gauges);
-  workersState(snapshot, gauges);
-  arbiterProcess(snapshot, gauges);
-  kernelState(snapshot, gauges);
+  const states = [serverState(snapshot), workersState(snapshot), arbiterProcess(snapshot), kernelState(snapshot)];
+  const gauges = Map.groupBy(
+    states.flatMap((state) => [...state]),
+    ([name]) => name,
+  );
   for (const [name, { help, type }] of Object.entries(METRICS)) {
-    yield { name, help, type, samples: both(snapshot.store.totals, gauges, name) };
+    const samples = samplesOf(snapshot.store.totals.samples(name), gauges.get(name as MetricName));
+    yield { name, help, type, samples };
   }
   yield* snapshot.store.app.families();
 }
 
-function* both(totals: Totals, gauges: Gauges, name: string): Generator<Sample> {
-  yield* totals.samples(name);
-  yield* gauges.samples(name);
+function* samplesOf(totals: Iterable<Sample>, gauges: readonly GaugeValue[] = []): Generator<Sample> {
+  yield* totals;
+  for (const [, labels, value] of gauges) if (value !== undefined) yield ['', labels, value];
 }
 
-function serverState({ pool, process }: MetricsSnapshot, gauges: Gauges): void {
-  gauges.set('tsunicorn_build_info', { version: version(), node: process.version }, 1);
+function* serverState({ pool, process }: MetricsSnapshot): Generator<GaugeValue> {
+  yield ['tsunicorn_build_info', { version: version(), node: process.version }, 1];
   const states = { desired: pool.target, booting: 0, ready: 0, draining: 0 };
   for (const { state } of pool.workers) states[STATE[state]]++;
-  for (const [state, count] of Object.entries(states)) gauges.set('tsunicorn_workers', { state }, count);
-  gauges.set('tsunicorn_draining', {}, pool.stopping ? 1 : 0);
+  for (const [state, count] of Object.entries(states)) yield ['tsunicorn_workers', { state }, count];
+  yield ['tsunicorn_draining', {}, pool.stopping ? 1 : 0];
 }
 
 /** Over the workers of a slot, while one takes over from another. */
@@ -73,52 +60,45 @@ const SUMMED: readonly (readonly [MetricName, Exclude<keyof WorkerGauges, 'lag'>
   ['tsunicorn_worker_external_memory_bytes', 'externalBytes'],
 ];
 
-function workersState({ pool, store, now }: MetricsSnapshot, gauges: Gauges): void {
-  for (const [slot, workers] of bySlot(pool.workers)) {
+function* workersState({ pool, store, now }: MetricsSnapshot): Generator<GaugeValue> {
+  const reporting = pool.workers
+    .toSorted((a, b) => a.slot - b.slot || a.workerId - b.workerId)
+    .flatMap(({ slot, workerId, startedAt }) => {
+      const report = store.latest(workerId);
+      return report ? [{ slot, startedAt, report }] : [];
+    });
+  for (const [slot, workers] of Map.groupBy(reporting, (worker) => worker.slot)) {
+    const newest = workers.at(-1);
+    if (newest === undefined) continue;
     const worker = { worker: slot };
-    const reported = workers.filter(({ workerId }) => store.latest(workerId));
-    const reports = reported.map(({ workerId }) => store.latest(workerId)).filter((report) => report !== undefined);
-    const [newest, last] = [reported.at(-1), reports.at(-1)];
-    if (newest === undefined || last === undefined) continue;
-    for (const [name, gauge] of SUMMED) {
-      const sum = reports.reduce((total, report) => total + report[gauge], 0);
-      gauges.set(name, worker, sum);
-    }
+    for (const [name, gauge] of SUMMED) yield [name, worker, workers.reduce((sum, w) => sum + w.report[gauge], 0)];
     for (const [i, quantile] of LAG_QUANTILES.entries()) {
-      gauges.set('tsunicorn_event_loop_lag_seconds', { ...worker, quantile }, last.lag[i]);
+      yield ['tsunicorn_event_loop_lag_seconds', { ...worker, quantile }, newest.report.lag[i]];
     }
-    gauges.set('tsunicorn_event_loop_utilization', worker, last.utilization);
-    gauges.set('tsunicorn_worker_age_seconds', worker, (now - newest.startedAt) / 1000);
+    yield ['tsunicorn_event_loop_utilization', worker, newest.report.utilization];
+    yield ['tsunicorn_worker_age_seconds', worker, (now - newest.startedAt) / 1000];
   }
 }
 
-/** The workers of each slot, the oldest first. */
-function bySlot(workers: readonly WorkerView[]): Map<number, WorkerView[]> {
-  return Map.groupBy(
-    workers.toSorted((a, b) => a.slot - b.slot || a.workerId - b.workerId),
-    ({ slot }) => slot,
-  );
-}
-
-function arbiterProcess({ process }: MetricsSnapshot, gauges: Gauges): void {
+function* arbiterProcess({ process }: MetricsSnapshot): Generator<GaugeValue> {
   const { rss, heapUsed } = process.memoryUsage();
   const { user, system } = process.cpuUsage();
-  gauges.set('tsunicorn_arbiter_cpu_seconds_total', {}, (user + system) / 1e6);
-  gauges.set('tsunicorn_arbiter_resident_memory_bytes', {}, rss);
-  gauges.set('tsunicorn_arbiter_heap_used_bytes', {}, heapUsed);
+  yield ['tsunicorn_arbiter_cpu_seconds_total', {}, (user + system) / 1e6];
+  yield ['tsunicorn_arbiter_resident_memory_bytes', {}, rss];
+  yield ['tsunicorn_arbiter_heap_used_bytes', {}, heapUsed];
 }
 
-function kernelState({ usage, queues }: MetricsSnapshot, gauges: Gauges): void {
-  for (const [listener, length] of queues) gauges.set('tsunicorn_accept_queue_length', { listener }, length);
-  gauges.set('tsunicorn_cgroup_cpu_quota_cores', {}, usage.quotaCores);
-  gauges.set('tsunicorn_cgroup_cpu_periods_total', {}, usage.periods);
-  gauges.set('tsunicorn_cgroup_cpu_throttled_periods_total', {}, usage.throttledPeriods);
-  gauges.set('tsunicorn_cgroup_cpu_throttled_seconds_total', {}, usage.throttledSeconds);
-  gauges.set('tsunicorn_cgroup_memory_limit_bytes', {}, usage.memoryLimitBytes);
-  gauges.set('tsunicorn_cgroup_memory_usage_bytes', {}, usage.memoryUsageBytes);
-  gauges.set('tsunicorn_cgroup_memory_working_set_bytes', {}, usage.memoryWorkingSetBytes);
-  gauges.set('tsunicorn_cgroup_oom_kills_total', {}, usage.oomKills);
+function* kernelState({ usage, queues }: MetricsSnapshot): Generator<GaugeValue> {
+  for (const [listener, length] of queues) yield ['tsunicorn_accept_queue_length', { listener }, length];
+  yield ['tsunicorn_cgroup_cpu_quota_cores', {}, usage.quotaCores];
+  yield ['tsunicorn_cgroup_cpu_periods_total', {}, usage.periods];
+  yield ['tsunicorn_cgroup_cpu_throttled_periods_total', {}, usage.throttledPeriods];
+  yield ['tsunicorn_cgroup_cpu_throttled_seconds_total', {}, usage.throttledSeconds];
+  yield ['tsunicorn_cgroup_memory_limit_bytes', {}, usage.memoryLimitBytes];
+  yield ['tsunicorn_cgroup_memory_usage_bytes', {}, usage.memoryUsageBytes];
+  yield ['tsunicorn_cgroup_memory_working_set_bytes', {}, usage.memoryWorkingSetBytes];
+  yield ['tsunicorn_cgroup_oom_kills_total', {}, usage.oomKills];
   for (const [resource, seconds] of Object.entries(usage.pressureSeconds)) {
-    gauges.set('tsunicorn_cgroup_pressure_waiting_seconds_total', { resource }, seconds);
+    yield ['tsunicorn_cgroup_pressure_waiting_seconds_total', { resource }, seconds];
   }
 }

@@ -1,28 +1,14 @@
 /** What workers reported. A worker's counts outlive it, its gauges do not. */
-import type { AppReport, Labels, WorkerReport } from '../../messages.ts';
+import type { AppReport, Durations, Labels, ProcessStats, WorkerReport } from '../../messages.ts';
 import { Totals } from '../../observe/metrics/aggregate.ts';
 import { AppSeries } from '../../observe/metrics/app-series.ts';
 import { GC_BUCKETS, initialSeries, METRICS, type MetricName, REQUEST_BUCKETS } from '../../observe/metrics/table.ts';
-import type { RestartReason } from '../pool/decisions.ts';
+import type { RestartReason, WorkerView } from '../pool/decisions.ts';
 
 /** A worker's gauges in its last report. */
-export type WorkerGauges = Pick<
-  WorkerReport,
-  | 'inFlight'
-  | 'connections'
-  | 'served'
-  | 'rssBytes'
-  | 'heapUsedBytes'
-  | 'heapTotalBytes'
-  | 'externalBytes'
-  | 'lag'
-  | 'utilization'
->;
+export type WorkerGauges = ProcessStats & Pick<WorkerReport, 'inFlight' | 'connections' | 'served'>;
 
-export interface WorkerKey {
-  readonly slot: number;
-  readonly workerId: number;
-}
+export type WorkerKey = Pick<WorkerView, 'slot' | 'workerId'>;
 
 export class MetricsStore {
   readonly totals = new Totals();
@@ -44,19 +30,16 @@ export class MetricsStore {
       for (const [code, count] of Object.entries(codes)) {
         this.#add('tsunicorn_http_requests_total', { method, code }, count);
       }
-      const name: MetricName = 'tsunicorn_http_request_duration_seconds';
-      this.totals.observe(name, { method }, REQUEST_BUCKETS, durations);
+      this.#observe('tsunicorn_http_request_duration_seconds', { method }, REQUEST_BUCKETS, durations);
     }
     for (const [reason, count] of Object.entries(rejected)) {
       this.#add('tsunicorn_http_requests_rejected_total', { reason }, count);
     }
     this.#add('tsunicorn_http_response_bytes_total', {}, sentBytes);
     this.#add('tsunicorn_log_lines_dropped_total', {}, droppedLogLines);
-    const worker = { worker: slot };
-    this.#add('tsunicorn_worker_cpu_seconds_total', worker, cpu.user + cpu.system);
+    this.#add('tsunicorn_worker_cpu_seconds_total', { worker: slot }, cpu.user + cpu.system);
     for (const [kind, durations] of Object.entries(gc)) {
-      const labels = { worker: slot, kind };
-      this.totals.observe('tsunicorn_worker_gc_duration_seconds' satisfies MetricName, labels, GC_BUCKETS, durations);
+      this.#observe('tsunicorn_worker_gc_duration_seconds', { worker: slot, kind }, GC_BUCKETS, durations);
     }
     this.#gauges.set(workerId, gauges);
   }
@@ -90,5 +73,9 @@ export class MetricsStore {
 
   #add(name: MetricName, labels: Labels, by = 1): void {
     this.totals.add(name, labels, by);
+  }
+
+  #observe(name: MetricName, labels: Labels, bounds: readonly number[], durations: Durations): void {
+    this.totals.observe(name, labels, bounds, durations);
   }
 }

@@ -1,0 +1,41 @@
+/** What the arbiter is started with, and what its parts share. */
+import type { SettingStatus } from '../admin/status.ts';
+import type { Settings } from '../config/settings.ts';
+import type { Logger, ServerLog } from '../observe/log/server-log.ts';
+import type { Limits } from '../platform/kernel/limits.ts';
+import type { LoadedNative } from '../platform/native/native.ts';
+import type { Signals } from '../platform/signals.ts';
+import type { Listeners } from '../platform/sockets.ts';
+import type { Sizing } from '../sizing.ts';
+import type { ExitHistory } from './admin-source.ts';
+import type { MetricsCollector } from './metrics/scrape.ts';
+import type { Pool } from './pool/pool.ts';
+import type { Sizer } from './sizer.ts';
+import type { WorkerProcess } from './worker-process.ts';
+
+export interface ArbiterOptions {
+  readonly settings: Settings;
+  /** Every setting as `tsunicorn config --json` shows it, with what sizing decided. */
+  readonly describeSettings: (sizing: Sizing) => Readonly<Record<string, SettingStatus>>;
+  /** Asks the kernel what it grants now. */
+  readonly readLimits: () => Limits;
+  readonly serverLog: ServerLog;
+  readonly signals: Signals;
+  readonly process: NodeJS.Process;
+}
+
+export interface ArbiterContext extends ArbiterOptions {
+  readonly log: Logger;
+  readonly pool: Pool;
+  readonly sizer: Sizer;
+  readonly listeners: Listeners;
+  /** By workerId, from the spawn until the exit has been handled. */
+  readonly workers: Map<number, WorkerProcess>;
+  readonly metrics: MetricsCollector;
+  readonly history: ExitHistory;
+  readonly native: LoadedNative;
+  /** The loop handles it; a failure is logged as `what`. */
+  readonly enqueue: (what: string, handle: () => void) => void;
+  /** Logs the error; HaltServer stops the server. */
+  readonly failed: (what: string, error: unknown) => void;
+}
