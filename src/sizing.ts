@@ -33,18 +33,8 @@ export interface Sizing {
   why: string;
   /** A problem with the limits or the settings, and its cure. */
   warning: string | undefined;
-  /** As in `why`. */
-  inputs: SizingInputs;
-}
-
-export interface SizingInputs {
-  limits: Limits;
-  /** Workers for the CPUs, and workers that fit the memory limit. */
-  byCpus: number;
-  byMemory: number | undefined;
-  /** Bounds in force. */
-  min: number;
-  max: number | undefined;
+  /** As in `why`: the workers that the CPUs ask for, those that fit the memory limit, and the bounds in force. */
+  inputs: { limits: Limits; byCpus: number; byMemory: number | undefined; min: number; max: number | undefined };
 }
 
 const MIB = 2 ** 20;
@@ -81,16 +71,22 @@ const SHARED_BYTES = 48 * MIB;
  */
 export function decideSizing(settings: SizingSettings, limits: Limits, signalled?: number): Sizing {
   const { memoryBytes, sources } = limits;
-  const cpus = usableCpus(limits);
+  const known = [limits.affinityCpus, limits.cpusetCpus, limits.quotaCores].filter((cpus) => cpus !== undefined);
+  const cpus = known.length > 0 ? Math.min(...known) : limits.onlineCpus;
   const byCpus = Math.max(1, Math.ceil(cpus * settings.workersPerCpu - IGNORED_CPU - ROUNDING));
-  const byMemory = workersInMemory(settings, memoryBytes);
+  /** 0 if not even one is sure to fit. */
+  const byMemory =
+    memoryBytes && Math.max(0, Math.floor((USABLE_MEMORY * memoryBytes - ARBITER_BYTES) / settings.workerMemory));
   const max = settings.maxWorkers ?? (limits.quotaCores === undefined ? MAX_WORKERS_WITHOUT_QUOTA : undefined);
 
   const asked = signalled ?? settings.workers;
   const auto = asked === 'auto';
   const workers = auto ? Math.max(1, settings.minWorkers, Math.min(byCpus, byMemory ?? byCpus, max ?? byCpus)) : asked;
-  const heapBytes = heapPerWorker(settings.workerHeap, memoryBytes, workers);
-  const maxRss = rssPerWorker(settings.maxWorkerRss, memoryBytes, workers);
+  const share = (part: number): number =>
+    Math.floor((part * Math.max(0, (memoryBytes ?? 0) - ARBITER_BYTES)) / workers / MIB) * MIB;
+  // Without a memory limit V8's own defaults are right.
+  const heapBytes = bytesOf(settings.workerHeap, memoryBytes && Math.max(MIN_HEAP_BYTES, share(HEAP_SHARE)));
+  const maxRss = bytesOf(settings.maxWorkerRss, memoryBytes && SHARED_BYTES + share(RSS_SHARE));
 
   const why = [
     `cgroup ${limits.cgroup}`,
@@ -105,13 +101,9 @@ export function decideSizing(settings: SizingSettings, limits: Limits, signalled
     ...(maxRss === undefined ? [] : [`recycled above ${size(maxRss)}`]),
   ];
   const warnings = [
-    ...(auto && limits.quotaCores === undefined
-      ? [noQuotaWarning(limits, cpus, byCpus > workers && workers === max)]
-      : []),
+    auto && limits.quotaCores === undefined && noQuotaWarning(limits, cpus, byCpus > workers && workers === max),
     // One worker cannot be lowered.
-    ...(byMemory !== undefined && workers > Math.max(1, byMemory)
-      ? [memoryWarning(settings, limits, workers, byMemory)]
-      : []),
+    byMemory !== undefined && workers > Math.max(1, byMemory) && memoryWarning(settings, limits, workers, byMemory),
   ];
   return {
     workers,
@@ -120,35 +112,14 @@ export function decideSizing(settings: SizingSettings, limits: Limits, signalled
     bootsAtOnce: Math.max(1, Math.ceil(cpus - IGNORED_CPU - ROUNDING)),
     cpus,
     why: `${workers} worker${workers === 1 ? '' : 's'}: ${why.join('; ')}`,
-    warning: warnings.length > 0 ? warnings.join(' ') : undefined,
+    warning: warnings.filter(Boolean).join(' ') || undefined,
     inputs: { limits, byCpus, byMemory, min: settings.minWorkers, max },
   };
 }
 
-function usableCpus({ affinityCpus, cpusetCpus, quotaCores, onlineCpus }: Limits): number {
-  const known = [affinityCpus, cpusetCpus, quotaCores].filter((cpus) => cpus !== undefined);
-  return known.length > 0 ? Math.min(...known) : onlineCpus;
-}
-
-/** Undefined without a limit; 0 if not even one is sure to fit. */
-function workersInMemory({ workerMemory }: SizingSettings, memoryBytes: number | undefined): number | undefined {
-  if (memoryBytes === undefined) return undefined;
-  return Math.max(0, Math.floor((USABLE_MEMORY * memoryBytes - ARBITER_BYTES) / workerMemory));
-}
-
-/** Whole MiB for --max-old-space-size. Without a memory limit V8's own default is right. */
-function heapPerWorker(setting: SizeSetting, memoryBytes: number | undefined, workers: number): number | undefined {
-  if (typeof setting === 'number') return setting;
-  if (setting === 'off' || memoryBytes === undefined) return undefined;
-  const share = (HEAP_SHARE * (memoryBytes - ARBITER_BYTES)) / workers;
-  return Math.max(MIN_HEAP_BYTES, Math.floor(share / MIB) * MIB);
-}
-
-function rssPerWorker(setting: SizeSetting, memoryBytes: number | undefined, workers: number): number | undefined {
-  if (typeof setting === 'number') return setting;
-  if (setting === 'off' || memoryBytes === undefined) return undefined;
-  const share = (RSS_SHARE * Math.max(0, memoryBytes - ARBITER_BYTES)) / workers;
-  return SHARED_BYTES + Math.floor(share / MIB) * MIB;
+function bytesOf(setting: SizeSetting, auto: number | undefined): number | undefined {
+  if (setting === 'auto') return auto;
+  return setting === 'off' ? undefined : setting;
 }
 
 const decimal = (value: number): string => String(Number(value.toFixed(3)));

@@ -28,8 +28,6 @@ import { directoryProblem, type WorkerProcess } from './worker-process.ts';
 
 /** The loop turns at least this often, so that a gap in its own time shows (see the pool's starvation rule). */
 const TICK_MS = 1_000;
-/** Orphans announce themselves by SIGCHLD; this finds those that the kernel's list lacked at that moment. */
-const REAP_MS = 5_000;
 const OOM_KILLS_MS = 5_000;
 const GARBAGE_MS = 10_000;
 
@@ -88,7 +86,7 @@ export class Arbiter {
       undo.push(signals.connect(onSignal));
       const isOurs = (pid: number): boolean => [...workers.values()].some((worker) => worker.pid === pid);
       const reaped = (): void => metrics.store.orphanReaped();
-      undo.push(startReaper({ loaded: native, process, isOurs, reaped, intervalMs: REAP_MS, log }));
+      undo.push(startReaper({ loaded: native, process, isOurs, reaped, log }));
       undo.push(this.#every(GARBAGE_MS, 'garbage collection', garbageWatch()));
       undo.push(this.#every(OOM_KILLS_MS, 'counting OOM kills', () => this.#workerEvents.countOomKills()));
       // A name server that does not answer must not hold up a stop.

@@ -3,20 +3,19 @@
 type Gc = (options?: { readonly type: 'major'; readonly flavor: 'last-resort' }) => void;
 let gc: Gc | undefined;
 
-function theGc(): Gc {
-  if (!gc) {
-    const v8 = process.getBuiltinModule('node:v8');
-    // The global of this name is not for the app, which some libraries would use.
-    v8.setFlagsFromString('--expose-gc');
-    gc = process.getBuiltinModule('node:vm').runInNewContext('gc') as Gc;
-    v8.setFlagsFromString('--no-expose-gc');
-  }
-  return gc;
+/** Not as a global of the app: some libraries call that. */
+function exposeGc(): Gc {
+  const v8 = process.getBuiltinModule('node:v8');
+  v8.setFlagsFromString('--expose-gc');
+  const exposed = process.getBuiltinModule('node:vm').runInNewContext('gc') as Gc;
+  v8.setFlagsFromString('--no-expose-gc');
+  return exposed;
 }
 
 /** One collection. What it frees mostly stays with the process, for seconds or for good. */
 export function collectGarbage(): void {
-  theGc()();
+  gc ??= exposeGc();
+  gc();
 }
 
 /**
@@ -24,7 +23,8 @@ export function collectGarbage(): void {
  * want of memory. It takes twice the time (docs/decisions/0010-recycling-and-resizing.md).
  */
 export function collectAllGarbage(): void {
-  theGc()({ type: 'major', flavor: 'last-resort' });
+  gc ??= exposeGc();
+  gc({ type: 'major', flavor: 'last-resort' });
 }
 
 const MIB = 2 ** 20;
@@ -32,12 +32,14 @@ const MIB = 2 ** 20;
 const WORTH_BYTES = 2 * MIB;
 const WORTH_SHARE = 0.25;
 
+const usedHeapBytes = (): number => process.getBuiltinModule('node:v8').getHeapStatistics().used_heap_size;
+
 /**
  * The arbiter's own garbage: each scrape leaves some in the old generation, which V8 collects only once that has doubled,
  * after hours, and then with 7 MB more of resident memory for good (docs/decisions/0002-memory.md). Call the answer now and
  * then: it collects when there is enough garbage. `usedBytes` of the heap, garbage included.
  */
-export function garbageWatch(usedBytes = heapUsed, collect = collectGarbage): () => void {
+export function garbageWatch(usedBytes = usedHeapBytes, collect = collectGarbage): () => void {
   /** At most this much was alive at the last look. */
   let live = Number.POSITIVE_INFINITY;
   return () => {
@@ -48,5 +50,3 @@ export function garbageWatch(usedBytes = heapUsed, collect = collectGarbage): ()
     live = usedBytes();
   };
 }
-
-const heapUsed = (): number => process.getBuiltinModule('node:v8').getHeapStatistics().used_heap_size;

@@ -13,12 +13,12 @@ export const NOTIFY_VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID
 
 export type ServiceState = 'starting' | 'ready' | 'reloading' | 'stopping';
 
-/** Allowed transitions. HUP before the first readiness is not a reload to the manager, and a stop is final. */
-const NEXT: Readonly<Record<ServiceState, readonly ServiceState[]>> = {
-  starting: ['ready', 'stopping'],
-  ready: ['reloading', 'stopping'],
-  reloading: ['ready', 'stopping'],
-  stopping: [],
+/** HUP before the first readiness is not a reload to the manager, and a stop is final. */
+const STATES: Readonly<Record<ServiceState, { line: string; next: readonly ServiceState[] }>> = {
+  starting: { line: '', next: ['ready', 'stopping'] },
+  ready: { line: 'READY=1', next: ['reloading', 'stopping'] },
+  reloading: { line: 'RELOADING=1', next: ['ready', 'stopping'] },
+  stopping: { line: 'STOPPING=1', next: [] },
 };
 
 export interface NotifierOptions {
@@ -49,9 +49,11 @@ export class Notifier {
   /** Sends what has changed. `status` is one line for people. */
   update(state: ServiceState, status: string): void {
     const lines: string[] = [];
-    if (NEXT[this.#state].includes(state)) {
+    if (STATES[this.#state].next.includes(state)) {
       this.#state = state;
-      lines.push(...this.#linesOf(state));
+      lines.push(STATES[state].line);
+      // The timestamp tells the manager which of its SIGHUPs this answers.
+      if (state === 'reloading') lines.push(`MONOTONIC_USEC=${this.#monotonic() / 1000n}`);
     }
     if (status !== this.#status) {
       this.#status = status;
@@ -63,35 +65,18 @@ export class Notifier {
   stop(): void {
     clearInterval(this.#watchdog);
   }
-
-  #linesOf(state: ServiceState): string[] {
-    switch (state) {
-      case 'starting':
-        return [];
-      case 'ready':
-        return ['READY=1'];
-      case 'reloading':
-        // The timestamp tells the manager which of its SIGHUPs this answers.
-        return ['RELOADING=1', `MONOTONIC_USEC=${this.#monotonic() / 1000n}`];
-      case 'stopping':
-        return ['STOPPING=1'];
-      default:
-        return state satisfies never;
-    }
-  }
 }
 
 function sender(socket: string | undefined, { native, problem }: LoadedNative, log: Pick<Logger, 'warn'>) {
   let failed = false;
-  const fail = (why: string): void => {
-    if (!failed) log.warn(`cannot notify the service manager at NOTIFY_SOCKET=${socket}: ${why}`);
-    failed = true;
-  };
   return (message: string): void => {
     if (!socket) return;
-    if (!native) return fail(`${problem}. Run npm run build with a C compiler (cc), or use Type=exec`);
-    const errno = native.notify(socket, message);
-    if (errno !== 0) fail(getSystemErrorName(-errno));
+    const errno = native?.notify(socket, message);
+    if (errno === 0 || failed) return;
+    failed = true;
+    const install = `${problem}. Run npm run build with a C compiler (cc), or use Type=exec`;
+    const why = errno === undefined ? install : getSystemErrorName(-errno);
+    log.warn(`cannot notify the service manager at NOTIFY_SOCKET=${socket}: ${why}`);
   };
 }
 

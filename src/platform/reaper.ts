@@ -4,9 +4,20 @@
  */
 import { join } from 'node:path/posix';
 import type { Logger } from 'pino';
-import { fileReader } from './kernel/read-file.ts';
+import { fileReader, statFields } from './kernel/read-file.ts';
 import type { LoadedNative, Reaped } from './native/native.ts';
 import { readdirSync } from './node-fs.ts';
+
+/**
+ * Between two looks without SIGCHLD: the kernel's list of children may omit one while another exits
+ * (proc_tid_children(5)), and the omitted one's SIGCHLD is gone by then.
+ */
+const LOOK_MS = 5_000;
+
+const CANNOT_REAP =
+  'tsunicorn is PID 1 and cannot reap orphans: zombies of the processes that the app spawns will pile up. ' +
+  'Run npm run build on this system with a C compiler (cc), or give the container an init (docker run --init). ' +
+  'The native part cannot be loaded: ';
 
 export interface ReaperOptions {
   readonly loaded: LoadedNative;
@@ -14,22 +25,16 @@ export interface ReaperOptions {
   /** Whether libuv waits for this pid. Reaping such a child would lose its `exit` event. */
   readonly isOurs: (pid: number) => boolean;
   readonly reaped: (orphan: Reaped) => void;
-  /**
-   * Milliseconds between two looks without SIGCHLD: the kernel's list of children may omit one while another exits
-   * (proc_tid_children(5)), and the omitted one's SIGCHLD is gone by then.
-   */
-  readonly intervalMs: number;
   readonly log: Pick<Logger, 'debug' | 'warn'>;
   /** Directory that stands for `/`. */
   readonly root?: string;
 }
 
 /** Reaps from now on if this process is PID 1 or a subreaper. Returns what stops it. */
-export function startReaper(options: ReaperOptions): () => void {
-  const { loaded, process, isOurs, reaped, intervalMs, log, root } = options;
+export function startReaper({ loaded, process, isOurs, reaped, log, root }: ReaperOptions): () => void {
   const { native, problem } = loaded;
   if (!native) {
-    if (process.pid === 1) log.warn(cannotReap(problem));
+    if (process.pid === 1) log.warn(CANNOT_REAP + problem);
     return () => {};
   }
   if (process.pid !== 1 && !native.isChildSubreaper()) return () => {};
@@ -44,7 +49,7 @@ export function startReaper(options: ReaperOptions): () => void {
     }
   };
   process.on('SIGCHLD', look);
-  const timer = setInterval(look, intervalMs).unref();
+  const timer = setInterval(look, LOOK_MS).unref();
   look();
   return () => {
     process.off('SIGCHLD', look);
@@ -63,7 +68,7 @@ export function childrenOf(pid: number, root = '/'): number[] {
   const listed = read(`/proc/${pid}/task/${pid}/children`);
   if (listed !== undefined) return listed.split(' ').map(Number).filter(Boolean);
   // A kernel without CONFIG_PROC_CHILDREN.
-  return processes(root).filter((other) => parentIn(read(`/proc/${other}/stat`)) === pid);
+  return processes(root).filter((other) => Number(statFields(read, other)[1]) === pid);
 }
 
 function processes(root: string): number[] {
@@ -72,17 +77,4 @@ function processes(root: string): number[] {
   } catch {
     return [];
   }
-}
-
-/** proc_pid_stat(5): `pid (comm) state ppid …`, where comm may hold blanks and parentheses. */
-function parentIn(stat = ''): number {
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-}
-
-function cannotReap(problem: string): string {
-  return (
-    'tsunicorn is PID 1 and cannot reap orphans: zombies of the processes that the app spawns will pile up. ' +
-    'Run npm run build on this system with a C compiler (cc), or give the container an init (docker run --init). ' +
-    `The native part cannot be loaded: ${problem}`
-  );
 }

@@ -15,10 +15,11 @@ export interface SocketHandle {
 }
 
 interface InternalNet {
+  /** `family` is 4, 6, or -1 for a unix socket or a descriptor. Returns a negative errno on failure. */
   _createServerHandle(
-    address: string | null,
+    host: string | null,
     port: number,
-    addressType: 4 | 6 | -1,
+    family: number,
     fd?: number,
     flags?: number,
   ): SocketHandle | number;
@@ -41,7 +42,7 @@ function checked(handle: SocketHandle | number): SocketHandle {
   throw Object.assign(new Error(code), { code });
 }
 
-export function bindTcp(host: string, port: number, family: 4 | 6, flags: number): SocketHandle {
+export function bindTcp(host: string, port: number, family: number, flags: number): SocketHandle {
   return checked(create(host, port, family, undefined, flags));
 }
 

@@ -34,7 +34,6 @@ export interface ListeningSocket {
 
 /** An address with its port known: 0 has become the port that the kernel chose. */
 interface Endpoint {
-  readonly index: number;
   readonly perSlot: boolean;
   readonly open: (slot: number) => Promise<Opened>;
 }
@@ -55,7 +54,7 @@ export class Listeners {
   /** Binds every address for slots 0 to `slots - 1`. Throws HaltServer (69) with the address and the reason. */
   async bind(addresses: readonly BindAddress[], slots: number): Promise<void> {
     for (const address of addresses) {
-      const endpoint = await this.#endpoint(address, this.#endpoints.length);
+      const endpoint = await this.#endpoint(address);
       this.#endpoints.push(endpoint);
       if (!endpoint.perSlot) await this.#open(endpoint, undefined);
     }
@@ -115,36 +114,36 @@ export class Listeners {
   async #open(endpoint: Endpoint, slot: number | undefined): Promise<void> {
     const opened = await endpoint.open(slot ?? 0);
     if (this.#released) return opened.handle.close(); // a stop while it starts
-    this.#listeners.push({ key: `${endpoint.index}/${slot ?? 'shared'}`, slot, ...opened });
+    this.#listeners.push({ key: `${this.#endpoints.indexOf(endpoint)}/${slot ?? 'shared'}`, slot, ...opened });
   }
 
-  async #endpoint(address: BindAddress, index: number): Promise<Endpoint> {
+  async #endpoint(address: BindAddress): Promise<Endpoint> {
     switch (address.kind) {
       case 'tcp':
-        return this.#tcpEndpoint(address, index);
-      case 'unix': {
-        const perSlot = address.path.includes('{slot}');
-        return { index, perSlot, open: (slot) => this.#openUnix(address.path.replaceAll('{slot}', String(slot))) };
-      }
+        return this.#tcpEndpoint(address);
+      case 'unix':
+        return {
+          perSlot: address.path.includes('{slot}'),
+          open: (slot) => this.#openUnix(address.path.replaceAll('{slot}', String(slot))),
+        };
       case 'fd':
-        return { index, perSlot: false, open: async () => bind(address, () => openDescriptor(address.fd)) };
+        return { perSlot: false, open: async () => bind(address, () => openDescriptor(address.fd)) };
       default:
         return address satisfies never;
     }
   }
 
-  async #tcpEndpoint(address: BindAddress & { kind: 'tcp' }, index: number): Promise<Endpoint> {
-    const { address: ip, family } = await resolve(address);
+  async #tcpEndpoint(address: BindAddress & { kind: 'tcp' }): Promise<Endpoint> {
+    const { address: ip, family } = await inThread(lookup(address.host)).catch((error) => {
+      throw cannotBind(address, error);
+    });
     // With SO_REUSEPORT a second server of the same user could join the port unnoticed. A probe without the option
     // fails with EADDRINUSE, and shows which port 0 became.
     const probe = bind(address, () => bindTcp(ip, address.port, family, 0));
     const settled = { ...address, port: portOf(probe.handle) ?? address.port };
-    if (!this.#options.reusePort) {
-      return { index, perSlot: false, open: async () => ({ ...probe, url: urlOf(settled) }) };
-    }
+    if (!this.#options.reusePort) return { perSlot: false, open: async () => ({ ...probe, url: urlOf(settled) }) };
     probe.handle.close();
-    const open = async () => bind(settled, () => bindTcp(ip, settled.port, family, REUSE_PORT));
-    return { index, perSlot: true, open };
+    return { perSlot: true, open: async () => bind(settled, () => bindTcp(ip, settled.port, family, REUSE_PORT)) };
   }
 
   async #openUnix(path: string): Promise<Opened> {
@@ -202,15 +201,6 @@ function attempt<T>(address: BindAddress, action: () => T): T {
 
 function bind(address: BindAddress, open: () => SocketHandle): Opened {
   return { handle: attempt(address, open), url: urlOf(address) };
-}
-
-async function resolve(address: BindAddress & { kind: 'tcp' }): Promise<{ address: string; family: 4 | 6 }> {
-  try {
-    const found = await inThread(lookup(address.host));
-    return { address: found.address, family: found.family === 6 ? 6 : 4 };
-  } catch (error) {
-    throw cannotBind(address, error);
-  }
 }
 
 /** Removes a socket file that no server listens on. Throws HaltServer for a live socket and for any other file. */

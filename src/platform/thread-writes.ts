@@ -21,13 +21,9 @@ export function writeInThread(fd: number, bytes: Buffer, done: Written): void {
 }
 
 /** Counts `call`, which waits in a thread. */
-export async function inThread<T>(call: Promise<T>): Promise<T> {
+export function inThread<T>(call: Promise<T>): Promise<T> {
   waiting++;
-  try {
-    return await call;
-  } finally {
-    waiting--;
-  }
+  return call.finally(() => void waiting--);
 }
 
 /**

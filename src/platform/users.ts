@@ -1,6 +1,7 @@
 /** `TSUNICORN_USER` and `TSUNICORN_GROUP`, the user and group of the workers: names or numbers (passwd(5), group(5)). */
 import { ConfigError } from '../errors.ts';
-import { closeSync, constants, fchownSync, fstatSync, openSync, readFileSync } from './node-fs.ts';
+import { fileReader } from './kernel/read-file.ts';
+import { closeSync, constants, fchownSync, fstatSync, openSync } from './node-fs.ts';
 
 export interface Identity {
   readonly uid?: number;
@@ -16,9 +17,6 @@ export function identityOf(user: string | undefined, group: string | undefined):
   return { ...(account && { uid: account.id }), ...(gid !== undefined && { gid }) };
 }
 
-/** open(2)'s usual mode: the umask decides. */
-const FILE_MODE = 0o666;
-
 /**
  * Lets workers of another user write a log: creates the file if it is missing, and gives it to them if they may not
  * write it. Never through a symbolic link, and no file with a second name: in a directory of the workers those could
@@ -29,7 +27,7 @@ export function handOverLog(path: string, { uid, gid }: Identity): void {
   const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK, O_NOFOLLOW } = constants;
   let fd: number | undefined;
   try {
-    fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOFOLLOW, FILE_MODE);
+    fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOFOLLOW, 0o666); // the umask decides
     const stat = fstatSync(fd);
     const writable = stat.uid === uid ? 0o200 : stat.gid === (gid ?? process.getegid?.()) ? 0o020 : 0o002;
     if (!stat.isFile() || stat.nlink > 1 || (stat.mode & writable) !== 0) return;
@@ -42,19 +40,11 @@ export function handOverLog(path: string, { uid, gid }: Identity): void {
 }
 
 function find(file: string, name: string, variable: string): { id: number; gid: number | undefined } {
-  const rows = readLines(file).map((line) => line.split(':'));
+  const rows = (fileReader()(file) ?? '').split('\n').map((line) => line.split(':'));
   const row = rows.find((fields) => fields.length > 2 && (fields[0] === name || fields[2] === name));
   if (row) return { id: Number(row[2]), gid: file === '/etc/passwd' ? Number(row[3]) : undefined };
   if (/^\d+$/.test(name)) return { id: Number(name), gid: undefined };
   throw new ConfigError([
     { name: variable, value: name, message: `not in ${file}: use a name from there, or a number` },
   ]);
-}
-
-function readLines(file: string): string[] {
-  try {
-    return readFileSync(file, 'utf8').split('\n');
-  } catch {
-    return [];
-  }
 }

@@ -3,7 +3,7 @@
  * watch all of node_modules too.
  */
 import type { FSWatcher } from 'node:fs';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { readdirSync, statSync, watch } from './node-fs.ts';
 
 /** Editors write a file in several steps, and a checkout writes many files: wait until it has been quiet this long. */
@@ -12,11 +12,7 @@ const QUIET_MS = 100;
 const MAX_WAIT_MS = 500;
 
 /** Modules and what they read when they load; not what apps write, such as databases, uploads and logs. */
-const SOURCES = new Set(
-  '.js .mjs .cjs .jsx .ts .mts .cts .tsx .json .node .wasm .html .ejs .hbs .pug .njk .graphql .sql .yaml .yml'.split(
-    ' ',
-  ),
-);
+const SOURCE = /\.([cm]?[jt]s|[jt]sx|json|node|wasm|html|ejs|hbs|pug|njk|graphql|sql|ya?ml)$/i;
 
 export interface WatchOptions {
   readonly directory: string;
@@ -28,99 +24,77 @@ export interface WatchOptions {
 }
 
 /** Watches until the returned function is called. */
-export function watchSources(options: WatchOptions): () => void {
-  const watched = new SourceWatch(options);
-  watched.add(options.directory);
-  return () => watched.close();
-}
-
-/** Differs between two states of a file. */
-type Stamp = string;
-
-class SourceWatch {
-  readonly #options: WatchOptions;
-  readonly #watchers = new Map<string, FSWatcher>();
-  /** Directory → file → stamp. */
-  readonly #known = new Map<string, Map<string, Stamp>>();
-  readonly #touched = new Set<string>();
-  #timer: NodeJS.Timeout | undefined;
-  #touchedAt = 0;
-
-  constructor(options: WatchOptions) {
-    this.#options = options;
-  }
+export function watchSources({ directory: top, ignore, changed, failed }: WatchOptions): () => void {
+  /** By directory, with the stamp of each file at the last look. */
+  const watched = new Map<string, { watcher: FSWatcher; stamps: Map<string, string> }>();
+  const touched = new Set<string>();
+  let timer: NodeJS.Timeout | undefined;
+  let firstTouch = 0;
 
   /** Watches `directory` and all below it. Returns the files found. */
-  add(directory: string): string[] {
-    // Watch before looking: a change in between is seen twice rather than never.
-    return this.#watch(directory) ? this.#look(directory) : [];
-  }
-
-  close(): void {
-    clearTimeout(this.#timer);
-    for (const directory of [...this.#watchers.keys()]) this.#forget(directory);
-  }
-
-  #watch(directory: string): boolean {
+  function add(directory: string): string[] {
     try {
-      const watcher = watch(directory, { persistent: false }, () => this.#touch(directory));
-      watcher.on('error', () => this.#touch(directory)); // removed: the next look finds that out
-      this.#watchers.set(directory, watcher);
-      return true;
+      const watcher = watch(directory, { persistent: false }, () => touch(directory));
+      watcher.on('error', () => touch(directory)); // removed: the next look finds that out
+      watched.set(directory, { watcher, stamps: new Map() });
     } catch (error) {
       const failure = error as NodeJS.ErrnoException;
-      if (failure.code !== 'ENOENT') this.#options.failed(directory, failure);
-      return false;
+      if (failure.code !== 'ENOENT') failed(directory, failure);
     }
+    // After the watch began: a change in between is seen twice rather than never.
+    return look(directory);
   }
 
-  #touch(directory: string): void {
+  function touch(directory: string): void {
     const now = performance.now();
-    if (this.#touched.size === 0) this.#touchedAt = now;
-    this.#touched.add(directory);
-    clearTimeout(this.#timer);
-    const left = this.#touchedAt + MAX_WAIT_MS - now;
-    this.#timer = setTimeout(() => this.#settle(), Math.max(0, Math.min(QUIET_MS, left)));
+    if (touched.size === 0) firstTouch = now;
+    touched.add(directory);
+    clearTimeout(timer);
+    timer = setTimeout(settle, Math.max(0, Math.min(QUIET_MS, firstTouch + MAX_WAIT_MS - now)));
   }
 
-  #settle(): void {
-    const directories = [...this.#touched];
-    this.#touched.clear();
-    const files = directories.flatMap((directory) => (this.#watchers.has(directory) ? this.#look(directory) : []));
-    if (files.length > 0) this.#options.changed([...new Set(files)]);
+  function settle(): void {
+    const files = new Set([...touched].flatMap(look));
+    touched.clear();
+    if (files.size > 0) changed([...files]);
   }
 
-  /** Compares the files of a directory with the last look, and watches new directories. Returns what changed. */
-  #look(directory: string): string[] {
-    const before = this.#known.get(directory) ?? new Map<string, Stamp>();
-    const after = new Map<string, Stamp>();
-    const changed: string[] = [];
-    this.#known.set(directory, after);
+  /** Compares a watched directory with the last look, and watches new directories. Returns the files that changed. */
+  function look(directory: string): string[] {
+    const known = watched.get(directory);
+    if (!known) return [];
+    const before = known.stamps;
+    const after = new Map<string, string>();
+    known.stamps = after;
+    const found: string[] = [];
     for (const entry of entriesOf(directory)) {
-      const path = join(directory, entry.name);
+      const { name } = entry;
+      const path = join(directory, name);
       if (entry.isDirectory()) {
-        const skipped = entry.name === 'node_modules' || entry.name.startsWith('.');
-        if (!skipped && !this.#watchers.has(path)) changed.push(...this.add(path));
+        const skipped = name === 'node_modules' || name.startsWith('.');
+        if (!skipped && !watched.has(path)) found.push(...add(path));
         continue;
       }
-      if (!isSource(entry.name) || this.#options.ignore.has(path)) continue;
-      const stamp = stampOf(path);
+      const stamp = isSource(name) && !ignore.has(path) ? stampOf(path) : undefined;
       if (stamp === undefined) continue;
       after.set(path, stamp);
-      if (before.get(path) !== stamp) changed.push(path);
+      if (before.get(path) !== stamp) found.push(path);
     }
-    for (const path of before.keys()) if (!after.has(path)) changed.push(path);
-    for (const below of [...this.#watchers.keys()]) {
-      if (below.startsWith(`${directory}/`) && !statSync(below, { throwIfNoEntry: false })) this.#forget(below);
+    for (const path of before.keys()) if (!after.has(path)) found.push(path);
+    for (const [below, { watcher }] of watched) {
+      if (!below.startsWith(`${directory}/`) || statSync(below, { throwIfNoEntry: false })) continue;
+      watcher.close();
+      watched.delete(below);
     }
-    return changed;
+    return found;
   }
 
-  #forget(directory: string): void {
-    this.#watchers.get(directory)?.close();
-    this.#watchers.delete(directory);
-    this.#known.delete(directory);
-  }
+  add(top);
+  return () => {
+    clearTimeout(timer);
+    for (const { watcher } of watched.values()) watcher.close();
+    watched.clear();
+  };
 }
 
 function entriesOf(directory: string) {
@@ -133,10 +107,11 @@ function entriesOf(directory: string) {
 
 /** `.env` and its variants; other hidden files are editors' own, such as swap files. */
 function isSource(name: string): boolean {
-  return name.startsWith('.') ? /^\.env(\.|$)/.test(name) : SOURCES.has(extname(name).toLowerCase());
+  return name.startsWith('.') ? /^\.env(\.|$)/.test(name) : SOURCE.test(name);
 }
 
-function stampOf(path: string): Stamp | undefined {
+/** Differs between two states of a file. */
+function stampOf(path: string): string | undefined {
   const stat = statSync(path, { throwIfNoEntry: false });
   return stat?.isFile() ? `${stat.mtimeMs} ${stat.size} ${stat.ino}` : undefined;
 }

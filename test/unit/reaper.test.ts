@@ -48,7 +48,7 @@ class World {
     this.process = Object.assign(new EventEmitter(), { pid });
   }
 
-  start(root: string, { ours = [] as number[], present = true, intervalMs = 60_000 } = {}): () => void {
+  start(root: string, { ours = [] as number[], present = true } = {}): () => void {
     const native = {
       isChildSubreaper: () => this.subreaper,
       reapOrphan: (pid: number) => {
@@ -61,7 +61,6 @@ class World {
       process: this.process as never,
       isOurs: (pid) => ours.includes(pid),
       reaped: ({ pid }) => this.reaped.push(pid),
-      intervalMs,
       log: { debug: () => {}, warn: (text: string) => this.log.push(text) } as never,
       root,
     });
@@ -86,15 +85,15 @@ test('an orphan whose signal went by is found by the timer, until that is stoppe
   t.mock.timers.enable({ apis: ['setInterval'] });
   const root = tree(t, { 'proc/1/task/1/children': '10 ' });
   const world = new World(1);
-  const stop = world.start(root, { intervalMs: 1_000 });
+  const stop = world.start(root);
   for (const expected of [[10], [10, 10]]) {
     world.zombies.add(10);
-    t.mock.timers.tick(1_000);
+    t.mock.timers.tick(5_000);
     assert.deepEqual(world.reaped, expected);
   }
   stop();
   world.zombies.add(10);
-  t.mock.timers.tick(5_000);
+  t.mock.timers.tick(25_000);
   assert.deepEqual(world.reaped, [10, 10]);
 });
 

@@ -57,7 +57,7 @@ describe('TCP', () => {
     assert.ok(portOf(bound.get('0/shared')) > 0);
   });
 
-  it('opens the sockets of further slots later, and none twice', async () => {
+  it('opens the sockets of more slots later, and none twice', async () => {
     const bound = listeners();
     await bound.bind([tcp(), tcp()], 1);
     const before = bound.of(0);

@@ -16,9 +16,9 @@ const groups = rowsOf('/etc/group').map(([name = '', , gid]) => ({ name, gid: Nu
 const user = users.find((u) => u.uid !== u.gid) ?? users.at(-1) ?? { name: 'root', uid: 0, gid: 0 };
 const group = groups.find((g) => g.gid !== user.gid) ?? { name: 'root', gid: 0 };
 
-describe('whom the workers run as', () => {
+describe('the user and group of the workers', () => {
   const known: [what: string, user: string | undefined, group: string | undefined, identity: object][] = [
-    ['nobody named', undefined, undefined, {}],
+    ['neither named', undefined, undefined, {}],
     ['root', 'root', undefined, { uid: 0, gid: 0 }],
     ['a user by name, with its own group', user.name, undefined, { uid: user.uid, gid: user.gid }],
     ['a user by number, with its own group', String(user.uid), undefined, { uid: user.uid, gid: user.gid }],

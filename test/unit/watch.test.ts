@@ -1,4 +1,4 @@
-/** With real files in a directory of its own. Times of the debounce are real as well: they are its subject. */
+/** With real files, and real time for the debounce. */
 import assert from 'node:assert/strict';
 import {
   appendFileSync,

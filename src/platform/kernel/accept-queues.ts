@@ -10,23 +10,13 @@ import { closeSync, openSync, readlinkSync, readSync } from '../node-fs.ts';
 const CHUNK = 16 * 1024;
 const LISTEN = '0A';
 
-export interface QueueOptions {
-  /** Directory that stands for `/`. */
-  readonly root?: string;
-  /** Asks the kernel about unix sockets, whose queues /proc does not show. */
-  readonly native?: Pick<Native, 'unixAcceptQueue'> | undefined;
-}
-
-export interface LabelledSocket {
-  /** The same after a restart. */
-  readonly label: string;
-  readonly fd: number;
-}
-
-/** Length by label, without the sockets whose length is unknown. Never throws. */
+/**
+ * Length by label, without the sockets whose length is unknown. Never throws. /proc does not show the queues of unix
+ * sockets, so `native` asks the kernel. `root` stands for `/`.
+ */
 export function acceptQueues(
-  sockets: readonly LabelledSocket[],
-  { root = '/', native }: QueueOptions = {},
+  sockets: readonly { readonly label: string; readonly fd: number }[],
+  { root = '/', native }: { root?: string; native?: Pick<Native, 'unixAcceptQueue'> | undefined } = {},
 ): Map<string, number> {
   const queues = new Map<string, number>();
   const tcp = new Map([...listening(join(root, 'proc/net/tcp')), ...listening(join(root, 'proc/net/tcp6'))]);
@@ -42,8 +32,7 @@ export function acceptQueues(
 /** `socket:[12345]` (proc_pid_fd(5)). */
 function inodeOf(link: string): number | undefined {
   try {
-    const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(link))?.[1];
-    return inode === undefined ? undefined : Number(inode);
+    return Number(/^socket:\[(\d+)\]$/.exec(readlinkSync(link))?.[1]) || undefined;
   } catch {
     return undefined;
   }

@@ -5,7 +5,7 @@
 import { join } from 'node:path/posix';
 import type { ReadFile } from './read-file.ts';
 
-export type Controller = 'cpu' | 'cpuset' | 'memory';
+type Controller = 'cpu' | 'cpuset' | 'memory';
 
 /** `hybrid`: the controllers are on v1 mounts, with an empty v2 tree beside them, as systemd long set it up. */
 export type CgroupKind = 'v1' | 'v2' | 'hybrid' | 'none';
@@ -102,8 +102,7 @@ function below(root: string, path: string): string | undefined {
 
 /** `mountPoint/a/b`, `mountPoint/a`, `mountPoint`. */
 function upwards(mountPoint: string, rest: string): [string, ...string[]] {
-  const names = rest.split('/').filter((name) => name !== '');
   const directories: [string, ...string[]] = [mountPoint];
-  for (const name of names) directories.unshift(join(directories[0], name));
+  for (const name of rest.split('/').filter(Boolean)) directories.unshift(join(directories[0], name));
   return directories;
 }

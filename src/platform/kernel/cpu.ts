@@ -1,5 +1,5 @@
 /** The CPUs that this process may use, and the time that a process waits for one. */
-import { fileReader, type ReadFile } from './read-file.ts';
+import { fileReader, type ReadFile, statFields } from './read-file.ts';
 
 /** Above any NR_CPUS (at most 8192), so that a nonsense range cannot fill the memory. */
 const MAX_CPU = 65_535;
@@ -16,11 +16,6 @@ export function parseCpuList(text: string): Set<number> | undefined {
   return cpus.size > 0 ? cpus : undefined;
 }
 
-/** CPUs of the machine that are online; undefined without sysfs. */
-export function onlineCpuSet(read: ReadFile): Set<number> | undefined {
-  return parseCpuList(read('/sys/devices/system/cpu/online') ?? '');
-}
-
 /**
  * How many CPUs of `online` the list names. A mask may name CPUs that can be plugged in later (a VM with 4 CPUs often
  * reads `0-127`); sched_getaffinity(2) leaves those out too.
@@ -31,25 +26,15 @@ export function countCpus(list: string, online: ReadonlySet<number> | undefined)
   return [...cpus].filter((cpu) => online.has(cpu)).length || undefined;
 }
 
-/** The affinity mask of the process, from `Cpus_allowed_list`; undefined if unreadable. proc_pid_status(5) */
-export function affinityCpuCount(read: ReadFile, online: ReadonlySet<number> | undefined): number | undefined {
-  const [, list] = /^Cpus_allowed_list:\s*(\S+)/m.exec(read('/proc/self/status') ?? '') ?? [];
-  return list === undefined ? undefined : countCpus(list, online);
-}
-
-/** Milliseconds of the main thread since its start. */
-interface Schedule {
-  readonly ran: number;
-  /** Includes throttled time. The kernel adds a wait when it ends. */
-  readonly waited: number;
-}
-
 /** How long a process was runnable without a CPU: other processes ran, or its cgroup's quota was used up. */
 export class CpuWait {
   readonly #pid: number;
   readonly #read: ReadFile;
-  #before: Schedule = { ran: 0, waited: 0 };
   #at: number;
+  /** Milliseconds of the main thread since its start. */
+  #ran = 0;
+  /** Milliseconds with throttled time. The kernel adds a wait when it ends. */
+  #waited = 0;
   /** Reported already, of a wait that the kernel has not counted yet. */
   #reported = 0;
 
@@ -61,30 +46,22 @@ export class CpuWait {
 
   /** Milliseconds since the last call; 0 where the kernel does not count. */
   take(now: number): number {
-    const { ran, waited } = this.#schedule();
-    const counted = waited - this.#before.waited;
+    // proc_pid_schedstat(5), and "Scheduler Statistics" of the kernel documentation.
+    const schedule = this.#read(`/proc/${this.#pid}/schedstat`) ?? '';
+    const [ran = 0, waited = 0] = schedule.split(' ').map((ns) => Number(ns) / NS_PER_MS || 0);
+    const counted = waited - this.#waited;
     const elapsed = now - this.#at;
-    const stoodStill = ran === this.#before.ran;
-    this.#before = { ran, waited };
+    const stoodStill = ran === this.#ran;
+    this.#ran = ran;
+    this.#waited = waited;
     this.#at = now;
-    if (counted === 0 && stoodStill && ran > 0 && this.#isRunnable()) {
-      // It has waited all the time, and still does.
+    // The state is R also while it waits for a CPU.
+    if (counted === 0 && stoodStill && ran > 0 && statFields(this.#read, this.#pid)[0] === 'R') {
       this.#reported += elapsed;
       return elapsed;
     }
     const wait = Math.max(0, counted - this.#reported);
     this.#reported = 0;
     return wait;
-  }
-
-  /** proc_pid_schedstat(5), and "Scheduler Statistics" of the kernel documentation: nanoseconds. */
-  #schedule(): Schedule {
-    const [ran, waited] = (this.#read(`/proc/${this.#pid}/schedstat`) ?? '').split(' ').map(Number);
-    return { ran: (ran ?? 0) / NS_PER_MS || 0, waited: (waited ?? 0) / NS_PER_MS || 0 };
-  }
-
-  /** The state is R also while it waits for a CPU (proc_pid_stat(5)). */
-  #isRunnable(): boolean {
-    return /^.*\) R /s.test(this.#read(`/proc/${this.#pid}/stat`) ?? '');
   }
 }

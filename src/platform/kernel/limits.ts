@@ -1,8 +1,8 @@
 /** The CPUs and memory that the kernel grants this process. Read at the start and for every live resize. */
 import { availableParallelism, totalmem } from 'node:os';
-import { join } from 'node:path/posix';
+import { dirname, join } from 'node:path/posix';
 import { type CgroupKind, findCgroup, type Group } from './cgroup.ts';
-import { affinityCpuCount, countCpus, onlineCpuSet } from './cpu.ts';
+import { countCpus, parseCpuList } from './cpu.ts';
 import { fieldOf, fileReader, type ReadFile, steadyReader } from './read-file.ts';
 
 export interface Limits {
@@ -30,48 +30,18 @@ export interface LimitsOptions {
   onlineCpus?: number;
 }
 
-/** A file that may hold a limit, and its value in that file. What is not a positive finite number is no limit. */
-interface Probe {
-  readonly file: string;
-  /** @param sibling reads another file of the same directory */
-  value(text: string, online: CpuSet, sibling: ReadFile): number | undefined;
-}
-type Probes = Readonly<Record<Group['version'], readonly Probe[]>>;
-type CpuSet = ReturnType<typeof onlineCpuSet>;
+/** Files that may hold a limit, by cgroup version. */
+type Files = Readonly<Record<Group['version'], readonly string[]>>;
+/** v1: sched-bwc; v2: cgroup-v2, "CPU Interface Files" (kernel documentation). */
+const PERIOD = 'cpu.cfs_period_us';
+const QUOTA: Files = { 1: ['cpu.cfs_quota_us'], 2: ['cpu.max'] };
+/** cpuset(7); cgroup-v2, "Cpuset Interface Files" */
+const CPUSET: Files = { 1: ['cpuset.effective_cpus', 'cpuset.cpus'], 2: ['cpuset.cpus.effective'] };
+/** Above `memory.high` the kernel throttles a worker to a crawl, so it counts like `memory.max`. */
+const MEMORY: Files = { 1: ['memory.limit_in_bytes', 'memory.stat'], 2: ['memory.max', 'memory.high'] };
 
 /** `max`, `-1` and noise are NaN, which is no limit. */
 const integer = (text = ''): number => (/^\s*\d+\s*$/.test(text) ? Number(text) : Number.NaN);
-
-const ratio = (quota?: string, period?: string): number => integer(quota) / integer(period);
-
-/** v1: sched-bwc; v2: cgroup-v2, "CPU Interface Files" (kernel documentation). Microseconds per period. */
-const QUOTA: Probes = {
-  1: [{ file: 'cpu.cfs_quota_us', value: (text, _, sibling) => ratio(text, sibling('cpu.cfs_period_us')) }],
-  2: [{ file: 'cpu.max', value: (text) => ratio(...text.trim().split(/\s+/)) }],
-};
-
-const cpuList = (file: string): Probe => ({ file, value: (text, online) => countCpus(text, online) });
-
-/** An empty list inherits the parent's, which is read too. cpuset(7); cgroup-v2, "Cpuset Interface Files" */
-const CPUSET: Probes = {
-  1: [cpuList('cpuset.effective_cpus'), cpuList('cpuset.cpus')],
-  2: [cpuList('cpuset.cpus.effective')],
-};
-
-/**
- * Bytes. Above `memory.high` the kernel throttles a worker to a crawl, so it counts like `memory.max`.
- * `hierarchical_memory_limit` (cgroup-v1/memory) includes ancestors that a container's mount hides, such as the pod.
- */
-const MEMORY: Probes = {
-  1: [
-    { file: 'memory.limit_in_bytes', value: integer },
-    { file: 'memory.stat', value: (text) => fieldOf(text, 'hierarchical_memory_limit') },
-  ],
-  2: [
-    { file: 'memory.max', value: integer },
-    { file: 'memory.high', value: integer },
-  ],
-};
 
 /** For repeated reads. After a transient error a limit keeps its value: running out of descriptors lifts no limit. */
 export function limitsReader(options: LimitsOptions = {}): () => Limits {
@@ -83,16 +53,27 @@ export function limitsReader(options: LimitsOptions = {}): () => Limits {
 export function readLimits(options: LimitsOptions = {}, read = fileReader(options.root)): Limits {
   const { totalMemoryBytes = totalmem() } = options;
   const cgroup = findCgroup(read);
-  const online = onlineCpuSet(read);
+  const online = parseCpuList(read('/sys/devices/system/cpu/online') ?? '');
+  // proc_pid_status(5)
+  const [, affinity = ''] = /^Cpus_allowed_list:\s*(\S+)/m.exec(read('/proc/self/status') ?? '') ?? [];
 
-  const quota = tightest(QUOTA, cgroup.cpu, read, online);
-  const cpuset = tightest(CPUSET, cgroup.cpuset, read, online);
-  // v1 without a limit shows the largest page-aligned number, 9223372036854771712.
-  const memory = tightest(MEMORY, cgroup.memory, read, online, totalMemoryBytes);
+  const quota = tightest(QUOTA, cgroup.cpu, read, (text, source) => {
+    if (source.endsWith('cpu.cfs_quota_us')) return integer(text) / integer(read(join(dirname(source), PERIOD)));
+    const [microseconds, period] = text.trim().split(/\s+/);
+    return integer(microseconds) / integer(period);
+  });
+  // An empty list inherits the parent's, which is read too.
+  const cpuset = tightest(CPUSET, cgroup.cpuset, read, (text) => countCpus(text, online));
+  const memory = tightest(MEMORY, cgroup.memory, read, (text, source) => {
+    // It includes ancestors that a container's mount hides, such as the pod (cgroup-v1/memory).
+    const bytes = source.endsWith('memory.stat') ? fieldOf(text, 'hierarchical_memory_limit') : integer(text);
+    // v1 without a limit shows the largest page-aligned number, 9223372036854771712.
+    return bytes !== undefined && bytes <= totalMemoryBytes ? bytes : undefined;
+  });
 
   return {
     onlineCpus: options.onlineCpus ?? online?.size ?? availableParallelism(),
-    affinityCpus: affinityCpuCount(read, online),
+    affinityCpus: countCpus(affinity, online),
     cpusetCpus: cpuset?.value,
     quotaCores: quota?.value,
     memoryBytes: memory?.value,
@@ -105,24 +86,24 @@ export function readLimits(options: LimitsOptions = {}, read = fileReader(option
   };
 }
 
-/** The smallest value of all probes in all directories; of equal ones the first probe's, nearest to the own group. */
+/**
+ * The smallest value of all files in all directories; of equal ones the first file's, nearest to the own group. What is
+ * not a positive number is no limit.
+ */
 function tightest(
-  probes: Probes,
+  files: Files,
   group: Group | undefined,
   read: ReadFile,
-  online: CpuSet,
-  atMost = Number.MAX_VALUE,
+  limitIn: (text: string, source: string) => number | undefined,
 ): { value: number; source: string } | undefined {
   if (group === undefined) return undefined;
   let found: { value: number; source: string } | undefined;
-  for (const { file, value: valueIn } of probes[group.version]) {
+  for (const file of files[group.version]) {
     for (const directory of group.directories) {
       const source = join(directory, file);
       const text = read(source);
-      const value = text === undefined ? undefined : valueIn(text, online, (name) => read(join(directory, name)));
-      if (value && value > 0 && value <= atMost && value < (found?.value ?? Number.POSITIVE_INFINITY)) {
-        found = { value, source };
-      }
+      const value = text === undefined ? undefined : limitIn(text, source);
+      if (value && value > 0 && value < (found?.value ?? Number.POSITIVE_INFINITY)) found = { value, source };
     }
   }
   return found;

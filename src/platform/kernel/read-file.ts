@@ -37,6 +37,12 @@ export function steadyReader(
   };
 }
 
+/** The fields of proc_pid_stat(5) from the state on: `pid (comm) state ppid …`, where comm may hold blanks and `)`. */
+export function statFields(read: ReadFile, pid: number): string[] {
+  const text = read(`/proc/${pid}/stat`);
+  return text === undefined ? [] : text.slice(text.lastIndexOf(')') + 2).split(' ');
+}
+
 /** The number of a `key number` line: "Flat keyed" in cgroup-v2 (kernel documentation). */
 export function fieldOf(text: string | undefined, key: string): number | undefined {
   const digits = new RegExp(`^${key} (\\d+)$`, 'm').exec(text ?? '')?.[1];

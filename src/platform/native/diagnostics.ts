@@ -1,6 +1,6 @@
 /** Reads what stack.c and out-of-memory.c report about a worker whose event loop cannot. */
 import type { Readable } from 'node:stream';
-import { fileReader } from '../kernel/read-file.ts';
+import { fileReader, statFields } from '../kernel/read-file.ts';
 
 /** V8 ran out of memory: of its `heap`, or the `process` got none from the system. `where` is V8's location. */
 export interface OutOfMemory {
@@ -65,7 +65,6 @@ const STATES: Readonly<Record<string, string>> = {
 
 /** In words; undefined if there is no such process. @param root directory that stands for `/` */
 export function processState(pid: number, root = '/'): string | undefined {
-  const stat = fileReader(root)(`/proc/${pid}/stat`);
-  const letter = stat?.[stat.lastIndexOf(')') + 2];
+  const [letter] = statFields(fileReader(root), pid);
   return letter === undefined ? undefined : (STATES[letter] ?? letter);
 }

@@ -8,7 +8,8 @@
 
 napi_value report_out_of_memory(napi_env env, napi_callback_info info);
 napi_value report_stacks(napi_env env, napi_callback_info info);
-napi_value stack_signal(napi_env env);
+/* Real-time, one below the signal of die_with_parent(): Node.js gives JavaScript no handle on it. */
+#define STACK_SIGNAL (SIGRTMAX - 1)
 
 /* Reads a descriptor, the only argument. False: an exception is pending. */
 bool descriptor(napi_env env, napi_callback_info info, int *fd);
@@ -17,5 +18,7 @@ napi_value string(napi_env env, const char *text);
 bool find_symbol(const char *name, void *target);
 /* The answer to JavaScript for a symbol that is missing. */
 napi_value missing(napi_env env, const char *name);
+/* A thread with all signals blocked: the process's signals stay with the main thread. False: errno is set. */
+bool start_thread(void *(*run)(void *));
 
 #endif

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #define CURRENT_ISOLATE "_ZN2v87Isolate10GetCurrentEv"
@@ -30,10 +31,9 @@ static int report_fd = -1;
 /* In any thread of V8. Nothing may be allocated in its heap. */
 static void out_of_memory(const char *location, const struct details *details) {
   char line[256];
-  int length = snprintf(line, sizeof line, "!%s %s", details->is_heap ? "heap" : "process", location ? location : "");
-  if (length >= (int)sizeof line) length = sizeof line - 1;
+  snprintf(line, sizeof line, "!%s %s", details->is_heap ? "heap" : "process", location ? location : "");
   /* With the NUL that ends every message. Without a reader it is lost, and Node.js aborts all the same. */
-  if (length > 0) (void)!send(report_fd, line, (size_t)length + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+  (void)!send(report_fd, line, strlen(line) + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
   handler_of_node(location, details);
   abort(); /* it does not return */
 }

@@ -12,7 +12,6 @@
 #include "native.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -28,8 +27,6 @@
 #define MAX_NAME 512
 /* An idle process reaches its next stack check when it wakes up; its stack then is not the one that was asked for. */
 #define MAX_AGE_MS 1000
-/* Above PTHREAD_STACK_MIN everywhere; only touched pages become memory. */
-#define THREAD_STACK 65536
 /* v8::StackTrace::kDetailed */
 #define ALL_DETAILS 0x7f
 
@@ -131,31 +128,6 @@ static void on_signal(int signal) {
   errno = saved;
 }
 
-static bool start_thread(void) {
-  pthread_t thread;
-  pthread_attr_t attributes;
-  sigset_t all, before;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, THREAD_STACK);
-  /* The thread inherits the mask: the process's signals stay with the main thread. */
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int failure = pthread_create(&thread, &attributes, wait_for_request, NULL);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  pthread_attr_destroy(&attributes);
-  return failure == 0;
-}
-
-/* Real-time, one below the signal of die_with_parent(): Node.js gives JavaScript no handle on it. */
-#define STACK_SIGNAL (SIGRTMAX - 1)
-
-napi_value stack_signal(napi_env env) {
-  napi_value result;
-  napi_create_int32(env, STACK_SIGNAL, &result);
-  return result;
-}
-
 napi_value report_stacks(napi_env env, napi_callback_info info) {
   if (!descriptor(env, info, &answer_fd)) return NULL;
   if (environment) return NULL; /* on already, now with another descriptor */
@@ -165,7 +137,7 @@ napi_value report_stacks(napi_env env, napi_callback_info info) {
   isolate = v8.current_isolate();
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
   sigemptyset(&action.sa_mask);
-  if (sem_init(&asked, 0, 0) != 0 || !start_thread() || sigaction(STACK_SIGNAL, &action, NULL) != 0) {
+  if (sem_init(&asked, 0, 0) != 0 || !start_thread(wait_for_request) || sigaction(STACK_SIGNAL, &action, NULL) != 0) {
     return string(env, strerror(errno));
   }
   environment = env;

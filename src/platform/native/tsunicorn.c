@@ -2,11 +2,7 @@
  * tsunicorn.node: what Linux offers a supervisor and Node.js does not. native.ts documents each function.
  *
  * Plain Node-API, version 8, without libuv: one binary loads in Node.js 22, 24 and 26. It builds on glibc and on musl,
- * and runs on the libc that it was built on. `npm run build` compiles it:
- *
- *   cc -O2 -shared -fPIC -I node_modules/node-api-headers/include *.c -o tsunicorn.node
- *
- * JavaScript calls it in the main thread only. It keeps no memory between two calls.
+ * and runs on the libc that it was built on. JavaScript calls it in the main thread only.
  */
 #include "native.h"
 
@@ -32,12 +28,10 @@
 
 /* Alpine has the kernel's headers in a package of their own. Without them unixAcceptQueue() answers undefined. */
 #if __has_include(<linux/unix_diag.h>) && __has_include(<linux/netlink.h>)
-#define HAS_UNIX_DIAG 1
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
-#else
-#define HAS_UNIX_DIAG 0
 #endif
 
 /* pwritev2(2), since Linux 4.13; musl has the function since 1.2.5. */
@@ -49,16 +43,12 @@
 #define NOTIFY_WAIT_USEC 250000
 #define NOTIFY_MAX 2048
 
-/* False: an exception is pending. */
-static bool arguments(napi_env env, napi_callback_info info, napi_value *out, size_t wanted) {
-  size_t count = wanted;
+/* One that is missing is undefined. */
+static void arguments(napi_env env, napi_callback_info info, napi_value *out, size_t count) {
   napi_get_cb_info(env, info, &count, out, NULL, NULL);
-  if (count >= wanted) return true;
-  napi_throw_type_error(env, NULL, "an argument is missing");
-  return false;
 }
 
-/* 0 and negative numbers mean "any child" to waitpid(2), and 0 "no alarm" to alarm(2). */
+/* 0 and less mean "any child" to waitpid(2), and 0 "no alarm" to alarm(2). False: an exception is pending. */
 static bool positive(napi_env env, napi_value value, int32_t *out) {
   if (napi_get_value_int32(env, value, out) == napi_ok && *out > 0) return true;
   napi_throw_range_error(env, NULL, "a positive integer is wanted");
@@ -77,7 +67,7 @@ static bool text(napi_env env, napi_value value, char *out, size_t size, size_t 
 
 bool descriptor(napi_env env, napi_callback_info info, int *fd) {
   napi_value argument;
-  if (!arguments(env, info, &argument, 1)) return false;
+  arguments(env, info, &argument, 1);
   if (napi_get_value_int32(env, argument, fd) == napi_ok && *fd >= 0) return true;
   napi_throw_range_error(env, NULL, "a descriptor is wanted");
   return false;
@@ -123,7 +113,8 @@ static napi_value reap_orphan(napi_env env, napi_callback_info info) {
   napi_value argument, result;
   int32_t pid;
   int status;
-  if (!arguments(env, info, &argument, 1) || !positive(env, argument, &pid)) return NULL;
+  arguments(env, info, &argument, 1);
+  if (!positive(env, argument, &pid)) return NULL;
   if (waitpid(pid, &status, WNOHANG) != pid) return NULL;
   napi_create_object(env, &result);
   napi_set_named_property(env, result, "pid", integer(env, pid));
@@ -149,8 +140,7 @@ static napi_value is_child_subreaper(napi_env env, napi_callback_info info) {
 /* Mostly untouched pages; libc's static TLS must fit too. */
 #define STACK_BYTES (256 * 1024)
 
-/* Starts a thread with all signals blocked. Returns 0 or the errno. */
-static int start_thread(void *(*run)(void *)) {
+bool start_thread(void *(*run)(void *)) {
   pthread_t thread;
   pthread_attr_t attributes;
   sigset_t all, before;
@@ -159,51 +149,46 @@ static int start_thread(void *(*run)(void *)) {
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attributes, STACK_BYTES);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  int problem = pthread_create(&thread, &attributes, run, NULL);
+  errno = pthread_create(&thread, &attributes, run, NULL);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   pthread_attr_destroy(&attributes);
-  return problem;
+  return errno == 0;
 }
 
 /* PR_SET_PDEATHSIG belongs to a thread, so a second thread can ask for a second signal. */
 static void *wake_when_parent_died(void *unused) {
   (void)unused;
   prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);
-  while (pause() != 0) {
-  }
+  for (;;) pause();
   return NULL;
 }
 
-static void *take_sigttou(void *unused) {
+static void mask_sigttou(int how) {
   sigset_t set;
-  (void)unused;
   sigemptyset(&set);
   sigaddset(&set, SIGTTOU);
-  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-  while (pause() != 0) {
-  }
+  pthread_sigmask(how, &set, NULL);
+}
+
+static void *take_sigttou(void *unused) {
+  (void)unused;
+  mask_sigttou(SIG_UNBLOCK);
+  for (;;) pause();
   return NULL;
 }
 
 /* A writer that blocks SIGTTOU may write (tty_ioctl(4), TOSTOP). With a handler the write would be repeated for ever. */
 static napi_value write_from_background(napi_env env, napi_callback_info info) {
-  static bool done;
-  sigset_t set;
   (void)info;
-  if (done) return NULL;
-  errno = start_thread(take_sigttou);
-  if (errno != 0) return throw_errno(env, "pthread_create");
-  sigemptyset(&set);
-  sigaddset(&set, SIGTTOU);
-  pthread_sigmask(SIG_BLOCK, &set, NULL);
-  done = true;
+  if (!start_thread(take_sigttou)) return throw_errno(env, "pthread_create");
+  mask_sigttou(SIG_BLOCK);
   return NULL;
 }
 
 static napi_value exit_now(napi_env env, napi_callback_info info) {
   napi_value argument;
   int32_t status;
-  if (!arguments(env, info, &argument, 1)) return NULL;
+  arguments(env, info, &argument, 1);
   if (napi_get_value_int32(env, argument, &status) == napi_ok) _exit(status);
   napi_throw_type_error(env, NULL, "an integer is wanted");
   return NULL;
@@ -224,7 +209,7 @@ static void parent_died(int signal) {
 static napi_value die_with_parent(napi_env env, napi_callback_info info) {
   napi_value argument[2];
   int32_t parent, seconds;
-  if (!arguments(env, info, argument, 2)) return NULL;
+  arguments(env, info, argument, 2);
   if (!positive(env, argument[0], &parent) || !positive(env, argument[1], &seconds)) return NULL;
   grace_seconds = seconds;
 
@@ -238,8 +223,7 @@ static napi_value die_with_parent(napi_env env, napi_callback_info info) {
   if (sigaction(SIGRTMAX, &action, NULL) != 0) return throw_errno(env, "sigaction(SIGRTMAX)");
   if (prctl(PR_SET_PDEATHSIG, SIGRTMAX, 0, 0, 0) != 0) return throw_errno(env, "PR_SET_PDEATHSIG");
   /* SIGRTMAX waits while the process is stopped; SIGCONT resumes it. */
-  errno = start_thread(wake_when_parent_died);
-  if (errno != 0) return throw_errno(env, "pthread_create");
+  if (!start_thread(wake_when_parent_died)) return throw_errno(env, "pthread_create");
   /* No signal comes for a parent that died before prctl(2). */
   if (getppid() != parent) alarm((unsigned)seconds);
   return NULL;
@@ -266,7 +250,7 @@ static napi_value notify(napi_env env, napi_callback_info info) {
   napi_value argument[2];
   char path[sizeof((struct sockaddr_un *)0)->sun_path], message[NOTIFY_MAX];
   size_t path_length, length;
-  if (!arguments(env, info, argument, 2)) return NULL;
+  arguments(env, info, argument, 2);
   if (!text(env, argument[0], path, sizeof path, &path_length)) return NULL;
   if (!text(env, argument[1], message, sizeof message, &length)) return NULL;
   if (path_length >= sizeof path) return integer(env, ENAMETOOLONG);
@@ -276,7 +260,7 @@ static napi_value notify(napi_env env, napi_callback_info info) {
 
 /* sock_diag(7): one question about one socket, one answer. False: no such socket, or the kernel lacks it. */
 static bool unix_accept_queue_of(uint32_t inode, uint32_t *length) {
-#if HAS_UNIX_DIAG
+#ifdef UDIAG_SHOW_RQLEN
   struct {
     struct nlmsghdr head;
     struct unix_diag_req request;
@@ -300,20 +284,13 @@ static bool unix_accept_queue_of(uint32_t inode, uint32_t *length) {
   if (size < 0 || !NLMSG_OK(&answer.head, (size_t)size)) return false;
   if (answer.head.nlmsg_type != SOCK_DIAG_BY_FAMILY) return false;
 
-  /* Attributes follow, each with a head and padded to four bytes (netlink(7)). */
-  const char *at = (const char *)NLMSG_DATA(&answer.head) + sizeof(struct unix_diag_msg);
-  const char *end = answer.bytes + answer.head.nlmsg_len;
-  struct nlattr head;
-  struct unix_diag_rqlen queue;
-  while (at + sizeof head <= end) {
-    memcpy(&head, at, sizeof head);
-    if (head.nla_len < sizeof head || at + head.nla_len > end) return false;
-    if (head.nla_type == UNIX_DIAG_RQLEN && head.nla_len >= sizeof head + sizeof queue) {
-      memcpy(&queue, at + sizeof head, sizeof queue);
-      *length = queue.udiag_rqueue;
-      return true;
-    }
-    at += (head.nla_len + 3u) & ~3u;
+  const struct unix_diag_msg *socket_of = NLMSG_DATA(&answer.head);
+  const struct rtattr *at = (const struct rtattr *)(socket_of + 1);
+  long left = (long)NLMSG_PAYLOAD(&answer.head, sizeof *socket_of);
+  for (; RTA_OK(at, left); at = RTA_NEXT(at, left)) {
+    if (at->rta_type != UNIX_DIAG_RQLEN || RTA_PAYLOAD(at) < sizeof(struct unix_diag_rqlen)) continue;
+    *length = ((const struct unix_diag_rqlen *)RTA_DATA(at))->udiag_rqueue;
+    return true;
   }
 #else
   (void)inode, (void)length;
@@ -324,7 +301,7 @@ static bool unix_accept_queue_of(uint32_t inode, uint32_t *length) {
 static napi_value unix_accept_queue(napi_env env, napi_callback_info info) {
   napi_value argument, result;
   uint32_t inode, length;
-  if (!arguments(env, info, &argument, 1)) return NULL;
+  arguments(env, info, &argument, 1);
   if (napi_get_value_uint32(env, argument, &inode) != napi_ok || inode == 0) {
     napi_throw_range_error(env, NULL, "a positive integer is wanted");
     return NULL;
@@ -336,8 +313,7 @@ static napi_value unix_accept_queue(napi_env env, napi_callback_info info) {
 
 /* musl returns large blocks to the kernel when they are freed, and has no call for small ones. */
 static napi_value trim_memory(napi_env env, napi_callback_info info) {
-  (void)env;
-  (void)info;
+  (void)env, (void)info;
 #ifdef __GLIBC__
   malloc_trim(0);
 #endif
@@ -360,7 +336,7 @@ static napi_value write_now(napi_env env, napi_callback_info info) {
   int32_t fd;
   void *bytes;
   size_t length;
-  if (!arguments(env, info, argument, 2)) return NULL;
+  arguments(env, info, argument, 2);
   if (napi_get_value_int32(env, argument[0], &fd) != napi_ok || fd < 0 ||
       napi_get_buffer_info(env, argument[1], &bytes, &length) != napi_ok) {
     napi_throw_type_error(env, NULL, "a descriptor and bytes are wanted");
@@ -387,7 +363,7 @@ NAPI_MODULE_INIT() {
       {"notify", NULL, notify, NULL, NULL, NULL, napi_enumerable, NULL},
       {"reportOutOfMemory", NULL, report_out_of_memory, NULL, NULL, NULL, napi_enumerable, NULL},
       {"reportStacks", NULL, report_stacks, NULL, NULL, NULL, napi_enumerable, NULL},
-      {"stackSignal", NULL, NULL, NULL, NULL, stack_signal(env), napi_enumerable, NULL},
+      {"stackSignal", NULL, NULL, NULL, NULL, integer(env, STACK_SIGNAL), napi_enumerable, NULL},
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;
