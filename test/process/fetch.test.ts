@@ -159,6 +159,20 @@ describe('a fetch handler', () => {
     }
   });
 
+  test('may have a stream of text', async () => {
+    for (const [query, body, lengths] of [
+      ['chunks=0', '', ['0']],
+      ['chunks=1', 'ü0', ['3']],
+      ['chunks=1&length=3', 'ü0', ['3']],
+      ['chunks=3', 'ü0ü1ü2', []],
+      ['chunks=1&slow', 'ü0', []],
+      ['chunks=3&slow&length=9', 'ü0ü1ü2', ['9']],
+    ] as const) {
+      const { status, headers, body: received } = await server.get(`/text?${query}`);
+      assert.deepEqual([status, received, headers['content-length']], [200, body, lengths[0]], query);
+    }
+  });
+
   test('whose stream fails in the middle has its connection cut, and the failure logged', async () => {
     const before = server.logged('the request handler failed').length;
     const text = await raw(server.port, 'GET /mid HTTP/1.1\r\nHost: test\r\n\r\n');

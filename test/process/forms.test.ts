@@ -71,6 +71,9 @@ for (const [name, body] of [
   ['rest', 'rest'],
   ['fetch', 'fetch GET'],
   ['factory()', 'made'],
+  ['returnsResponse', 'returned'],
+  ['returnsAnswered', 'answered'],
+  ['answersLater', 'later'],
 ] as const) {
   test(`a function by what it declares: ${name}`, async (t) => {
     const server = await one(t, `forms/functions.js:${name}`);
@@ -84,6 +87,10 @@ for (const [name, message] of [
     /functions\.js:two returned a Response, but was called as \(req, res\) because it declares more than one parameter\. .* export default \{ fetch \}/,
   ],
   ['twoLater', /functions\.js:twoLater returned a Response, but/],
+  ['lambda', /:lambda returned an object with statusCode, body, .* looks like a serverless \(event, context\) handler/],
+  ['lambdaAtOnce', /:lambdaAtOnce returned an object with statusCode, headers, .* looks like a serverless/],
+  ['lambdaOfNothing', /:lambdaOfNothing returned an object with statusCode, .* looks like a serverless/],
+  ['azure', /:azure returned an object with jsonBody, .* looks like a serverless/],
   ['factory', /functions\.js:factory returned an app .* TSUNICORN_APP=path:name\(\)/],
 ] as const) {
   test(`a function with the wrong parameters is explained: ${name}`, async (t) => {

@@ -19,6 +19,7 @@ const forms: [form: string, callbacks: number, address: unknown][] = [
   ['backlog', 1, { address: '127.0.0.7', family: 'IPv4', port: 3000 }],
   ['options', 1, { address: '127.0.0.1', family: 'IPv4', port: 3000 }],
   ['signal', 1, { address: '::', family: 'IPv6', port: 3000 }],
+  ['noPath', 1, { address: '127.0.0.7', family: 'IPv4', port: 3000 }],
   ['path', 1, '/tmp/never-created.sock'],
   ['again', 1, { address: '::', family: 'IPv6', port: 3000 }],
   ['twice', 1, { address: '::', family: 'IPv6', port: 3000 }],

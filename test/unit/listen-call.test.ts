@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { describe, it } from 'node:test';
+import { inspect } from 'node:util';
 import { parseListenCall } from '../../src/worker/standalone/listen-call.ts';
 
 const done = (): void => {};
@@ -57,18 +58,142 @@ describe('a call of listen()', () => {
       );
     });
   }
+});
 
-  for (const [what, args] of [
-    ['a port that is none', [70_000]],
-    ['a negative port', [-1]],
-    ['half a port', [30.5]],
-    ['options that say nothing', [{}]],
-    ['a truth value', [true]],
-  ] as const) {
-    it(`with ${what} is left to Node.js, which throws`, () => {
-      assert.equal(parseListenCall(args), undefined);
-      const server = net.createServer();
-      assert.throws(() => Reflect.apply(server.listen, server, args));
+/** What a server of Node.js' own does with the same arguments, up to the system call. */
+interface Bound {
+  readonly port: number | undefined;
+  readonly path: string | undefined;
+  readonly fd: number | undefined;
+  readonly backlog: number | undefined;
+}
+
+/** Node.js binds through this method, after it has made sense of the arguments and looked up the host. */
+type Binds = net.Server & {
+  _listen2: (address: string | null, port: number | null, type: number, backlog: number, fd?: number) => void;
+};
+
+/** The code of the error that Node.js throws, or what it binds. */
+async function inNode(args: unknown[]): Promise<string | Bound> {
+  const server = net.createServer() as Binds;
+  const { promise, resolve } = Promise.withResolvers<Bound>();
+  server._listen2 = (address, port, _type, backlog, fd) => {
+    const isPath = fd === undefined && port === -1;
+    resolve({
+      port: fd === undefined && !isPath ? (port ?? undefined) : undefined,
+      path: isPath ? (address ?? undefined) : undefined,
+      fd,
+      backlog: Number(backlog) || undefined,
+    });
+  };
+  try {
+    Reflect.apply(server.listen, server, args);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  }
+  return await promise;
+}
+
+/** Of the same kind as {@link inNode}; undefined where Node.js is left to throw. */
+function parsed(args: unknown[]): Bound | undefined {
+  const call = parseListenCall(args);
+  if (!call) return undefined;
+  const { port, options } = call;
+  return { port, path: options.path, fd: options.fd, backlog: Number(options.backlog) || undefined };
+}
+
+const PATH = '/run/app.sock';
+const local = '127.0.0.1';
+
+/** Each compared with what Node.js does. */
+const asInNode: unknown[][] = [
+  // adapter-node of SvelteKit
+  [{ path: false, host: local, port: 3000 }],
+  [{ path: null, host: local, port: '3000' }, done],
+  [{ path: undefined, host: local, port: 3000 }],
+  [{ path: '', port: 3000 }],
+  [{ path: PATH, port: 3000 }],
+  [{ path: PATH, port: undefined }],
+  [{ path: PATH, port: null }],
+  [{ path: PATH, port: false }],
+  [{ path: PATH, host: local, backlog: 5 }],
+  [{ path: PATH }, 7],
+  [{ path: '3000' }],
+  [{ path: 3000 }],
+  [{ path: false }],
+  [{ path: '' }],
+  [{ port: false }],
+  [{ port: true }],
+  [{ port: '' }],
+  [{ port: ' ' }],
+  [{ port: Number.NaN }],
+  [{ port: Number.POSITIVE_INFINITY }],
+  [{ port: -1 }],
+  [{ port: '-1' }],
+  [{ port: 65_535 }],
+  [{ port: 65_536 }],
+  [{ port: 3000.5 }],
+  [{ port: [3000] }],
+  [{ port: '08' }],
+  [{ port: '0x1F90' }],
+  [{ port: ' 3000 ' }],
+  [{ port: 3000, host: '' }],
+  [{ port: 3000, host: false }],
+  [{ port: 3000, host: 5 }],
+  [{ port: 3000, host: local, ipv6Only: true, exclusive: true }],
+  [{ port: 3000, backlog: 64 }],
+  [{ port: 3000, backlog: '64' }],
+  [{ port: 3000 }, 64],
+  [{ port: 3000 }, undefined, 64, done],
+  [{ port: 3000, signal }],
+  [{ port: 3000, signal: {} }],
+  [{ port: 3000, signal: null }],
+  [{ fd: 3 }],
+  [{ fd: 3, port: 3000 }],
+  [{ fd: 3, path: PATH }, 9],
+  [{ fd: -1 }],
+  [{ fd: -1, port: 3000 }],
+  [{ fd: '3' }],
+  [{ handle: { port: 3000 } }],
+  [{ host: local }],
+  [{}],
+  [[]],
+  [],
+  [done],
+  [null],
+  [null, done],
+  [undefined],
+  [undefined, local],
+  [3000, local, 64],
+  [3000, null, 64],
+  [3000, 64, done],
+  [3000, '64'],
+  [3000, -5],
+  ['3000', local],
+  ['08'],
+  ['-1'],
+  ['1e3'],
+  [''],
+  [' '],
+  ['app.sock', done],
+  ['@abstract'],
+  [PATH, 64],
+  [-1],
+  [70_000],
+  [30.5],
+  [Number.NaN],
+  [true],
+  [false],
+  [3000n],
+];
+
+describe('a call of listen() does what Node.js does', () => {
+  for (const args of asInNode) {
+    it(inspect(args, { breakLength: Number.POSITIVE_INFINITY }), async () => {
+      const ours = parsed(args);
+      const node = await inNode(args); // afterwards, since it writes into its options
+      if (typeof node === 'string') assert.equal(ours, undefined, `Node.js throws ${node}`);
+      else assert.deepEqual(ours, node);
     });
   }
 });

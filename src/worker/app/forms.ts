@@ -3,7 +3,7 @@ import type { Server, ServerResponse } from 'node:http';
 import { AppLoadError } from '../../errors.ts';
 import { sendResponse } from '../fetch/response.ts';
 import type { App, FetchHandler, NodeHandler } from './app.ts';
-import { can, describe, isClass, isHttpServer, isResponse, isThenable } from './duck-typing.ts';
+import { can, describe, isClass, isHttpServer, isObject, isResponse, isThenable } from './duck-typing.ts';
 
 /**
  * `label`: the app's name in logs and messages. `waitingFor` names what loading waits for now, for the message of the
@@ -132,7 +132,7 @@ function respondWith(result: unknown, response: ServerResponse, label: string): 
   if (isResponse(result)) return sendResponse(result, response, label);
   const isApp =
     typeof result === 'function' || can(result, 'fetch') || can(result, 'use') || can(result, 'listen', 'emit');
-  if (response.headersSent || !isApp) return undefined;
+  if (response.headersSent || !isApp) return refuseEventResult(result, response, label);
   throw new TypeError(
     `${label} returned an app instead of a response. It looks like a factory, so call it: TSUNICORN_APP=path:name()`,
   );
@@ -140,8 +140,21 @@ function respondWith(result: unknown, response: ServerResponse, label: string): 
 
 /** A (req, res) handler answers through `res`; one that returns a Response expected a Request. */
 function refuseResult(result: unknown, response: ServerResponse, label: string): unknown {
-  if (!isResponse(result) || response.headersSent) return undefined;
+  if (!isResponse(result) || response.headersSent) return refuseEventResult(result, response, label);
   throw new TypeError(
     `${label} returned a Response, but was called as (req, res) because it declares more than one parameter. A fetch handler declares one, or is a method: export default { fetch }`,
+  );
+}
+
+/** What functions on AWS Lambda and the like return as their answer. */
+const EVENT_RESULT = ['statusCode', 'status', 'body', 'jsonBody'];
+
+/** Nobody would answer. A `res` that a handler returns is no plain object. */
+function refuseEventResult(result: unknown, response: ServerResponse, label: string): undefined {
+  if (!isObject(result) || response.headersSent || !EVENT_RESULT.some((key) => Object.hasOwn(result, key))) return;
+  const prototype = Object.getPrototypeOf(result);
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return;
+  throw new TypeError(
+    `${label} returned ${describe(result)}, but was called as (req, res) and did not answer through res. It looks like a serverless (event, context) handler, as on AWS Lambda: export a function (request) that returns a Response, or the app inside it`,
   );
 }

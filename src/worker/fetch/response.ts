@@ -34,9 +34,15 @@ export async function sendResponse(response: Response, outgoing: ServerResponse,
   const following = first && !first.done ? reader.read() : undefined;
   const isWhole = first?.done || (following && (await soon(following))?.done);
   if (!isWhole) return await stream(reader, following ? [reading, following] : [reading], outgoing, begin);
-  const bytes = first?.value ?? new Uint8Array(0);
-  begin(bytes.byteLength);
-  outgoing.end(bytes);
+  const bytes = bytesOf(first?.value ?? '');
+  begin(bytes?.byteLength);
+  outgoing.end(bytes ?? first?.value); // which throws for what is neither bytes nor text
+}
+
+/** A stream may yield text, which goes out as UTF-8, as with @hono/node-server and srvx. */
+function bytesOf(chunk: unknown): Uint8Array | undefined {
+  if (typeof chunk === 'string') return Buffer.from(chunk);
+  return chunk instanceof Uint8Array ? chunk : undefined;
 }
 
 /** `bytes`: the length of the body, if known. Throws if `content-length` says otherwise. */
