@@ -124,6 +124,7 @@ export class Executor {
         {
           slot,
           workerId,
+          generation: pool.generation,
           settings,
           listeners: listeners.of(slot),
           ports: listeners.ports,

@@ -3,6 +3,7 @@ import { type ChildProcess, type SendHandle, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Settings } from '../config/settings.ts';
+import { identityVariables } from '../config/worker-identity.ts';
 import { HaltServer } from '../errors.ts';
 import {
   FIRST_SOCKET_FD,
@@ -36,6 +37,7 @@ const DIRECTORY_PROBLEMS: Readonly<Record<string, string>> = {
 export interface SpawnOptions {
   readonly slot: number;
   readonly workerId: number;
+  readonly generation: number;
   readonly settings: Settings;
   /** Sockets to accept on, in the order of their descriptors in the worker. */
   readonly listeners: readonly { readonly key: string; readonly handle: SocketHandle }[];
@@ -98,7 +100,7 @@ export class WorkerProcess {
   #forged = false;
 
   constructor(options: SpawnOptions, events: WorkerProcessListener) {
-    const { slot, workerId, settings, listeners, ports } = options;
+    const { slot, workerId, generation, settings, listeners, ports } = options;
     this.slot = slot;
     this.workerId = workerId;
     this.#events = events;
@@ -127,7 +129,11 @@ export class WorkerProcess {
     try {
       this.#child = spawn(process.execPath, [NO_DEBUGGER, ...flags, ENTRY, 'worker'], {
         cwd: settings.chdir,
-        env: { ...(ports[0] === undefined ? {} : { PORT: String(ports[0]) }), ...options.env },
+        env: {
+          ...(ports[0] === undefined ? {} : { PORT: String(ports[0]) }),
+          ...options.env,
+          ...identityVariables({ slot, id: workerId, generation }, options.env, settings.instanceVar),
+        },
         stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe', ...listeners.map((l) => l.handle.fd)],
         ...(options.uid === undefined ? {} : { uid: options.uid }),
         ...(options.gid === undefined ? {} : { gid: options.gid }),
