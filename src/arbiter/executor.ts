@@ -98,6 +98,7 @@ export class Executor {
       const options = {
         slot,
         workerId,
+        generation: pool.generation,
         settings,
         ports: listeners.ports,
         listeners: listeners.of(slot),

@@ -3,6 +3,7 @@ import { type ChildProcess, type SendHandle, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Settings } from '../config/settings.ts';
+import { identityVariables } from '../config/worker-identity.ts';
 import { HaltServer } from '../errors.ts';
 import {
   FIRST_SOCKET_FD,
@@ -34,6 +35,8 @@ const DIRECTORY_PROBLEMS: Readonly<Record<string, string>> = {
 };
 
 export interface SpawnOptions extends Omit<WorkerPlan, 'listeners' | 'heapLimitBytes'> {
+  /** Of the release that it runs: 1 at the start, one more with each HUP. */
+  readonly generation: number;
   /** Sockets to accept on, in the order of their descriptors in the worker. */
   readonly listeners: readonly Pick<ListeningSocket, 'key' | 'handle'>[];
   /** Bytes of old space, from sizing; undefined leaves it to V8. */
@@ -91,7 +94,7 @@ export class WorkerProcess {
   #forged = false;
 
   constructor(options: SpawnOptions, events: WorkerProcessListener) {
-    const { listeners, heapBytes, env, identity, stackSignal, ...plan } = options;
+    const { listeners, heapBytes, env, identity, stackSignal, generation, ...plan } = options;
     const { settings, ports } = plan;
     this.slot = plan.slot;
     this.workerId = plan.workerId;
@@ -112,7 +115,11 @@ export class WorkerProcess {
     try {
       this.#child = spawn(process.execPath, [NO_DEBUGGER, ...flags, ENTRY, 'worker'], {
         cwd: settings.chdir,
-        env: { ...(ports[0] !== undefined && { PORT: String(ports[0]) }), ...env },
+        env: {
+          ...(ports[0] !== undefined && { PORT: String(ports[0]) }),
+          ...env,
+          ...identityVariables({ slot: plan.slot, id: plan.workerId, generation }, env, settings.instanceVar),
+        },
         stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe', ...listeners.map((l) => l.handle.fd)],
         ...identity,
       });

@@ -18,6 +18,7 @@ export async function check(process: NodeJS.Process): Promise<number> {
     {
       slot: 0,
       workerId: 1,
+      generation: 1,
       settings,
       ports: settings.bind.flatMap((address) => (address.kind === 'tcp' ? [address.port] : [])),
       listeners: [],

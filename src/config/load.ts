@@ -14,6 +14,7 @@ import {
   type ValuesOf,
   variablesOf,
 } from './table.ts';
+import { IDENTITY_VARIABLES } from './worker-identity.ts';
 
 export interface Environment {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -177,7 +178,7 @@ function unknownNames(table: Table, variables: Environment['env']): ConfigProble
   const names = Object.keys(variables).filter((name) => name.startsWith(PREFIX) && variables[name] !== undefined);
   const services = names.flatMap((name) => /^(\w+)_SERVICE_HOST$/.exec(name)?.[1] ?? []);
   const serviceLink = new RegExp(`^(${services.join('|')})_${SERVICE_LINK}$`);
-  const known = new Set(variablesOf(table));
+  const known = new Set([...variablesOf(table), ...Object.values(IDENTITY_VARIABLES)]);
   return names
     .filter((name) => !known.has(name) && !serviceLink.test(name))
     .map((name) => {

@@ -132,6 +132,13 @@ export function printable(text: string): string {
 /** Any text without control characters. */
 export const string = (accepts: string): Parser<string> => parser(accepts, printable);
 
+/** Not one of ours: a nested tsunicorn would refuse it. */
+export const variable = parser('the name of an environment variable, such as NODE_APP_INSTANCE', (text) => {
+  if (!/^[a-z_]\w*$/i.test(text)) throw new BadValue();
+  if (text.startsWith('TSUNICORN_')) throw new BadValue('names that begin with TSUNICORN_ are its own');
+  return text;
+});
+
 export function account(kind: 'user' | 'group'): Parser<string> {
   return parser(`the name or the number of a ${kind}`, (text) => {
     if (!/^(\d+|[A-Za-z_][\w.-]*\$?)$/.test(text)) throw new BadValue();

@@ -21,6 +21,7 @@ import {
   size,
   string,
   trustedPeers,
+  variable,
   wordOr,
 } from './parsers.ts';
 import { nodeOptions } from './shell-words.ts';
@@ -131,6 +132,10 @@ export const SETTINGS = {
       parser: seconds(),
       default: '5',
       text: 'How often, in seconds, the CPU quota and memory limit are read again. Workers are added at once, and removed after six intervals without a change. `0` keeps to what was read at the start.',
+    },
+    instanceVar: {
+      parser: variable,
+      text: "Gives each worker its slot, a number from 0 up, under this name too, such as pm2's `NODE_APP_INSTANCE`.",
     },
     nodeOptions: {
       parser: nodeOptions,

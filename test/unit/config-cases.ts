@@ -135,6 +135,16 @@ export const CASES: Record<keyof Settings, Case> = {
     },
     accepts: 'Node.js options, quoted as in a shell',
   },
+  instanceVar: {
+    good: { NODE_APP_INSTANCE: 'NODE_APP_INSTANCE', my_slot0: 'my_slot0', _: '_' },
+    bad: {
+      'a-b': '',
+      '0A': '',
+      'A=B': '',
+      TSUNICORN_SLOT: 'names that begin with TSUNICORN_ are its own',
+    },
+    accepts: 'the name of an environment variable, such as NODE_APP_INSTANCE',
+  },
   maxRequests: wholeFrom0,
   maxRequestsJitter: wholeFrom0,
   maxWorkerRss: {

@@ -57,6 +57,7 @@ test('the defaults', () => {
     workerClass: 'async',
     workerConnections: 0,
     resizeInterval: 5,
+    instanceVar: undefined,
     nodeOptions: [],
     maxRequests: 0,
     maxRequestsJitter: 0,

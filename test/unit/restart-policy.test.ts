@@ -222,7 +222,7 @@ describe('early deaths', () => {
         old.ready(0);
         test.workers.set(slot, old);
       }
-      test.workers.generation = 1;
+      test.workers.generation = 2;
       test.bootFailed(0, 1);
       assert.deepEqual(test.decisions.at(-1), { do: 'give-up-reload', why: 'exit code 1' });
       assert.equal(test.policy.earlyInARow, row);

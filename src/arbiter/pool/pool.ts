@@ -124,6 +124,11 @@ export class Pool {
     this.#reloading = false;
   }
 
+  /** Of the workers that start now. */
+  get generation(): number {
+    return this.#workers.generation;
+  }
+
   get target(): number {
     return this.#context.wanted.workers;
   }

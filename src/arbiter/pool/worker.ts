@@ -176,7 +176,7 @@ export class PoolWorker {
 
 /** The workers that run by workerId, in the order of their start, and the generation that is current. */
 export class PoolWorkers extends Map<number, PoolWorker> {
-  generation = 0;
+  generation = 1;
 
   /** Without those that were killed. */
   in(...states: WorkerState[]): PoolWorker[] {
