@@ -6,7 +6,7 @@ let gc: Gc | undefined;
 function theGc(): Gc {
   if (!gc) {
     const v8 = process.getBuiltinModule('node:v8');
-    // The global of this name is not for the app, which some libraries would use.
+    // Not left on globalThis: some libraries call gc() if they find it.
     v8.setFlagsFromString('--expose-gc');
     gc = process.getBuiltinModule('node:vm').runInNewContext('gc') as Gc;
     v8.setFlagsFromString('--no-expose-gc');
