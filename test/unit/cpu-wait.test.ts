@@ -7,7 +7,7 @@ import { CpuWait } from '../../src/platform/kernel/cpu.ts';
 
 const PID = 7;
 
-/** Milliseconds: the time, what the kernel says that it ran and waited, its state, and what comes of it. */
+/** Milliseconds: the time, what the kernel says that it ran and waited, its state, and the result. */
 type Row = readonly [now: number, ran: number, waited: number, state: 'R' | 'S', wait: number];
 
 function tell(t: { after(fn: () => unknown): void }, rows: readonly Row[]): void {

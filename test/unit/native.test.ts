@@ -89,7 +89,7 @@ test('a child subreaper', { skip }, () => {
   assert.equal(stdout, 'false true\n');
 });
 
-/** A process whose parent is `parent` as far as it is told, and which then never turns its loop again. */
+/** A process whose parent is `parent` by what it is told, which then never turns its loop again. */
 function stuck(parent: string): ChildProcess {
   const script = `const m = { exports: {} }; process.dlopen(m, process.argv[1]);
     m.exports.dieWithParent(${parent}, 1); require('fs').writeSync(1, 'armed'); for (;;);`;
@@ -199,7 +199,7 @@ for (const [name, script, said] of [
   });
 }
 
-test('unixAcceptQueue: connections that nobody has accepted', { skip }, async (t) => {
+test('unixAcceptQueue: connections that no process has accepted', { skip }, async (t) => {
   const native = load();
   const path = join(directory, 'queue.sock');
   const server = createServer().listen(path);
@@ -244,7 +244,7 @@ const FILLER = `const { writeNow } = require(process.argv[1]);
   try { while ((last = writeNow(1, block)) > 0 && sum < 1e8) sum += last; } catch (error) { last = error.message; }
   require('fs').writeSync(2, JSON.stringify({ sum, last }));`;
 
-test('writeNow: a socket takes what it has room for, and nobody waits', { skip }, async (t) => {
+test('writeNow: a socket takes what it has room for, without waiting', { skip }, async (t) => {
   const child = spawn(process.execPath, ['-e', FILLER, file], { stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
   const { sum, last } = JSON.parse(String(await once(child.stderr, 'data')));

@@ -30,11 +30,11 @@ let files = 0;
 export const socketPath = (): string => join(temporary, `${files++}.sock`);
 
 export function answering(word: string): net.Server {
-  // Whoever merely looks whether somebody is there is gone before the answer.
+  // A client that only checks for a listener is gone before the answer.
   return net.createServer((socket) => socket.on('error', () => {}).end(word));
 }
 
-/** Somebody else's server. */
+/** Another program's server. */
 export async function listening(server: net.Server, ...where: unknown[]): Promise<net.Server> {
   await new Promise<void>((resolve) => server.listen(...(where as [number]), resolve));
   undo.push(() => new Promise((resolve) => server.close(resolve)));

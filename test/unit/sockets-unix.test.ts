@@ -76,7 +76,7 @@ describe('a unix socket', () => {
     assert.equal(await connect({ path }), 'new');
   });
 
-  it('is refused where somebody listens, who goes on', async () => {
+  it('is refused if another process listens, which goes on', async () => {
     const path = socketPath();
     await listening(answering('still here'), path);
     await refuses([unix(path)], /^cannot bind unix:.*in use by another process \(EADDRINUSE\)/);

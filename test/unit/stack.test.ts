@@ -23,7 +23,7 @@ test('the state of a process, in words', (t) => {
   assert.equal(processState(8, root), undefined);
 });
 
-const signal = 0; // is sent to nobody: the answers are written here
+const signal = 0; // is never sent: the answers are written here
 
 test('an answer in pieces, one that never comes, and a process that is gone', async () => {
   const socket = new PassThrough();
@@ -47,7 +47,7 @@ for (const [name, pieces, stack, outOfMemory] of [
   ['right behind a stack', ['at a (a.js:1:1)\0!heap x\0'], 'at a (a.js:1:1)', { of: 'heap', where: 'x' }],
   ['twice, by two threads', ['!heap x\0!heap x\0'], undefined, { of: 'heap', where: 'x' }],
   ['half said', ['!heap Reached'], undefined, undefined],
-  ['behind what somebody else wrote', ['x'.repeat(2 ** 20), '\0!heap x\0'], 'x', { of: 'heap', where: 'x' }],
+  ['behind what another writer left', ['x'.repeat(2 ** 20), '\0!heap x\0'], 'x', { of: 'heap', where: 'x' }],
 ] as const) {
   test(`out of memory: ${name}`, async () => {
     const socket = new PassThrough();

@@ -18,7 +18,7 @@ const group = groups.find((g) => g.gid !== user.gid) ?? { name: 'root', gid: 0 }
 
 describe('whom the workers run as', () => {
   const known: [what: string, user: string | undefined, group: string | undefined, identity: object][] = [
-    ['nobody named', undefined, undefined, {}],
+    ['no user named', undefined, undefined, {}],
     ['root', 'root', undefined, { uid: 0, gid: 0 }],
     ['a user by name, with its own group', user.name, undefined, { uid: user.uid, gid: user.gid }],
     ['a user by number, with its own group', String(user.uid), undefined, { uid: user.uid, gid: user.gid }],
