@@ -147,7 +147,7 @@ async function cpuPerRequest<Name extends string>(
   return cost;
 }
 
-/** Nobody always comes after the same neighbour. */
+/** None always comes after the same neighbour. */
 function rotated<T>(list: readonly T[], by: number): T[] {
   const first = by % list.length;
   return [...list.slice(first), ...list.slice(0, first)];

@@ -1,5 +1,5 @@
 /**
- * The load generator: a process of its own, so that its CPU time is in nobody's bill. Clients on raw sockets, each with
+ * The load generator: a process of its own, so that its CPU time is in no server's figures. Clients on raw sockets, each with
  * one request under way. A quarter of the cost of the cheapest server here, so servers and not clients set the pace.
  */
 import net from 'node:net';

@@ -21,7 +21,7 @@ interface Turn {
   readonly running: number;
 }
 
-/** Every round a new server. The beats of 64 workers in between are in the figures, their start and stop are not. */
+/** Every round a new server. The heartbeats of 64 workers in between are in the figures, their start and stop are not. */
 export const scrape: Experiment = async ({ servers, rounds }) => {
   const rows: { cpu: number; turn: Turn; took: number; resident: number }[] = [];
   for (let round = 0; round < rounds; round++) {

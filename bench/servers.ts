@@ -1,4 +1,4 @@
-/** Starts the servers side by side on ports of their own, and sees to it that none is left behind. */
+/** Starts the servers side by side on ports of their own, and leaves none behind. */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Exit codes, and the errors that carry them to `main.ts`, which alone exits. */
+/** Exit codes, and the errors that carry them to `main.ts`. */
 
 /** `docs/exit-codes.md` is generated from this table. 69 and 78 are EX_UNAVAILABLE and EX_CONFIG of sysexits.h. */
 export const EXIT_CODES = {
@@ -6,7 +6,7 @@ export const EXIT_CODES = {
   failure: {
     status: 1,
     means: 'Unexpected failure of tsunicorn itself, or a worker that SIGKILL did not end.',
-    mend: 'The last line of the log says which. A stack: please report it. A worker: the line of its `kill()` names the cure.',
+    mend: 'The last line of the log says which. A stack: please report it. A worker: see the `kill() failed` line for the fix.',
   },
   boot: {
     status: 3,
@@ -32,7 +32,11 @@ export const EXIT_CODES = {
 
 export type ExitName = keyof typeof EXIT_CODES;
 
-/** Stops the server in order and exits with `status`. Thrown anywhere, caught by `main.ts` alone. */
+/**
+ * Stops the server in order; `main.ts` exits with `status`. On the way the arbiter finishes its turn and `serve` logs it;
+ * a worker reports it as its failed boot. Two callers go on instead: the executor makes do with fewer workers if a slot
+ * cannot get its socket, the admin port answers 500.
+ */
 export class HaltServer extends Error {
   override name = 'HaltServer';
   readonly status: number;

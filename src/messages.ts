@@ -41,8 +41,8 @@ export type ToWorker =
   | { readonly type: 'close-connections' }
   /**
    * Stop accepting, finish the requests in flight, exit. A second one can only shorten the first.
-   * `quick`: close idle connections at once. `leftMs`: from now until the worker is killed; the clocks of two processes
-   * have no zero in common. `drainQueue`: drain the accept queues first, as no other worker will.
+   * `quick`: close idle connections at once. `leftMs`: from now until the worker is killed; the two processes'
+   * clocks have different origins. `drainQueue`: drain the accept queues first, as no other worker will.
    */
   | { readonly type: 'drain'; readonly quick: boolean; readonly leftMs: number; readonly drainQueue: boolean }
   /**

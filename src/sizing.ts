@@ -31,7 +31,7 @@ export interface Sizing {
   cpus: number;
   /** A log line with every input and the decision. */
   why: string;
-  /** A problem with the limits or the settings, and its cure. */
+  /** A problem with the limits or the settings, and its fix. */
   warning: string | undefined;
   /** As in `why`: the workers that the CPUs ask for, those that fit the memory limit, and the bounds in force. */
   inputs: { limits: Limits; byCpus: number; byMemory: number | undefined; min: number; max: number | undefined };

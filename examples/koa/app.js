@@ -38,7 +38,7 @@ router.post('/upload', async (ctx) => {
   ctx.body = { bytes };
 });
 
-// Koa answers 500 and emits 'error', which it writes to stderr where nobody listens.
+// Koa answers 500 and emits 'error', which it writes to stderr if it has no listener.
 router.get('/error', () => {
   throw new Error('thrown in a handler');
 });

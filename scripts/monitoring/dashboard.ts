@@ -95,7 +95,7 @@ export const ROWS: Readonly<Record<string, readonly Graph[]>> = {
     {
       title: 'Accept queues',
       unit: 'short',
-      text: 'Connections that nobody has accepted yet. More than a moment above 0: the workers do not keep up.',
+      text: 'Connections that no worker has accepted yet. More than a moment above 0: the workers do not keep up.',
       queries: [[`tsunicorn_accept_queue_length{${S}}`, '{{instance}} {{listener}}']],
     },
   ],

@@ -16,7 +16,7 @@ export function monitoringDocument(generated: string): string {
 | Compose | [tsunicorn.yml](../compose/prometheus/rules/tsunicorn.yml), mounted | [tsunicorn.json](../compose/grafana/dashboards/tsunicorn.json), provisioned |
 | Kubernetes | [k8s/components/monitoring](../k8s/components/monitoring), for the Prometheus operator | the same file: import it |
 
-\`docker compose -f compose/compose.yaml --profile monitoring up\` starts Prometheus on \`127.0.0.1:9090\` and Grafana on \`127.0.0.1:3000\`. There anyone may look at Grafana and nobody can log in, so there is no password. Before you expose it, give it a login: \`GF_AUTH_ANONYMOUS_ENABLED=false\`, \`GF_AUTH_DISABLE_LOGIN_FORM=false\`, no \`GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION\`, and a secret named by \`GF_SECURITY_ADMIN_PASSWORD__FILE\`. Prometheus shows alerts; sending them needs an Alertmanager.
+\`docker compose -f compose/compose.yaml --profile monitoring up\` starts Prometheus on \`127.0.0.1:9090\` and Grafana on \`127.0.0.1:3000\`. There anyone may look at Grafana and login is off, so there is no password. Before you expose it, give it a login: \`GF_AUTH_ANONYMOUS_ENABLED=false\`, \`GF_AUTH_DISABLE_LOGIN_FORM=false\`, no \`GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION\`, and a secret named by \`GF_SECURITY_ADMIN_PASSWORD__FILE\`. Prometheus shows alerts; sending them needs an Alertmanager.
 
 ## Alerts
 

@@ -14,7 +14,7 @@ export interface Alert {
   readonly expr: string;
   readonly for: string;
   readonly severity: 'critical' | 'warning';
-  /** What is the case, for people, without labels. */
+  /** The fault, for people, without labels. */
   readonly summary: string;
   /** With labels, and the value at the time. */
   readonly found: string;
@@ -63,8 +63,8 @@ export const ALERTS: readonly Alert[] = [
     for: '1m',
     severity: 'critical',
     summary: 'No worker is ready: nothing is answered',
-    found: `${WHERE} has had no worker that is ready for a minute.`,
-    todo: 'Read the last lines of its log, which say why workers do not boot or die. If a new release is to blame, go back to the one before.',
+    found: `${WHERE} has had no ready worker for a minute.`,
+    todo: 'Read the last lines of its log, which say why workers do not boot or die. If a new release is to blame, roll it back.',
   },
   {
     alert: 'TsunicornWorkersMissing',
@@ -72,7 +72,7 @@ export const ALERTS: readonly Alert[] = [
     for: '5m',
     severity: 'warning',
     summary: 'Fewer workers than wanted are ready',
-    found: `${WHERE} has had too few workers that are ready for five minutes; now {{ $value }}.`,
+    found: `${WHERE} has had too few ready workers for five minutes; now {{ $value }}.`,
     todo: 'The log says why the others do not boot, or die. Where a boot takes long, raise TSUNICORN_BOOT_TIMEOUT.',
   },
   {
@@ -80,9 +80,9 @@ export const ALERTS: readonly Alert[] = [
     expr: `sum by (${SERVER}, reason) (increase(tsunicorn_worker_restarts_total{reason=~"crash|boot|oom"}[15m])) > 3`,
     for: '1m',
     severity: 'critical',
-    summary: 'Workers die again and again',
+    summary: 'Workers keep dying',
     found: `${WHERE} replaced {{ $value | humanize }} workers within 15 minutes: {{ $labels.reason }}.`,
-    todo: 'See /status on the admin port for the last ends with message and stack. For oom raise the memory limit, or TSUNICORN_WORKER_MEMORY for fewer workers.',
+    todo: 'See /status on the admin port for the last exits with message and stack. For oom raise the memory limit, or TSUNICORN_WORKER_MEMORY for fewer workers.',
   },
   {
     alert: 'TsunicornStalls',
@@ -90,9 +90,9 @@ export const ALERTS: readonly Alert[] = [
     expr: `sum by (${SERVER}) (increase(tsunicorn_worker_restarts_total{reason="stall"}[15m])) > 1.5`,
     for: '1m',
     severity: 'warning',
-    summary: 'Workers are killed since their event loop hangs',
+    summary: 'Stalled workers are being killed',
     found: `${WHERE} killed {{ $value | humanize }} stalled workers within 15 minutes.`,
-    todo: 'The log has file, line and function in which each hung. Move that work off the event loop; raise TSUNICORN_TIMEOUT only if it has to take so long.',
+    todo: 'The log has file, line and function in which each was stuck. Move that work off the event loop; raise TSUNICORN_TIMEOUT only if it has to take so long.',
   },
   {
     alert: 'TsunicornThrottled',
@@ -110,7 +110,7 @@ export const ALERTS: readonly Alert[] = [
     severity: 'warning',
     summary: 'Memory is near the limit: the kernel may kill workers soon',
     found: `${WHERE} uses {{ $value | humanizePercentage }} of its memory limit.`,
-    todo: 'If the memory of the workers grows with their age, the app leaks: set TSUNICORN_MAX_REQUESTS or TSUNICORN_MAX_WORKER_RSS until that is mended. Else raise the limit, or TSUNICORN_WORKER_MEMORY for fewer workers.',
+    todo: 'If the memory of the workers grows with their age, the app leaks: set TSUNICORN_MAX_REQUESTS or TSUNICORN_MAX_WORKER_RSS until that is fixed. Else raise the limit, or TSUNICORN_WORKER_MEMORY for fewer workers.',
   },
   {
     alert: 'TsunicornRecycledForSize',
@@ -136,8 +136,8 @@ export const ALERTS: readonly Alert[] = [
     expr: `min_over_time(tsunicorn_accept_queue_length[2m]) > 0 and (deriv(tsunicorn_accept_queue_length[5m]) > 0.05 or (tsunicorn_accept_queue_length >= 100 and deriv(tsunicorn_accept_queue_length[5m]) > -0.05))`,
     for: '2m',
     severity: 'warning',
-    summary: 'Connections wait to be accepted, and do not become fewer',
-    found: `For minutes connections have waited at {{ $labels.listener }} of ${WHERE}, {{ $value }} at the least.`,
+    summary: 'The accept queue keeps growing',
+    found: `For minutes connections have waited at {{ $labels.listener }} of ${WHERE}, at least {{ $value }}.`,
     todo: 'The workers do not keep up. If their event loops are busy, give it more CPU or more servers; if they are idle, see whether TSUNICORN_WORKER_CONNECTIONS, or class sync, holds them back.',
   },
   {

@@ -32,7 +32,7 @@ export interface SizingStatus {
   readonly target: number;
   /** The decision and all its inputs in one line, as in the log. */
   readonly why: string;
-  /** A problem with the limits, and its cure. */
+  /** A problem with the limits, and its fix. */
   readonly warning: string | null;
   /** Usable cores, fractional: the smallest of quota, cpuset and affinity. */
   readonly cpus: number;
@@ -68,7 +68,7 @@ export interface WorkerStatus {
   readonly connections: number | null;
   /** Answered since it was started. */
   readonly requests: number;
-  /** How late timers are in its event loop: the 99th percentile over its last two reports. */
+  /** Seconds that timers are late in its event loop: the 99th percentile of the last 5 to 15 s. */
   readonly eventLoopLag: number | null;
   /** Share of time that the event loop was busy, 0 to 1. */
   readonly eventLoopUtilization: number | null;

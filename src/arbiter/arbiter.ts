@@ -2,7 +2,8 @@
  * The arbiter's loop: handle what came (signals, messages, exits, timers) → perform what the pool decides → sleep until
  * the next deadline. It never touches a request.
  *
- * One failure path: whatever a callback throws is logged with its subject, and the loop goes on; only HaltServer ends it.
+ * One failure path: what a callback or a decision throws is logged with its subject, and the loop goes on; HaltServer ends
+ * it, and so does a fault in the pool itself (`due`, `nextDeadline`), which is pure.
  */
 import { isatty } from 'node:tty';
 import { serveAdmin } from '../admin/routes.ts';

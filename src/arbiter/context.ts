@@ -15,7 +15,7 @@ import type { WorkerProcess } from './worker-process.ts';
 
 export interface ArbiterOptions {
   readonly settings: Settings;
-  /** Every setting as `tsunicorn config --json` shows it, with what sizing decided. */
+  /** Every setting as in `config --json`, with what sizing chose for `auto`. */
   readonly describeSettings: (sizing: Sizing) => Readonly<Record<string, SettingStatus>>;
   /** Asks the kernel what it grants now. */
   readonly readLimits: () => Limits;

@@ -125,7 +125,7 @@ export class WorkerEvents implements WorkerProcessListener {
     const oomKilled = worker.signal === 'SIGKILL' && this.#oomKills.explains(now);
     const exit = explainExit(worker, oomKilled, metrics.store.latest(worker.workerId)?.heapUsedBytes);
     const startedAt = pool.workers.find(({ workerId }) => workerId === worker.workerId)?.startedAt ?? now;
-    // Before all else: a worker whose end the pool does not hear of is never replaced.
+    // Before all else: a worker whose exit the pool does not know of is never replaced.
     const reason = pool.exited(worker.workerId, { ...exit, oom: exit.cause === 'oom' }, now);
     workers.delete(worker.workerId);
     metrics.gone(worker);

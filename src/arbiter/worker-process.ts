@@ -66,7 +66,7 @@ export class WorkerProcess {
   saidHello = false;
   /** V8's limit for the whole heap; known once the worker is ready. */
   heapSizeLimitBytes: number | undefined;
-  /** It says so when V8 is out of memory: one that did not was not. */
+  /** Reports running out of memory; an abort without the report had another cause. */
   reportsOutOfMemory = false;
   /** Its own account of its failure. */
   failure: WorkerFailure | undefined;

@@ -28,10 +28,7 @@ export function environmentOf(process: NodeJS.Process): Environment {
   return { env: process.env, cwd: workingDirectory(process), isTerminal: isatty(2) };
 }
 
-/**
- * The shell's name for it while that leads there: a path through a symbolic link leads to another release once the link
- * does, as Gunicorn's users expect of a reload.
- */
+/** `$PWD` while it names this directory, so a symlinked path leads to the new release at reload. */
 function workingDirectory({ env: { PWD }, cwd }: NodeJS.Process): string {
   let real: string;
   try {

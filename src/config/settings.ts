@@ -37,7 +37,7 @@ export const SETTINGS = {
     app: {
       parser: string('path, path:export or path:factory()'),
       defaultMeans: 'discovered',
-      text: 'The module to serve, relative to `TSUNICORN_CHDIR`: `.js`, `.mjs`, `.cjs`, `.ts` or `.mts`. Not set: `main` of `package.json`, else the first of `dist/app`, `dist/server`, `dist/index`, `app`, `server` and `index` that exists, else the built-in welcome app.',
+      text: 'The module to serve, relative to `TSUNICORN_CHDIR`: `.js`, `.mjs`, `.cjs`, `.ts`, `.mts` or `.cts`. Not set: `main` of `package.json`, else the first of `dist/app`, `dist/server`, `dist/index`, `app`, `server` and `index` that exists, else the built-in welcome app.',
     },
     chdir: {
       parser: directory,
@@ -101,12 +101,12 @@ export const SETTINGS = {
     minWorkers: {
       parser: integer({ min: 1 }),
       default: '1',
-      text: 'The least number of workers that `auto` may choose.',
+      text: 'The smallest number of workers that `auto` may choose.',
     },
     maxWorkers: {
       parser: integer({ min: 1 }),
       defaultMeans: 'none; 8 where there is no CPU quota',
-      text: 'The greatest number of workers that `auto` may choose.',
+      text: 'The largest number of workers that `auto` may choose.',
     },
     workerMemory: {
       parser: size({ min: MIB }),

@@ -3,7 +3,7 @@
 type Gc = (options?: { readonly type: 'major'; readonly flavor: 'last-resort' }) => void;
 let gc: Gc | undefined;
 
-/** Not as a global of the app: some libraries call that. */
+/** Not left on globalThis: some libraries call gc() if they find it. */
 function exposeGc(): Gc {
   const v8 = process.getBuiltinModule('node:v8');
   v8.setFlagsFromString('--expose-gc');

@@ -1,6 +1,6 @@
 /**
  * Calls that may wait for ever in a thread of libuv's pool: a write to a terminal under XOFF or to a socket or pipe that
- * nobody reads, a lookup that no name server answers. process.exit() joins those threads, so it would not return either.
+ * has no reader, a lookup that no name server answers. process.exit() joins those threads, so it would not return either.
  */
 import { loadNative } from './native/native.ts';
 import { write } from './node-fs.ts';

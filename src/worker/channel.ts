@@ -80,10 +80,7 @@ function keepListener(process: NodeJS.Process, event: 'message' | 'disconnect', 
   });
 }
 
-/**
- * removeAllListeners() without a name would remove these too, with which Node.js starts and stops listening to signals,
- * and we put back our listeners.
- */
+/** A bare removeAllListeners() would also remove the hooks that keep signal handling and our listeners alive. */
 const HOOKS: readonly (string | symbol)[] = ['newListener', 'removeListener'];
 
 function keepHooks(process: NodeJS.Process): void {

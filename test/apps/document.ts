@@ -23,7 +23,7 @@ export function appsDocument(outcomes: readonly Outcome[]): string {
 
 # Apps
 
-\`npm run test:apps\` installs each of the [examples](../examples) from the registry and runs it under tsunicorn with two workers, on each of the Node.js releases below. The table is what one run saw.
+\`npm run test:apps\` installs ${EXAMPLES.length} of the [examples](../examples) from the registry and runs each under tsunicorn with two workers, on each of the Node.js releases below. The table is what one run saw.
 
 ${markdownTable(HEAD, rows)}
 - **Served**: both workers answer.

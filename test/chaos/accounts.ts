@@ -1,6 +1,6 @@
 /** Which failure is whose, and whether the server's counters say what the clients counted. */
 import type { LogLine } from '../support/server.ts';
-import type { Books, Failure } from './clients.ts';
+import type { Failure, Results } from './clients.ts';
 
 export interface Death {
   readonly pid: number;
@@ -24,9 +24,9 @@ export function deathsIn(log: readonly LogLine[]): Death[] {
 }
 
 /**
- * The failures that nothing accounts for. A request fails with a worker that was killed while it was in hand: the
+ * The failures that nothing accounts for. A request fails with a worker that was killed while it was in flight: the
  * worker's pid is known from the last answer on the connection, and on a new connection any that died then will do.
- * Where it is known the request may also have been sent a moment later, before the client had heard of the death.
+ * Where it is known the request may also have been sent a moment later, before the client knew of the death.
  * While descriptors ran out, a new connection may be closed without an answer; by a worker that was stopped meanwhile as
  * soon as it goes on.
  */
@@ -59,7 +59,7 @@ export interface Comparison {
   readonly labels: string;
   readonly clients: number;
   readonly server: number;
-  /** What killed workers answered after their last report is known to nobody else: at most their last moments' answers. */
+  /** What killed workers answered after their last report is known to no other process: at most their last moments' answers. */
   readonly mayLack: number;
   /** What a worker had answered when it was killed, and its client saw as a failure, is counted by the server alone. */
   readonly mayExceed: number;
@@ -68,15 +68,15 @@ export interface Comparison {
 
 /** Each series by itself: what one has too many does not make up for what another lacks. */
 export function compare(
-  books: Books,
+  results: Results,
   counted: Readonly<Record<string, number>>,
   deaths: readonly Death[],
 ): Comparison[] {
-  const untold = untoldBy(books, deaths);
-  const cut = books.failures.filter((failure) => isOfKilled(failure, deaths));
-  const all = new Set([...Object.keys(books.answers), ...Object.keys(counted)]);
+  const untold = untoldBy(results, deaths);
+  const cut = results.failures.filter((failure) => isOfKilled(failure, deaths));
+  const all = new Set([...Object.keys(results.answers), ...Object.keys(counted)]);
   return [...all].toSorted().map((labels) => {
-    const clients = books.answers[labels] ?? 0;
+    const clients = results.answers[labels] ?? 0;
     const server = counted[labels] ?? 0;
     const mayLack = untold.get(labels) ?? 0;
     const mayExceed = cut.filter(({ method }) => labels.startsWith(`method="${method}"`)).length;
@@ -98,10 +98,10 @@ export function inWords({ labels, clients, server, mayLack, mayExceed }: Compari
   return `${labels}: clients ${clients}, /metrics ${server}, which may lack ${mayLack} and exceed by ${mayExceed}`;
 }
 
-function untoldBy(books: Books, deaths: readonly Death[]): Map<string, number> {
+function untoldBy(results: Results, deaths: readonly Death[]): Map<string, number> {
   const untold = new Map<string, number>();
   for (const { pid } of deaths) {
-    const answers = books.byPid.get(pid) ?? [];
+    const answers = results.byPid.get(pid) ?? [];
     const last = answers.at(-1)?.at ?? 0;
     for (const { at, labels } of answers) {
       if (at > last - REPORT_MS) untold.set(labels, (untold.get(labels) ?? 0) + 1);

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { CpuGroup } from '../support/cpu-group.ts';
 import type { TestServer } from '../support/server.ts';
 import type { Span } from './accounts.ts';
-import { type Books, Client } from './clients.ts';
+import { Client, type Results } from './clients.ts';
 import type { FailureLines } from './log-lines.ts';
 import type { Step } from './plan.ts';
 
@@ -25,7 +25,7 @@ export const DESCRIPTORS = 200;
 
 export interface World {
   readonly server: TestServer;
-  readonly books: Books;
+  readonly results: Results;
   readonly group: CpuGroup | undefined;
   readonly disk: Disk | undefined;
   readonly bursts: Span[];
@@ -34,12 +34,12 @@ export interface World {
 }
 
 export async function act({ action, choice }: Step, world: World): Promise<void> {
-  const { server, books, group, disk, bursts, stops, lines } = world;
+  const { server, results, group, disk, bursts, stops, lines } = world;
   const { port } = server;
   const pids = server.workerPids();
   const pid = pids[Math.floor(choice * pids.length)];
   const once = (path: string): Promise<void> =>
-    new Client(port, books, { name: path, path, keepAlive: false, pauseMs: 0 }, true).done;
+    new Client(port, results, { name: path, path, keepAlive: false, pauseMs: 0 }, true).done;
   switch (action) {
     case 'hup':
       return server.signal('SIGHUP');

@@ -18,7 +18,7 @@ export interface Failure {
 /** Beyond this a request counts as lost. */
 const PATIENCE_MS = 20_000;
 
-export class Books {
+export class Results {
   readonly failures: Failure[] = [];
   /** Answers by method and code, as the label values of the metric. */
   readonly answers: Record<string, number> = {};
@@ -49,13 +49,13 @@ export interface Kind {
 export class Client {
   readonly done: Promise<void>;
   readonly #port: number;
-  readonly #books: Books;
+  readonly #results: Results;
   #stopping = false;
 
   /** `once`: one request and no more. */
-  constructor(port: number, books: Books, kind: Kind | 'websocket', once = false) {
+  constructor(port: number, results: Results, kind: Kind | 'websocket', once = false) {
     this.#port = port;
-    this.#books = books;
+    this.#results = results;
     this.done = this.#run(kind, once);
   }
 
@@ -75,7 +75,7 @@ export class Client {
       try {
         await (kind === 'websocket' ? this.#webSocket(socket, state) : this.#requests(socket, kind, state, once));
       } catch (error) {
-        this.#books.failures.push({ ...who, ...state, cause: (error as Error).message, at: Date.now() });
+        this.#results.failures.push({ ...who, ...state, cause: (error as Error).message, at: Date.now() });
         await sleep(20);
       } finally {
         socket.destroy();
@@ -93,7 +93,7 @@ export class Client {
       socket.write(`${method} ${path} HTTP/1.1\r\nHost: test\r\n${close}Content-Length: ${body.length}\r\n\r\n${body}`);
       const answer = await reader.until(answerIn);
       state.pid = answer.pid;
-      this.#books.answered(method, answer.status, answer.pid);
+      this.#results.answered(method, answer.status, answer.pid);
       if (pauseMs > 0) await sleep(pauseMs);
       if (answer.close || once || !keepAlive || this.#stopping) return;
     }
@@ -122,7 +122,7 @@ export class Client {
         if (reader.told && reader.failure === 'ended') return;
         throw error;
       }
-      this.#books.echoes++;
+      this.#results.echoes++;
       await sleep(50);
     }
   }

@@ -13,7 +13,7 @@ import { start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 import { answersIn, compare, deathsIn, inWords, linesAmiss, type Span, unexplained } from './accounts.ts';
 import { act, DESCRIPTORS, Disk, type World } from './actions.ts';
-import { Books, Client, type Kind } from './clients.ts';
+import { Client, type Kind, Results } from './clients.ts';
 import { liveHeapBytes } from './live-heap.ts';
 import { FailureLines } from './log-lines.ts';
 import { planOf, type Step } from './plan.ts';
@@ -85,10 +85,10 @@ async function chaos(): Promise<void> {
     },
   });
   await server.ready(60);
-  const books = new Books();
+  const results = new Results();
   const bursts: Span[] = [];
   const stops: Span[] = [];
-  const clients = KINDS.map((kind) => new Client(server.port, books, kind));
+  const clients = KINDS.map((kind) => new Client(server.port, results, kind));
   await sleep(1_000); // the first figures are of a server that works
   const before = {
     liveHeap: await liveHeapBytes(() => server.stderr),
@@ -102,7 +102,7 @@ async function chaos(): Promise<void> {
 
   const acts: Promise<void>[] = [];
   const lines = new FailureLines();
-  const world = { server, books, group, disk, bursts, stops, lines };
+  const world = { server, results, group, disk, bursts, stops, lines };
   const plan = planOf(seed, lengthMs);
   for (const step of plan) {
     await sleep(Math.max(0, before.at + step.at - performance.now()));
@@ -147,20 +147,20 @@ async function settled(server: TestServer): Promise<void> {
   }
 }
 
-async function judge({ server, books, bursts, stops }: World, descriptorsBefore: number): Promise<void> {
+async function judge({ server, results, bursts, stops }: World, descriptorsBefore: number): Promise<void> {
   const { log } = server;
   const deaths = deathsIn(log);
-  const answers = Object.values(books.answers).reduce((a, b) => a + b, 0);
-  say(`${answers} answers, ${books.echoes} echoes, ${books.failures.length} failures, ${deaths.length} kills`);
+  const answers = Object.values(results.answers).reduce((a, b) => a + b, 0);
+  say(`${answers} answers, ${results.echoes} echoes, ${results.failures.length} failures, ${deaths.length} kills`);
   say(`restarts: ${JSON.stringify(restarts((await scrape(server)).series))}`);
   for (const { msg, level, time, workerPid, err } of log) {
     const isTold = msg.startsWith('worker ended') || msg.startsWith('worker is killed') || level === 'fatal';
     if (isTold) say(`${time} ${workerPid ?? ''} ${msg} ${err ? JSON.stringify(err) : ''}`);
   }
-  for (const failure of unexplained(books.failures, deaths, bursts, stops))
+  for (const failure of unexplained(results.failures, deaths, bursts, stops))
     problems.push(`lost: ${JSON.stringify(failure)}`);
   const now = await scrape(server);
-  for (const one of compare(books, answersIn(now.series), deaths)) {
+  for (const one of compare(results, answersIn(now.series), deaths)) {
     say(inWords(one));
     if (!one.agrees) problems.push(inWords(one));
   }
@@ -178,9 +178,9 @@ async function judge({ server, books, bursts, stops }: World, descriptorsBefore:
   }
 }
 
-async function judgeLog({ server, books, lines, disk }: World, plan: readonly Step[]): Promise<void> {
+async function judgeLog({ server, results, lines, disk }: World, plan: readonly Step[]): Promise<void> {
   lines.take(server);
-  const throws = books.answers['method="GET",code="500"'] ?? 0;
+  const throws = results.answers['method="GET",code="500"'] ?? 0;
   const dropped = await server.metric('tsunicorn_log_lines_dropped_total');
   say(
     `${throws} requests failed by the app, ${lines.read} lines about them were read; ${dropped} lines dropped in all`,

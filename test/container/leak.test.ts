@@ -35,7 +35,7 @@ suite('a leak at full load', { skip: skipReason() }, () => {
   });
 
   for (const kind of KINDS) {
-    test(`an app that leaks 1 MB of ${kind} a request fails nobody, and no worker is killed`, (t) => {
+    test(`an app that leaks 1 MB of ${kind} a request fails no request, and no worker is killed`, (t) => {
       const { text, exit } = said.get(`leak-${kind}`) ?? assert.fail(everything.slice(-3000));
       const loads = JSON.parse(/^load: (.*)$/m.exec(text)?.[1] ?? assert.fail(text));
       const restarts = Number(/^tsunicorn_worker_restarts_total\{reason="rss"\} (\d+)/m.exec(text)?.[1]);

@@ -54,7 +54,7 @@ suite('nginx and an app that drains', { skip: skipReason() }, () => {
     assert.match(await container.logs(), /is not ready, or drains[\s\S]*the app is ready/);
   });
 
-  test('without NGINX_READYZ nobody asks', async (t) => {
+  test('without NGINX_READYZ it is not asked', async (t) => {
     const state = { ready: false };
     const { nginx: container } = await nginx(t, { env: { NGINX_UPSTREAM: `127.0.0.1:${await app(t, state)}` } });
     assert.doesNotMatch(await container.exec('sh', '-c', 'cat /tmp/nginx/server.conf'), /return 418/);

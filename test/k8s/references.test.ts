@@ -38,7 +38,7 @@ suite('references', { skip }, async () => {
     ['Deployment', `${pod}.containers.0.envFrom.0.configMapRef.name`, 'tsunicorn', /no ConfigMap tsunicorn/],
     ['Deployment', `${pod}.serviceAccountName`, 'default', /no ServiceAccount default/],
     ['Deployment', `${pod}.containers.0.volumeMounts.0.name`, 'socket', /no volume socket/],
-    ['Deployment', `${pod}.volumes.0.name`, 'unused', /nobody mounts the volume unused/],
+    ['Deployment', `${pod}.volumes.0.name`, 'unused', /no container mounts the volume unused/],
     ['Deployment', `${pod}.containers.0.env.0.value`, '/run/secrets/tsunicorn/ips', /FORWARDED_ALLOW_IPS_FILE=.*\/ips/],
     ['Deployment', `${pod}.containers.0.env.0.name`, 'TSUNICORN_ALLOW_FILE', /TSUNICORN_ALLOW_FILE is no setting/],
     ['Deployment', `${pod}.terminationGracePeriodSeconds`, 39, /39 is below 40/],

@@ -13,7 +13,7 @@ async function inFlight(server: TestServer): Promise<number> {
   return counts.reduce((a, b) => a + b);
 }
 
-test('a SIGKILLed worker costs only what it had in hand, and nobody waits for its slot', async (t) => {
+test('a SIGKILLed worker costs only its requests in flight, and no client waits for its slot', async (t) => {
   const clients = 8;
   // All of workers that have hardly begun to serve, so that the next one has to wait ever longer: 3 s in the end.
   const kills = 7;
@@ -38,7 +38,7 @@ test('a SIGKILLed worker costs only what it had in hand, and nobody waits for it
   const lost = Object.values(failures).reduce((a, b) => a + b, 0);
   // What a dead worker had accepted and not answered: of 8 clients 4 are with it, and seldom all at once.
   assert.ok(lost <= (clients / 2) * kills, `${lost} lost in ${kills} kills: ${JSON.stringify(failures)}`);
-  assert.equal(failures['connect ECONNREFUSED'], undefined, 'nobody was refused');
+  assert.equal(failures['connect ECONNREFUSED'], undefined, 'no connection was refused');
   assert.ok(slowest < 1_000, `the slowest request took ${Math.round(slowest)} ms`);
   assert.equal(await server.metric('tsunicorn_worker_restarts_total{reason="crash"}'), kills);
   assert.deepEqual(
@@ -82,7 +82,7 @@ test('an accept queue does not die with its worker: a neighbour serves it', asyn
   const [victim = 0, neighbour = 0] = server.workerPids();
   process.kill(victim, 'SIGSTOP');
   process.kill(neighbour, 'SIGSTOP');
-  // Nobody accepts now: these wait in the queues of both slots.
+  // No worker accepts now: these wait in the queues of both slots.
   const queued = Array.from({ length: 24 }, () => server.get('/pid'));
   await waitFor('all are connected', () => established(server.port) >= 24);
   process.kill(victim, 'SIGKILL');

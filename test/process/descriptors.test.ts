@@ -97,7 +97,7 @@ test('an arbiter without a free descriptor keeps the limits that it knows and th
     );
   });
   process.kill(victim, 'SIGKILL');
-  // As many tries as would end a server that has nobody else, while it looks at the limits thirty times.
+  // As many tries as would end a server that has no other worker, while it looks at the limits thirty times.
   const [line] = await waitFor('it tries in vain', () => {
     takeRest(); // those of the worker that is gone
     const lines = server.logged(/^worker ended: spawn .* EMFILE$/);

@@ -60,7 +60,7 @@ test('what has no answer a second after a save is reset', async (t) => {
   const { server, write } = await started(t, { TSUNICORN_WORKERS: '1' });
   const never = server.get('/never').catch((error: NodeJS.ErrnoException) => error.code);
   const inFlight = () => server.metric('tsunicorn_http_requests_in_flight{worker="0"}');
-  await waitFor('it is in hand', async () => (await inFlight()) === 1);
+  await waitFor('it is in flight', async () => (await inFlight()) === 1);
   write('lib/text.mjs', 'export default "two";');
   await server.untilLogged('lib/text.mjs changed: reloading');
   assert.equal(await never, 'ECONNRESET');

@@ -55,7 +55,7 @@ test('3: five times the crash limit within a minute', async (t) => {
   assert.equal(code, 3);
   assert.match(last, /5 workers died within a minute, the last: SIGKILL/);
   assert.ok(seen.delete('ECONNRESET'));
-  seen.delete('ECONNREFUSED'); // nobody listens before the first worker is ready, and after the end
+  seen.delete('ECONNREFUSED'); // nothing listens before the first worker is ready, and after the end
   assert.deepEqual([...seen], []);
 });
 

@@ -22,7 +22,7 @@ const support = (file: string): string => fileURLToPath(new URL(`../support/${fi
 interface Limited {
   readonly server: TestServer;
   /** Ends the controller, and says what it saw. */
-  readonly books: () => Promise<{ readonly peak: number; readonly kills: number }>;
+  readonly usage: () => Promise<{ readonly peak: number; readonly kills: number }>;
 }
 
 /** A server in a group of `mib` MiB that is empty, as the files in the folder say. */
@@ -47,12 +47,12 @@ async function startLimited(t: TestContext, app: string, mib: number, env: objec
   controller.stdout.setEncoding('utf8').on('data', (text: string) => {
     said += text;
   });
-  const books = async (): Promise<{ peak: number; kills: number }> => {
+  const usage = async (): Promise<{ peak: number; kills: number }> => {
     controller.kill('SIGTERM');
     await once(controller, 'close');
     return JSON.parse(said);
   };
-  return { server: await server.ready(), books };
+  return { server: await server.ready(), usage };
 }
 
 const fullLoad = (t: TestContext, port: number): Load[] =>
@@ -61,7 +61,7 @@ const fullLoad = (t: TestContext, port: number): Load[] =>
 async function losesNothing(t: TestContext, what: 'bytes' | 'objects', mib: number): Promise<void> {
   // The limit of the heap comes before that of the group, where it is the heap that fills.
   const env = { LEAK: what, TSUNICORN_WORKER_HEAP: '200MiB' };
-  const { server, books } = await startLimited(t, 'leak-fast.js', mib, env);
+  const { server, usage } = await startLimited(t, 'leak-fast.js', mib, env);
   const loads = fullLoad(t, server.port);
   const began = performance.now();
   await waitFor('six workers are recycled', async () => (await server.metric(RESTARTS)) >= 6, {
@@ -69,7 +69,7 @@ async function losesNothing(t: TestContext, what: 'bytes' | 'objects', mib: numb
     state: () => server.stderr.slice(-4000),
   });
   const results = await Promise.all(loads.map((load) => load.stop()));
-  const { peak, kills } = await books();
+  const { peak, kills } = await usage();
   t.diagnostic(JSON.stringify({ results, peak: peak / MIB, kills, ms: performance.now() - began }));
   const failures = results.map((result) => result.failures);
   assert.deepEqual(failures, [{}, {}], server.stderr.slice(-4000));
@@ -88,12 +88,12 @@ test('an app that leaks 1 MB of objects a request at full load loses nothing', (
 test('an app that leaves garbage behind is not taken for one that leaks', async (t) => {
   // More than a worker ever has, so that only memory admission could have it replaced.
   const env = { TSUNICORN_WORKERS: '1', TSUNICORN_MAX_WORKER_RSS: '1GiB' };
-  const { server, books } = await startLimited(t, 'garbage.js', 320, env);
+  const { server, usage } = await startLimited(t, 'garbage.js', 320, env);
   const loads = fullLoad(t, server.port);
   const answered = (): number => loads.reduce((sum, { result }) => sum + result.ok, 0);
   await waitFor('so much has been answered', () => answered() >= 4_000, { seconds: 90, state: answered });
   const results = await Promise.all(loads.map((load) => load.stop()));
-  const { peak, kills } = await books();
+  const { peak, kills } = await usage();
   t.diagnostic(JSON.stringify({ results, peak: peak / MIB, kills }));
   assert.deepEqual(
     results.map(({ failures }) => failures),
@@ -129,10 +129,10 @@ test('while memory is short requests and handshakes wait in the worker, and new 
   const ask = (agent: http.Agent | false): Promise<Answer> =>
     request({ agent, host: '127.0.0.1', port: server.port, path: '/' });
   const queued = async (): Promise<number> => total(await scrape(server), /^tsunicorn_accept_queue_length/);
-  // While the old worker drains nobody else is replaced, so the new one has to hold.
+  // While the old worker drains no other is replaced, so the new one has to hold.
   const never = http.get({ host: '127.0.0.1', port: server.port, path: '/never' }).on('error', () => {});
   t.after(() => never.destroy());
-  await waitFor('it is in hand', async () => (await server.metric(IN_FLIGHT)) === 1);
+  await waitFor('it is in flight', async () => (await server.metric(IN_FLIGHT)) === 1);
   server.signal('SIGHUP');
   await server.untilLogged('worker drains');
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -185,7 +185,7 @@ test('a memory limit that is lowered while it serves counts at once, for the wor
     /^limits changed: 2 workers: .*memory limit 256MiB .*heap limit 72MiB each; recycled above 134MiB/,
   );
   await waitFor('a worker finds that there is no room', async () => {
-    assert.equal((await server.get('/')).status, 200); // nobody has grown: what waits is served
+    assert.equal((await server.get('/')).status, 200); // no worker has grown: what waits is served
     return server.logged('memory is low, but no worker has grown since its start').length > 0;
   });
   assert.equal(await server.metric(RESTARTS), 0);

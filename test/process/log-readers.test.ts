@@ -42,14 +42,14 @@ async function untilExited(server: TestServer): Promise<number | null> {
   return (await server.exited).code;
 }
 
-/** Asks until nobody can have read all the access lines any more. */
+/** Asks until no reader can have read all the access lines any more. */
 async function fillAccessLog(t: TestContext, server: TestServer): Promise<void> {
   const load = new Load(t, { port: server.port, clients: 8, kind: 'keep-alive', path: LONG_PATH });
   await waitFor('more lines than there is room for', () => load.result.ok > 300, SOON);
   assert.deepEqual((await load.stop()).failures, {});
 }
 
-test('TERM, with a socket as stderr that the app has filled and nobody reads', async (t) => {
+test('TERM, with a socket as stderr that the app has filled and has no reader', async (t) => {
   const server = await (await start(t, { app, env: { TSUNICORN_ACCESS_LOG: 'off' } })).ready();
   const workers = server.workerPids();
   server.child.stderr?.pause();
@@ -59,7 +59,7 @@ test('TERM, with a socket as stderr that the app has filled and nobody reads', a
   assert.ok(ended(server, workers));
 });
 
-test('HUP and TERM, with a socket as stdout that nobody reads: no worker waits, and lines are counted', async (t) => {
+test('HUP and TERM, with a socket as stdout that has no reader: no worker waits, and lines are counted', async (t) => {
   const server = await (await start(t, { app, env: ONE_THREAD })).ready();
   const before = server.workerPids();
   server.child.stdout?.pause();
@@ -75,7 +75,7 @@ test('HUP and TERM, with a socket as stdout that nobody reads: no worker waits, 
   assert.ok(ended(server, [...before, ...after]));
 });
 
-test('an app that calls process.exit(), with a socket as stdout that nobody reads, ends at once', async (t) => {
+test('an app that calls process.exit(), with a socket as stdout that has no reader, ends at once', async (t) => {
   const env = { TSUNICORN_WORKERS: '1' };
   const server = await (await start(t, { app, env })).ready();
   server.child.stdout?.pause();
@@ -131,7 +131,7 @@ test('TERM without the native part: what cannot be written ends by SIGKILL', asy
   assert.ok(ended(server, workers));
 });
 
-test('a worker that ends its stdout and stderr ends nobody else’s', async (t) => {
+test('a worker that ends its stdout and stderr ends no other process’s', async (t) => {
   const server = await (await start(t, { app })).ready();
   assert.equal((await server.get('/end')).status, 200);
   assert.equal((await server.get('/?after')).status, 200);
@@ -143,7 +143,7 @@ test('a worker that ends its stdout and stderr ends nobody else’s', async (t) 
   assert.equal(await server.stop(), 0);
 });
 
-test('a warning of Node.js goes to the log, and does not stop the arbiter where nobody reads that', async (t) => {
+test('a warning of Node.js goes to the log, and does not stop the arbiter if that has no reader', async (t) => {
   const late = "process.on('SIGCONT', () => process.emitWarning('x'.repeat(1e6)))";
   const nodeArgs = ['--import', `data:text/javascript,process.emitWarning('early');${late}`];
   const server = await (await start(t, { app, env: { TSUNICORN_ACCESS_LOG: 'off' }, nodeArgs })).ready();

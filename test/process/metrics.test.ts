@@ -70,7 +70,7 @@ test('counts are reported without a scrape, also those of the app', async (t) =>
   const server = await (await start(t, { app: 'metrics/app.mjs', env: { ...quiet, TSUNICORN_WORKERS: '1' } })).ready();
   const [pid = 0] = server.workerPids();
   for (let i = 0; i < 10; i++) await server.get('/');
-  await sleep(2_500); // two beats, and nobody asks: that nothing else happens is the point
+  await sleep(2_500); // two heartbeats, and no scrape: that nothing else happens is the point
   process.kill(pid, 'SIGKILL');
   await server.untilLogged('is ready', 2);
   const after = await scrape(server);
@@ -99,7 +99,7 @@ test('a stopped worker delays one scrape by 250 ms and fails none', async (t) =>
   assert.equal(await server.stop(), 0);
 });
 
-test('stopped workers keep nobody else from being asked', async (t) => {
+test('stopped workers keep no other from being asked', async (t) => {
   const slots = [0, 1, 2, 3];
   const env = { ...quiet, TSUNICORN_WORKERS: `${slots.length}`, TSUNICORN_BIND: 'unix:app-{slot}.sock' };
   // With one CPU two are asked at a time.
@@ -290,7 +290,7 @@ test('an app that ends its process takes no request out of the count', async (t)
   assert.equal(await server.stop(), 0);
 });
 
-/** Stops all workers and opens so many connections: nobody accepts them. */
+/** Stops all workers and opens so many connections: no worker accepts them. */
 async function queueUp(t: { after(fn: () => unknown): void }, server: TestServer, where: net.NetConnectOpts[]) {
   const pids = server.workerPids();
   for (const pid of pids) process.kill(pid, 'SIGSTOP');

@@ -103,7 +103,7 @@ test('exit codes of workers are their own, while orphans end at the same moment'
     // Or the next ones would have to wait ever longer: they die young.
     process.kill(pid, 'SIGHUP');
     await server.untilLogged('received SIGHUP', round);
-    await waitFor('all serve, and nobody is to be replaced', async () => {
+    await waitFor('all serve, and none will be replaced', async () => {
       const { body } = await server.admin('/metrics');
       return [`ready"} ${workers}`, 'booting"} 0', 'draining"} 0'].every((part) => body.includes(`{state="${part}\n`));
     });
@@ -203,7 +203,7 @@ test('a worker that is well answers and ends by itself when its arbiter was kill
   const boots = await waitFor('workers boot', () => booting.workerPids().length === 2 && booting.workerPids());
   const workers = server.workerPids();
   const slow = server.get('/slow?ms=1000');
-  await waitFor('it is in hand', async () => {
+  await waitFor('it is in flight', async () => {
     const counts = [0, 1].map((slot) => server.metric(`tsunicorn_http_requests_in_flight{worker="${slot}"}`));
     return (await Promise.all(counts)).includes(1);
   });

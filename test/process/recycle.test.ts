@@ -127,7 +127,7 @@ test('a worker that has only left garbage behind clears up and is not recycled',
   assert.equal(await server.stop(), 0);
 });
 
-test('a limit below what a worker needs anyway recycles nobody and is said', async (t) => {
+test('a limit below what a worker needs anyway recycles no worker, and the log says so', async (t) => {
   const env = { ...quiet, TSUNICORN_WORKERS: '1', TSUNICORN_TIMEOUT: '0.3', TSUNICORN_MAX_WORKER_RSS: '20MiB' };
   const server = await (await start(t, { app: 'basic.js', env })).ready();
   const line = await server.untilLogged(

@@ -120,7 +120,7 @@ test('a release that dies right after it is ready is given up, and the old one s
   assert.ok(most <= 6, `${most} processes`); // those that broke finish their other requests
   assert.equal((await server.admin('/readyz')).status, 200);
   const causes = (await Promise.all(loads.map((load) => load.stop()))).flatMap(({ failures }) => Object.keys(failures));
-  // A worker that broke closes what it has just accepted and not heard of; it is of the release.
+  // A worker that broke closes what it has just accepted and not read; it is of the release.
   const theirs = /^closed without an answer( after (two|nothing))?$/;
   assert.deepEqual(
     causes.filter((cause) => !theirs.test(cause)),

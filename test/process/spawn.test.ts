@@ -23,7 +23,7 @@ test('a spawn that fails in a way that Node.js throws is a failed boot: the othe
   process.kill(victim, 'SIGKILL');
   await server.untilLogged('worker ended: spawn E2BIG');
   const descriptors = countOf(server.pid);
-  // As many in a row as would end a server that has nobody else.
+  // As many in a row as would end a server that has no other worker.
   const line = await server.untilLogged('worker ended: spawn E2BIG', 6);
   assert.deepEqual([line.level, line.reason], ['error', 'boot']);
   assert.ok((await server.metric('tsunicorn_worker_restarts_total{reason="boot"}')) >= 6);
@@ -39,7 +39,7 @@ test('a spawn that fails in a way that Node.js throws is a failed boot: the othe
   assert.equal(await server.stop(), 0);
 });
 
-test('where nobody serves it ends the server as any failed boot does, with exit code 3', { skip }, async (t) => {
+test('if no worker serves it ends the server as any failed boot does, with exit code 3', { skip }, async (t) => {
   const padding = 'x'.repeat(100_000);
   const env = { TSUNICORN_WORKERS: '1', TSUNICORN_CRASH_LIMIT: '3', PADDING_A: padding, PADDING_B: padding };
   const server = await (await start(t, { app: 'basic.js', env })).ready();

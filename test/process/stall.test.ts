@@ -42,7 +42,7 @@ test('stopped from outside: no stack, and the log says so', async (t) => {
   const line = await server.untilLogged('worker is killed: silent for 1 s');
   assert.deepEqual([line.stack, line.process], [undefined, 'stopped by a signal']);
   await server.untilLogged('is ready', 2);
-  assert.equal(((await waiting) as Answer).body, 'hello', 'nobody had accepted it');
+  assert.equal(((await waiting) as Answer).body, 'hello', 'no worker had accepted it');
   assert.equal(await server.metric('tsunicorn_worker_restarts_total{reason="stall"}'), 1);
   assert.equal(await server.stop(), 0);
 });
@@ -97,7 +97,7 @@ test('while a worker is stuck its neighbour takes what waits for it, and what co
   await waitFor('they are seen there', async () => (await queued()) > 0);
   const pids = await asking;
   assert.equal(pids.size, 1);
-  // Now that the neighbour accepts for both nobody has to wait.
+  // Now that the neighbour accepts for both no client has to wait.
   assert.deepEqual(await ask(() => server.get('/pid'), 30), pids);
   assert.deepEqual(server.logged('worker is killed'), []);
   writeFileSync(file, '');

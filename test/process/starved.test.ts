@@ -20,7 +20,7 @@ async function suspend(server: TestServer, pids: readonly number[]): Promise<voi
   await server.untilLogged('status report', reports + 1);
 }
 
-test('a server that was suspended as a whole kills nobody', async (t: TestContext) => {
+test('a server that was suspended as a whole kills no worker', async (t: TestContext) => {
   const server = await (await start(t, { app: 'basic.js', env })).ready();
   const workers = server.workerPids();
   const load = new Load(t, { port: server.port, clients: 2, kind: 'short' });
@@ -33,7 +33,7 @@ test('a server that was suspended as a whole kills nobody', async (t: TestContex
   assert.equal(await server.stop(), 0);
 });
 
-test('an arbiter that was stopped alone kills nobody', async (t: TestContext) => {
+test('an arbiter that was stopped alone kills no worker', async (t: TestContext) => {
   const server = await (await start(t, { app: 'basic.js', env })).ready();
   const workers = server.workerPids();
   const load = new Load(t, { port: server.port, clients: 2, kind: 'keep-alive', path: '/burn?ms=20' });
@@ -45,7 +45,7 @@ test('an arbiter that was stopped alone kills nobody', async (t: TestContext) =>
 });
 
 test('an arbiter with nothing to do does not take its own sleep for a standstill', async (t: TestContext) => {
-  // Longer than the gap that is forgiven; and nothing else wakes it while its only worker is silent.
+  // Longer than the gap that extends deadlines; and nothing else wakes it while its only worker is silent.
   const alone = { TSUNICORN_TIMEOUT: '4', TSUNICORN_RESIZE_INTERVAL: '0', TSUNICORN_WORKERS: '1' };
   const server = await (await start(t, { app: 'basic.js', env: alone })).ready();
   const stuck = server.get('/spin?ms=3600000').catch((error: NodeJS.ErrnoException) => error.code);
@@ -54,7 +54,7 @@ test('an arbiter with nothing to do does not take its own sleep for a standstill
   assert.equal(await server.stop(), 0);
 });
 
-test('under a CPU quota of 0.2 nobody is murdered for being slow', async (t) => {
+test('under a CPU quota of 0.2 no slow worker is killed', async (t) => {
   const group = CpuGroup.make(t, 2);
   if (!group) return t.skip(NEEDS);
   const server = await (await start(t, { app: 'basic.js', env, wrapper: group.wrapper })).ready();
@@ -73,7 +73,7 @@ test('under a CPU quota of 0.2 nobody is murdered for being slow', async (t) => 
   assert.equal(await server.stop(), 0);
 });
 
-test('under a CPU quota of 0.2 a worker that never comes back is murdered nevertheless', async (t) => {
+test('under a CPU quota of 0.2 a worker that never comes back is killed', async (t) => {
   const group = CpuGroup.make(t, 2);
   if (!group) return t.skip(NEEDS);
   const one = { ...env, TSUNICORN_WORKERS: '1' };

@@ -12,7 +12,7 @@ const skip = process.getuid?.() === 0 && setpriv ? false : 'root and setpriv(1) 
 /** With root's other capabilities, so that workers can run as another user. */
 const WITHOUT_CAP_KILL = ['setpriv', '--bounding-set', '-kill'];
 
-test('without CAP_KILL a stop ends with exit code 1, and the log names the cure', { skip }, async (t) => {
+test('without CAP_KILL a stop ends with exit code 1, and the log names the fix', { skip }, async (t) => {
   const env = { TSUNICORN_WORKERS: '1', TSUNICORN_USER: '65534', TSUNICORN_GRACEFUL_TIMEOUT: '1' };
   const server = await (await start(t, { app: 'basic.js', env, wrapper: WITHOUT_CAP_KILL })).ready();
   const [pid = 0] = server.workerPids();

@@ -7,7 +7,7 @@ const LISTEN = '0A';
 interface Row {
   readonly state: string;
   readonly received: number;
-  /** 0 until somebody has accepted it. */
+  /** 0 until a process has accepted it. */
   readonly inode: string;
 }
 
@@ -31,7 +31,7 @@ export function acceptedBy(pid: number, port: number): number {
   return descriptorsOf(pid).filter((target) => own.has(target)).length;
 }
 
-/** Connections that nobody has accepted; for a listening socket that is what `rx_queue` says. */
+/** Connections that no process has accepted; for a listening socket that is what `rx_queue` says. */
 export function queuedAt(port: number): number {
   return rowsOf(port).reduce((sum, { state, received }) => sum + (state === LISTEN ? received : 0), 0);
 }

@@ -1,4 +1,4 @@
-/** Full load for so many seconds, from outside the container, and the books of it as one line of JSON. */
+/** Full load for so many seconds, from outside the container, and the results as one line of JSON. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Load } from './load.ts';
 

@@ -41,7 +41,7 @@ export class Load {
     return Object.values(this.result.failures).reduce((a, b) => a + b, 0);
   }
 
-  /** Every client finishes the request it has in hand. Resolves when all are done. */
+  /** Every client finishes its request in flight. Resolves when all are done. */
   async stop(): Promise<LoadResult> {
     this.#leaving = true;
     return await this.stopOpening();

@@ -21,10 +21,10 @@ const current = openSync(join(folder, 'memory.current'), 'w');
 let peak = 0;
 let kills = 0;
 let lookedAt = performance.now();
-/** The kernel counts each page, and does not look away: where this process had no CPU nobody could know what came. */
+/** The kernel counts each page, and does not look away: where this process had no CPU it could not know what came. */
 const GAP_MS = 20;
-const FORGIVEN_MS = 200;
-let forgivenUntil = 0;
+const GRACE_MS = 200;
+let graceUntil = 0;
 try {
   setPriority(-20);
 } catch {
@@ -43,7 +43,7 @@ function privateBytes(pid: number): number {
 
 const timer = setInterval(() => {
   const now = performance.now();
-  if (now - lookedAt > GAP_MS) forgivenUntil = now + FORGIVEN_MS;
+  if (now - lookedAt > GAP_MS) graceUntil = now + GRACE_MS;
   lookedAt = now;
   const limit = Number(readFileSync(join(folder, 'memory.max'), 'utf8'));
   const workers = childrenOf(server).map((pid) => ({ pid, bytes: privateBytes(pid) }));
@@ -51,7 +51,7 @@ const timer = setInterval(() => {
   peak = Math.max(peak, used);
   writeSync(current, `${String(used).padEnd(20)}\n`, 0);
   const [largest] = workers.filter(({ pid }) => !killed.has(pid)).toSorted((a, b) => b.bytes - a.bytes);
-  if (used <= limit || !largest || now < forgivenUntil) return;
+  if (used <= limit || !largest || now < graceUntil) return;
   killed.add(largest.pid);
   kills++;
   process.kill(largest.pid, 'SIGKILL');

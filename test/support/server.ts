@@ -220,7 +220,7 @@ export function request(options: RequestOptions): Promise<Answer> {
 const PORTS = { from: 15_000, to: 32_000 };
 
 /**
- * A port that nobody listens on. At random, so that test files that run at the same time rarely pick the same; and not
+ * A port without a listener. At random, so that test files that run at the same time rarely pick the same; and not
  * the kernel's choice, which a client's connection may have a moment later.
  */
 export async function freePort(): Promise<number> {

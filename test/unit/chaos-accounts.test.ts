@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { answersIn, compare, linesAmiss, unexplained } from '../chaos/accounts.ts';
-import { Books, type Failure } from '../chaos/clients.ts';
+import { type Failure, Results } from '../chaos/clients.ts';
 
 const DEATHS = [{ pid: 7, at: 10_000 }];
 const BURSTS = [
@@ -13,7 +13,7 @@ const STOPS = [{ from: 72_000, to: 76_000 }];
 describe('a failure of the chaos test', () => {
   for (const [what, failure, explained] of [
     ['with the worker that was killed', { pid: 7, from: 9_900, at: 10_001 }, true],
-    ['with it, sent before the client had heard of it', { pid: 7, from: 10_001, at: 10_002 }, true],
+    ['with it, sent before the client knew of it', { pid: 7, from: 10_001, at: 10_002 }, true],
     ['with another worker', { pid: 8, from: 9_900, at: 10_001 }, false],
     ['with it, long before', { pid: 7, from: 5_000, at: 5_001 }, false],
     ['on a new connection as it was killed', { pid: undefined, from: 9_900, at: 10_001 }, true],
@@ -23,7 +23,7 @@ describe('a failure of the chaos test', () => {
     ['on a new connection long after that', { pid: undefined, from: 51_000, at: 55_000 }, false],
     ['on one to a worker that was stopped then', { pid: undefined, from: 72_500, at: 77_000 }, true],
     ['on one long after that', { pid: undefined, from: 72_500, at: 78_000 }, false],
-    ['that nobody answered in time', { pid: 7, from: 9_900, at: 10_001, cause: 'no answer in time' }, false],
+    ['that was not answered in time', { pid: 7, from: 9_900, at: 10_001, cause: 'no answer in time' }, false],
     ['to connect', { pid: undefined, from: 9_900, at: 10_001, cause: 'connect ECONNREFUSED' }, false],
   ] as const) {
     it(`${what} is ${explained ? 'accounted for' : 'lost'}`, () => {
@@ -39,9 +39,9 @@ describe('the counters against the clients', () => {
   const LATE: Failure = { client: 'short', method: 'GET', cause: 'ended', pid: 7, from: 9_900, at: 10_001 };
 
   /** Two answers of worker 7 long before it died, then one of each kind, and as many of worker 8. */
-  function books(t: TestContext, ...failures: Failure[]): Books {
+  function results(t: TestContext, ...failures: Failure[]): Results {
     t.mock.timers.enable({ apis: ['Date'], now: 5_000 });
-    const kept = new Books();
+    const kept = new Results();
     for (const method of ['GET', 'POST']) for (const pid of [7, 8]) kept.answered(method, 200, pid);
     t.mock.timers.setTime(9_900);
     for (const method of ['GET', 'POST']) for (const pid of [7, 8]) kept.answered(method, 200, pid);
@@ -67,7 +67,7 @@ describe('the counters against the clients', () => {
     ['may not lack a series', { [GET]: 4 }, [], [POST]],
   ] as const) {
     it(`${what}: ${wrong.length === 0 ? 'right' : 'wrong'}`, (t) => {
-      const compared = compare(books(t, ...failures), counted, DEATHS);
+      const compared = compare(results(t, ...failures), counted, DEATHS);
       assert.deepEqual(
         compared.filter(({ agrees }) => !agrees).map(({ labels }) => labels),
         wrong,
@@ -76,7 +76,7 @@ describe('the counters against the clients', () => {
   }
 
   it('say by how much they may differ', (t) => {
-    const [get] = compare(books(t, LATE), { [GET]: 4, [POST]: 4 }, DEATHS);
+    const [get] = compare(results(t, LATE), { [GET]: 4, [POST]: 4 }, DEATHS);
     assert.deepEqual(get, { labels: GET, clients: 4, server: 4, mayLack: 1, mayExceed: 1, agrees: true });
   });
 
@@ -87,7 +87,7 @@ describe('the counters against the clients', () => {
 });
 
 describe('the lines of the log', () => {
-  for (const [what, books, reader, disk, wrong] of [
+  for (const [what, results, reader, disk, wrong] of [
     ['a reader that stopped has missed some', { throws: 9, read: 5, dropped: 4 }, true, false, 0],
     ['some were lost with a worker, and not counted', { throws: 9, read: 5, dropped: 1 }, true, false, 0],
     ['it has missed none', { throws: 9, read: 9, dropped: 4 }, true, true, 1],
@@ -98,7 +98,7 @@ describe('the lines of the log', () => {
     ['some were dropped all the same', { throws: 9, read: 9, dropped: 1 }, false, false, 1],
   ] as const) {
     it(`${what}: ${wrong === 0 ? 'right' : 'wrong'}`, () => {
-      assert.equal(linesAmiss(books, reader, disk).length, wrong);
+      assert.equal(linesAmiss(results, reader, disk).length, wrong);
     });
   }
 });

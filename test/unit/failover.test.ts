@@ -96,7 +96,7 @@ describe('the sockets of a slot without a worker', () => {
     ]);
   });
 
-  it('have one if theirs is silent, until it is heard or replaced', () => {
+  it('have one if theirs is silent, until it responds or is replaced', () => {
     tell([
       ['open 0, open 1', '1@0 2@1', ''],
       ['', '1@0! 2@1', 'take-over 0 by 2'],
@@ -119,7 +119,7 @@ describe('the sockets of a slot without a worker', () => {
     ]);
   });
 
-  it('need none while one of two workers of the slot is heard', () => {
+  it('need none while one of two workers of the slot is responsive', () => {
     tell([
       ['open 0, open 1', '1@0 2@1', ''],
       ['', '1@0! 3@0 2@1', ''],

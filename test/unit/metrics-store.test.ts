@@ -29,7 +29,7 @@ const ARBITER = {
 };
 
 /** A store with its pool, and what a scrape says. */
-class Books {
+class Fixture {
   readonly store = new MetricsStore(() => {});
   readonly pool: Pool;
   now = 0;
@@ -57,9 +57,9 @@ const buckets = (count: number) => REQUEST_BUCKETS.map(() => count).concat(count
 
 describe('the store', () => {
   it('adds up what workers report, and keeps it when they are gone', async () => {
-    const books = new Books();
+    const fixture = new Fixture();
     const get = { codes: { 200: 3 }, buckets: buckets(1), seconds: 1.5 };
-    books.report(0, 1, {
+    fixture.report(0, 1, {
       requests: { GET: get, POST: { codes: { 404: 1 }, buckets: [1], seconds: 0.25 } },
       rejected: { timeout: 2 },
       droppedLogLines: 5,
@@ -67,20 +67,20 @@ describe('the store', () => {
       cpu: { user: 1, system: 0.5 },
       gc: { minor: { buckets: [2, 1, 0, 0, 0], seconds: 0.004 } },
     });
-    books.report(1, 2, { requests: { GET: get }, cpu: { user: 7, system: 0 } });
-    books.store.gone({ slot: 0, workerId: 1 });
-    books.store.gone({ slot: 1, workerId: 2 });
-    books.report(0, 3, {
+    fixture.report(1, 2, { requests: { GET: get }, cpu: { user: 7, system: 0 } });
+    fixture.store.gone({ slot: 0, workerId: 1 });
+    fixture.store.gone({ slot: 1, workerId: 2 });
+    fixture.report(0, 3, {
       requests: { GET: get },
       rejected: { timeout: 1 },
       sentBytes: 24,
       cpu: { user: 0.25, system: 0.25 },
       gc: { minor: { buckets: [1, 0, 0, 0, 0], seconds: 0.001 } },
     });
-    books.store.restarted('crash');
-    books.store.restarted('crash');
-    books.store.orphanReaped();
-    const found = await books.found;
+    fixture.store.restarted('crash');
+    fixture.store.restarted('crash');
+    fixture.store.orphanReaped();
+    const found = await fixture.found;
     assert.equal(found['tsunicorn_http_requests_total{method="GET",code="200"}'], 9);
     assert.equal(found['tsunicorn_http_requests_total{method="POST",code="404"}'], 1);
     const duration = 'tsunicorn_http_request_duration_seconds';
@@ -105,30 +105,30 @@ describe('the store', () => {
   });
 
   it('never lets a counter go backwards', () => {
-    const { store } = new Books();
+    const { store } = new Fixture();
     for (const by of [-1, Number.NaN]) assert.throws(() => store.totals.add('a_total', {}, by), RangeError);
   });
 
   it('shows by slot what is open: of both workers while one takes over, of none where there is none', async () => {
-    const books = new Books();
-    books.pool.due(0);
-    for (const workerId of [1, 2]) books.pool.ready(workerId, 0);
-    books.report(0, 1, { inFlight: 2, connections: 9, rssBytes: 100, lag: [1, 2, 3, 4], utilization: 0.9 });
-    books.report(1, 2, { inFlight: 1, connections: 4 });
-    books.now = 5_000;
-    assert.equal((await books.found)['tsunicorn_worker_age_seconds{worker="0"}'], 5);
-    books.pool.leave(1);
-    books.pool.due(5_000);
-    books.pool.ready(3, 5_000);
-    books.pool.due(5_000);
+    const fixture = new Fixture();
+    fixture.pool.due(0);
+    for (const workerId of [1, 2]) fixture.pool.ready(workerId, 0);
+    fixture.report(0, 1, { inFlight: 2, connections: 9, rssBytes: 100, lag: [1, 2, 3, 4], utilization: 0.9 });
+    fixture.report(1, 2, { inFlight: 1, connections: 4 });
+    fixture.now = 5_000;
+    assert.equal((await fixture.found)['tsunicorn_worker_age_seconds{worker="0"}'], 5);
+    fixture.pool.leave(1);
+    fixture.pool.due(5_000);
+    fixture.pool.ready(3, 5_000);
+    fixture.pool.due(5_000);
     assert.equal(
-      (await books.found)['tsunicorn_worker_age_seconds{worker="0"}'],
+      (await fixture.found)['tsunicorn_worker_age_seconds{worker="0"}'],
       5,
       'the newest has not said a word yet',
     );
-    books.report(0, 3, { inFlight: 1, connections: 1, rssBytes: 50, lag: [0.1, 0.2, 0.3, 0.4], utilization: 0.1 });
-    books.now = 7_000;
-    const found = await books.found;
+    fixture.report(0, 3, { inFlight: 1, connections: 1, rssBytes: 50, lag: [0.1, 0.2, 0.3, 0.4], utilization: 0.1 });
+    fixture.now = 7_000;
+    const found = await fixture.found;
     assert.equal(found['tsunicorn_http_requests_in_flight{worker="0"}'], 3);
     assert.equal(found['tsunicorn_connections{worker="0"}'], 10);
     assert.equal(found['tsunicorn_worker_resident_memory_bytes{worker="0"}'], 150);
@@ -139,18 +139,18 @@ describe('the store', () => {
     assert.equal(found['tsunicorn_worker_external_memory_bytes{worker="0"}'], 4e6);
     assert.equal(found['tsunicorn_connections{worker="1"}'], 4);
     for (const workerId of [1, 3]) {
-      books.pool.exited(workerId, { why: 'SIGKILL', fatal: false }, 7_000);
-      books.store.gone({ slot: 0, workerId });
+      fixture.pool.exited(workerId, { why: 'SIGKILL', fatal: false }, 7_000);
+      fixture.store.gone({ slot: 0, workerId });
     }
-    assert.equal((await books.found)['tsunicorn_connections{worker="0"}'], undefined);
-    assert.equal(books.store.latest(1), undefined);
+    assert.equal((await fixture.found)['tsunicorn_connections{worker="0"}'], undefined);
+    assert.equal(fixture.store.latest(1), undefined);
   });
 
   it('shows workers by state, and the drain', async () => {
-    const books = new Books(3);
-    const { pool } = books;
+    const fixture = new Fixture(3);
+    const { pool } = fixture;
     const shown = async () => {
-      const found = await books.found;
+      const found = await fixture.found;
       const states = ['desired', 'booting', 'ready', 'draining'].map((s) => found[`tsunicorn_workers{state="${s}"}`]);
       return [...states, found.tsunicorn_draining];
     };
@@ -167,12 +167,15 @@ describe('the store', () => {
   });
 
   it('says what the kernel says, and nothing where it says nothing', async () => {
-    const books = new Books();
-    const silent = await books.text();
+    const fixture = new Fixture();
+    const silent = await fixture.text();
     for (const name of NAMES) assert.ok(silent.includes(`# TYPE ${name} `), name);
     assert.doesNotMatch(silent, /^tsunicorn_(cgroup|accept)/m);
     const found = series(
-      await books.text({ quotaCores: 1.5, throttledSeconds: 0, pressureSeconds: { cpu: 2 } }, new Map([['a:80/0', 4]])),
+      await fixture.text(
+        { quotaCores: 1.5, throttledSeconds: 0, pressureSeconds: { cpu: 2 } },
+        new Map([['a:80/0', 4]]),
+      ),
     );
     assert.equal(found.tsunicorn_cgroup_cpu_quota_cores, 1.5);
     assert.equal(found.tsunicorn_cgroup_cpu_throttled_seconds_total, 0);

@@ -66,7 +66,7 @@ describe('an arbiter that got no CPU for more than two seconds', () => {
     ]);
   });
 
-  it('gives it to a worker that was heard after the last turn before it', () => {
+  it('gives it to a worker that sent a heartbeat after the last turn before it', () => {
     const story = new Story({ ...SETTINGS, workers: 1 });
     for (const events of ['', 'ready 1, silent 1']) story.at(0, events);
     story.pool.due(1_000);
@@ -177,7 +177,7 @@ describe('a worker that misses three heartbeats', () => {
     });
   });
 
-  it('needs a worker that is heard: if all are silent, as with no CPU, nothing is done', () => {
+  it('needs a responsive worker: if all are silent, as with no CPU, nothing is done', () => {
     tell(
       [
         ...started(3),
@@ -191,7 +191,7 @@ describe('a worker that misses three heartbeats', () => {
     );
   });
 
-  it('loses what it took over to a worker that is heard, and does not get it back', () => {
+  it('loses what it took over to a responsive worker, and does not get it back', () => {
     tell(
       [
         ...started(3),

@@ -51,7 +51,7 @@ interface Process {
   readonly accepts: Set<number>;
   served: number;
   hasHeartbeat: boolean;
-  heardAt: number;
+  respondedAt: number;
   drains: boolean;
   /** Not a surplus of the pool's making: it was killed, it broke, or its successor died. */
   writtenOff: boolean;
@@ -107,7 +107,7 @@ export class World {
         const gap = next - this.now;
         this.now = Math.max(this.now, next);
         // For the pool this is a machine that was suspended, and counts against no worker.
-        if (gap > STARVED_MS) for (const p of this.#processes.values()) p.heardAt += gap;
+        if (gap > STARVED_MS) for (const p of this.#processes.values()) p.respondedAt += gap;
         while ((this.#agenda[0]?.at ?? Number.POSITIVE_INFINITY) <= this.now) this.#agenda.shift()?.run();
         this.turns++;
         for (const decision of this.pool.due(this.now)) this.#perform(decision);
@@ -216,8 +216,8 @@ export class World {
   }
 
   #slotsServed(): number {
-    const heard = [...this.#processes.values()].filter((p) => this.now - p.heardAt < SILENT_MS);
-    return new Set(heard.filter((p) => p.accepts.has(p.slot)).map((p) => p.slot)).size;
+    const responsive = [...this.#processes.values()].filter((p) => this.now - p.respondedAt < SILENT_MS);
+    return new Set(responsive.filter((p) => p.accepts.has(p.slot)).map((p) => p.slot)).size;
   }
 
   #spawn({ workerId, slot }: { workerId: number; slot: number }): void {
@@ -226,7 +226,7 @@ export class World {
       accepts: new Set(),
       served: 0,
       hasHeartbeat: true,
-      heardAt: 0,
+      respondedAt: 0,
       drains: false,
       writtenOff: false,
     };
@@ -247,7 +247,7 @@ export class World {
   #heartbeat(workerId: number, worker: Process): void {
     if (!this.#processes.has(workerId) || !worker.hasHeartbeat) return;
     this.happened++;
-    worker.heardAt = this.now;
+    worker.respondedAt = this.now;
     this.pool.heartbeat(workerId, this.now);
     // In peace no worker wears out, or it would never settle.
     if (!this.peaceful) worker.served += Math.floor(this.between(0, 3));
@@ -272,12 +272,12 @@ export class World {
     if (serving.length === 0 || this.#released) return;
     for (const slot of this.#opened) {
       const acceptors = serving.filter((p) => p.accepts.has(slot));
-      const heard = acceptors.filter((p) => now - p.heardAt < SILENT_MS).length;
+      const responsive = acceptors.filter((p) => now - p.respondedAt < SILENT_MS).length;
       assert.ok(acceptors.length > 0, `slot ${slot} has no acceptor`);
-      if (!serving.some((p) => now - p.heardAt < SILENT_MS)) continue;
+      if (!serving.some((p) => now - p.respondedAt < SILENT_MS)) continue;
       // Two share a slot until the newer one is stable, or at the stop.
       const pair = serving.filter((p) => p.slot === slot).length === 2;
-      assert.ok(heard === 1 || (heard === 2 && pair), `slot ${slot} has ${heard} acceptors that are heard`);
+      assert.ok(responsive === 1 || (responsive === 2 && pair), `slot ${slot} has ${responsive} responsive acceptors`);
     }
   }
 

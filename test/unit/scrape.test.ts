@@ -40,7 +40,7 @@ test('a round without workers ends at once', async () => {
   assert.ok(performance.now() - from < PATIENCE_MS);
 });
 
-test('a silent worker is waited for only so long, and by the next round not at all until it is heard', async () => {
+test('a silent worker is waited for only so long, and by the next round not at all until it answers', async () => {
   const reports = reportsAt(() => performance.now());
   const asked: [number, number][] = [];
   const round = async (serial: number): Promise<number> => {

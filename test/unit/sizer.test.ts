@@ -66,7 +66,7 @@ describe('a limit that changes', () => {
     ]);
   });
 
-  it('counts as quiet as long as the same number comes of it', () => {
+  it('counts as quiet as long as the number stays the same', () => {
     tell(limits(2), [
       [5, 0.5, 'wait'],
       [20, 0.7, ''],

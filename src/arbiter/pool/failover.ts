@@ -12,7 +12,7 @@ type Serving = Pick<PoolWorker, 'workerId' | 'slot' | 'lastHeartbeat'>;
 
 export class Failover {
   readonly #decisions: Decision[];
-  /** Slots that have been listened on. */
+  /** Slots on which a worker has listened. */
   readonly #open = new Set<number>();
   /** By slot; `confirmBy` is Infinity once the worker has confirmed. */
   readonly #takeovers = new Map<number, { readonly workerId: number; confirmBy: number }>();
@@ -34,25 +34,25 @@ export class Failover {
     for (const [slot, takeover] of this.#takeovers) if (takeover.workerId === workerId) this.#takeovers.delete(slot);
   }
 
-  /** While any worker serves, each open slot has one that accepts and is heard, and no second one for long. */
+  /** While any worker serves, each open slot has one responsive worker that accepts, and no second one for long. */
   arrange(serving: readonly Serving[], now: number): void {
     if (serving.length === 0) return this.#takeovers.clear();
-    const heard = serving.filter((w) => !silent(w, now));
+    const responsive = serving.filter((w) => !silent(w, now));
     for (const slot of this.#open) {
       const takeover = this.#takeovers.get(slot);
-      if (heard.some((w) => w.slot === slot)) {
+      if (responsive.some((w) => w.slot === slot)) {
         if (takeover) this.#handBack(slot, takeover.workerId);
         continue;
       }
-      // With all of them silent any may still recover; unless one of them has the slot already.
-      const fit = heard.length > 0 || serving.some((w) => w.slot === slot) ? heard : serving;
+      // If all are silent any may recover, so any will do, unless the slot has a worker of its own.
+      const fit = responsive.length > 0 || serving.some((w) => w.slot === slot) ? responsive : serving;
       const holds = fit.some((w) => w.workerId === takeover?.workerId);
       if (takeover && holds && now < takeover.confirmBy) continue;
       const others = fit.filter((w) => w.workerId !== takeover?.workerId);
       const [next] = (others.length > 0 ? others : fit).toSorted((a, b) => this.#burden(a) - this.#burden(b));
       if (!next) continue;
       const { workerId } = next;
-      // The one before may still act on what it was told.
+      // The previous worker may still receive the descriptor.
       const lives = serving.some((w) => w.workerId === takeover?.workerId);
       if (takeover && lives && takeover.workerId !== workerId) this.#handBack(slot, takeover.workerId);
       this.#takeovers.set(slot, { workerId, confirmBy: now + CONFIRM_MS });
@@ -63,7 +63,7 @@ export class Failover {
   nextDeadline(serving: readonly Serving[], now: number): number {
     const confirmBy = [...this.#takeovers.values()].map((takeover) => takeover.confirmBy);
     const silentAt = serving.length > 1 ? serving.map((w) => w.lastHeartbeat + SILENT_MS) : [];
-    // Past ones do not matter: there was no other worker to take over.
+    // Past ones do not count: no other worker could take over then.
     return Math.min(...[...confirmBy, ...silentAt].filter((at) => at > now));
   }
 

@@ -26,7 +26,7 @@ export class Pool {
   /** From HUP until every worker that serves is of the new generation, and one does. */
   #reloading = false;
 
-  /** @param random as Math.random, for what must not happen to all workers at once */
+  /** @param random like Math.random; spreads what must not happen to all workers at once */
   constructor(settings: PoolSettings, random: () => number) {
     this.#context = { settings, wanted: settings, workers: this.#workers, decisions: this.#decisions };
     this.#lifecycle = new Lifecycle(this.#context);

@@ -93,7 +93,7 @@ export class Reconciler {
     }
   }
 
-  /** One that hangs would hold up the release that mends it; others go on, or HUPs in a row would replace nothing. */
+  /** A hung boot would hold up the release that fixes it. Others go on, or HUPs in a row would replace nothing. */
   #killOutdatedBoots(now: number): void {
     const { workers } = this.#context;
     const served = new Set(workers.serving().map((w) => w.slot));
@@ -112,7 +112,7 @@ export class Reconciler {
     if (old) this.#spawn(old.slot, now);
   }
 
-  /** Surplus workers serve while slots that stay lack a worker that is ready and heard. Silent ones go first. */
+  /** Surplus workers serve while slots that stay lack a ready, responsive worker. Silent ones drain first. */
   #scaleDown(now: number): void {
     const { workers, wanted } = this.#context;
     const serving = workers.serving();

@@ -270,7 +270,7 @@ function terminalSink(fd: number): LogSink {
   };
 }
 
-/** Written in a thread of libuv's pool, which returns, as a file is always ready. */
+/** Written in a libuv thread; it cannot hang, because files are always ready. */
 function descriptorSink(fd: number, close: () => void): LogSink {
   return {
     blockSize: fstatSync(fd).isFile() ? FILE_BLOCK : PIPE_BUF,

@@ -1,4 +1,4 @@
-/** The server log: pino's JSON, or `12:00:01.123 INFO  worker ready  worker=0` for people. */
+/** The server log: pino's JSON, or `12:00:01.123 INFO  worker is ready with app.js  worker=0` for people. */
 import type { Logger } from 'pino';
 import type { Settings } from '../../config/settings.ts';
 import { closeSync, openSync } from '../../platform/node-fs.ts';

@@ -134,7 +134,7 @@ export class Gate {
       return this.#callApp(request, 'request', args);
     }
     for (const listener of listeners) this.#watch(Reflect.apply(listener, this.#server, args), event, args);
-    // It has waited for memory longer than the app listens.
+    // The app removed its listener while this handshake waited for memory.
     if (listeners.length === 0 && isHandshake(event)) request.socket.destroy();
   };
 

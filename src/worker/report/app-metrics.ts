@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { AppFamily, AppReport, AppSample, Labels } from '../../messages.ts';
 import { labelText, onlyGrows } from '../../observe/metrics/aggregate.ts';
 
-/** What is needed of it, as prom-client 12 to 15 have it. */
+/** The part of prom-client 12–15 used here. */
 interface PromRegistry {
   getMetricsAsArray(): PromMetric[];
   readonly _defaultLabels?: Labels;

@@ -47,8 +47,9 @@ export class Standalone {
 }
 
 /**
- * Only `main.ts` ends a process, and a worker may have requests in flight. `onExit`: the app called process.exit(),
- * `stack` shows where; says whether to end the process now.
+ * A worker may have requests in flight when the app calls process.exit(). `onExit` gets the caller's `stack` and says
+ * whether to end the process `now`. Beside `main.ts` this is the only place that exits: at an app's exit, and at SIGTERM
+ * while it boots.
  */
 function interceptExit(process: NodeJS.Process, onExit: (status: number, stack: string) => 'now' | 'later') {
   const { exit } = process;

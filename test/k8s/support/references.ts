@@ -155,6 +155,6 @@ function volumes(manifests: readonly Manifest[]): string[] {
   const declared = (pod.volumes ?? []).map(({ name }) => name);
   return [
     ...mounts.filter((name) => !declared.includes(name)).map((name) => `there is no volume ${name}`),
-    ...declared.filter((name) => !mounts.includes(name)).map((name) => `nobody mounts the volume ${name}`),
+    ...declared.filter((name) => !mounts.includes(name)).map((name) => `no container mounts the volume ${name}`),
   ];
 }
