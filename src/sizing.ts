@@ -34,17 +34,17 @@ export interface Sizing {
   /** A problem with the limits or the settings, and its cure. */
   warning: string | undefined;
   /** As in `why`. */
-  inputs: SizingInputs;
-}
-
-export interface SizingInputs {
-  limits: Limits;
-  /** Workers for the CPUs, and workers that fit the memory limit. */
-  byCpus: number;
-  byMemory: number | undefined;
-  /** Bounds in force. */
-  min: number;
-  max: number | undefined;
+  inputs: {
+    limits: Limits;
+    /** Signals set the number of workers. */
+    signalled: boolean;
+    /** Workers for the CPUs, and workers that fit the memory limit. */
+    byCpus: number;
+    byMemory: number | undefined;
+    /** Bounds in force. */
+    min: number;
+    max: number | undefined;
+  };
 }
 
 const MIB = 2 ** 20;
@@ -121,7 +121,7 @@ export function decideSizing(settings: SizingSettings, limits: Limits, signalled
     cpus,
     why: `${workers} worker${workers === 1 ? '' : 's'}: ${why.join('; ')}`,
     warning: warnings.length > 0 ? warnings.join(' ') : undefined,
-    inputs: { limits, byCpus, byMemory, min: settings.minWorkers, max },
+    inputs: { limits, signalled: signalled !== undefined, byCpus, byMemory, min: settings.minWorkers, max },
   };
 }
 
