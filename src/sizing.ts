@@ -33,8 +33,18 @@ export interface Sizing {
   why: string;
   /** A problem with the limits or the settings, and its fix. */
   warning: string | undefined;
-  /** As in `why`: the workers that the CPUs ask for, those that fit the memory limit, and the bounds in force. */
-  inputs: { limits: Limits; byCpus: number; byMemory: number | undefined; min: number; max: number | undefined };
+  /** As in `why`. */
+  inputs: {
+    limits: Limits;
+    /** Signals set the number of workers. */
+    signalled: boolean;
+    /** Workers for the CPUs, and workers that fit the memory limit. */
+    byCpus: number;
+    byMemory: number | undefined;
+    /** Bounds in force. */
+    min: number;
+    max: number | undefined;
+  };
 }
 
 const MIB = 2 ** 20;
@@ -113,7 +123,7 @@ export function decideSizing(settings: SizingSettings, limits: Limits, signalled
     cpus,
     why: `${workers} worker${workers === 1 ? '' : 's'}: ${why.join('; ')}`,
     warning: warnings.filter(Boolean).join(' ') || undefined,
-    inputs: { limits, byCpus, byMemory, min: settings.minWorkers, max },
+    inputs: { limits, signalled: signalled !== undefined, byCpus, byMemory, min: settings.minWorkers, max },
   };
 }
 

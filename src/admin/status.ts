@@ -28,8 +28,10 @@ export interface Status {
 
 export interface SizingStatus {
   readonly workers: number;
-  /** The current goal: differs from `workers`, the decision, after TTIN or TTOU. */
+  /** The current goal: less than `workers` where a slot got no socket. */
   readonly target: number;
+  /** TTIN or TTOU set the number, until HUP. */
+  readonly signalled: boolean;
   /** The decision and all its inputs in one line, as in the log. */
   readonly why: string;
   /** A problem with the limits, and its fix. */

@@ -198,10 +198,11 @@ function workerStatus(
 }
 
 function sizingStatus({ workers, heapBytes, cpus, why, warning, inputs }: Sizing, target: number): SizingStatus {
-  const { limits, byCpus, byMemory, min, max } = inputs;
+  const { limits, signalled, byCpus, byMemory, min, max } = inputs;
   return {
     workers,
     target,
+    signalled,
     why,
     warning: warning ?? null,
     cpus,

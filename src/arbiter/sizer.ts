@@ -82,8 +82,8 @@ export class Sizer {
   #take(wanted: Sizing): Resize | undefined {
     const { workers, heapBytes, maxRss, cpus } = this.#inForce;
     const same = wanted.heapBytes === heapBytes && wanted.maxRss === maxRss && wanted.cpus === cpus;
-    if (same && wanted.workers === workers) return undefined;
     this.#inForce = wanted;
+    if (same && wanted.workers === workers) return undefined;
     this.#shrink = undefined;
     const say = wanted.workers === workers ? 'limits changed' : `resized from ${workers}`;
     return { say: `${say}: ${wanted.why}`, sizing: wanted };

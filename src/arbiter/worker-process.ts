@@ -28,7 +28,7 @@ const ENTRY = fileURLToPath(new URL(`../main${import.meta.url.endsWith('.ts') ? 
 const LONGEST_CLOSE_MS = 1_000;
 
 const NO_RIGHT =
-  'the arbiter must run as the user of its workers or have CAP_KILL (docker run --cap-add KILL; systemd: CapabilityBoundingSet=)';
+  'the arbiter must run as the user of its workers or have CAP_KILL (docker run --cap-add KILL; systemd: add CAP_KILL to CapabilityBoundingSet=)';
 const DIRECTORY_PROBLEMS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such directory',
   ENOTDIR: 'this is not a directory',

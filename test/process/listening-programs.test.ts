@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import net from 'node:net';
 import { test } from 'node:test';
+import { HANDSHAKE, rawRequest } from '../support/raw.ts';
 import { freePort, request, run, start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -89,7 +90,11 @@ for (const env of [one, { ...one, LATE: '1' }]) {
       server.log.filter(({ level }) => level !== 'info' && level !== 'debug'),
       [],
     );
+    assert.equal((await rawRequest(server.port, 'GET /fails', HANDSHAKE)).status, 500);
+    await server.untilLogged('the upgrade listener failed');
+    assert.deepEqual(server.logged('worker ended'), []);
     assert.equal(await server.stop(), 0);
+    assert.deepEqual(server.logged('unhandled'), []);
   });
 }
 

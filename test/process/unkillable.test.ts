@@ -28,7 +28,10 @@ test('without CAP_KILL a stop ends with exit code 1, and the log names the fix',
   const [line] = server.logged('kill() failed with EPERM');
   assert.equal(line?.level, 'error');
   assert.equal(line?.workerPid, pid);
-  assert.match(line?.msg ?? '', /CAP_KILL \(docker run --cap-add KILL/);
+  assert.match(
+    line?.msg ?? '',
+    /CAP_KILL \(docker run --cap-add KILL; systemd: add CAP_KILL to CapabilityBoundingSet=\)/,
+  );
   assert.deepEqual(server.logged('worker is killed'), []);
   assert.equal(server.log.at(-1)?.msg, '1 of the workers did not end within 2 s of SIGKILL');
   process.kill(pid, 'SIGKILL'); // it holds stderr, and the kernel's signal at the arbiter's death needs CAP_KILL, too

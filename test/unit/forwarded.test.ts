@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { Peer, trustIn } from '../../src/worker/http/peer.ts';
 
@@ -232,4 +233,24 @@ describe('a hostile header as long as a header may be', () => {
       assert.ok(performance.now() - started < 500);
     });
   }
+});
+
+describe('the peer of a socket', () => {
+  const everyone = () => true;
+  const socket = (remoteAddress?: string) => ({ remoteAddress }) as Socket;
+
+  it('has its address and whether it is trusted', () => {
+    const { address, trusted } = Peer.of(socket('192.0.2.1'), 'tcp', everyone) ?? assert.fail();
+    assert.deepEqual([address, trusted], ['192.0.2.1', true]);
+    assert.equal(Peer.of(socket(), 'unix', everyone)?.address, '');
+  });
+
+  it('is none where the client has reset the connection', () => {
+    assert.equal(Peer.of(socket(), 'tcp', everyone), undefined);
+  });
+
+  it('is not trusted where the app itself accepted it', () => {
+    const { address, trusted } = Peer.untrusted(socket('127.0.0.1'));
+    assert.deepEqual([address, trusted, Peer.untrusted(socket()).address], ['127.0.0.1', false, '']);
+  });
 });

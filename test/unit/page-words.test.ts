@@ -89,7 +89,7 @@ describe('sizing in words', () => {
   it('says if a setting or a signal decided', () => {
     const settings = { TSUNICORN_WORKERS: { value: '2', origin: 'env', variable: 'WEB_CONCURRENCY' } };
     assert.match(tell({}, settings), /^TSUNICORN_WORKERS asks for 2 workers, whatever the limits are\./);
-    assert.match(tell({ target: 3 }), /A signal has since made it 3 workers\.$/);
+    assert.match(tell({ workers: 3, target: 3, signalled: true }), /^A signal set the number to 3\. Each may have/);
   });
 });
 

@@ -180,6 +180,21 @@ describe('TTIN and TTOU', () => {
     const sizer = new Sizer(SETTINGS, limits(2));
     assert.match(sizer.set(3)?.say ?? '', /^resized from 2: 3 workers: .*number set by signals/);
   });
+
+  it('are told apart from what sizing decided, even where the number is the same', () => {
+    const sizer = new Sizer(SETTINGS, limits(2));
+    const seen = (): unknown => {
+      const { workers, why, inputs } = sizer.inForce;
+      return [workers, inputs.signalled, /set by signals/.test(why)];
+    };
+    assert.deepEqual(seen(), [2, false, false]);
+    sizer.set(3);
+    assert.deepEqual(seen(), [3, true, true]);
+    sizer.set(2);
+    assert.deepEqual(seen(), [2, true, true]);
+    sizer.set(undefined); // HUP
+    assert.deepEqual(seen(), [2, false, false]);
+  });
 });
 
 describe('HUP', () => {

@@ -13,6 +13,7 @@ export const STATUS: Status = {
   sizing: {
     workers: 2,
     target: 2,
+    signalled: false,
     why: '2 workers: …',
     warning: null,
     cpus: 1.5,

@@ -90,6 +90,7 @@ describe('/status', () => {
     assert.deepEqual(statusOf(world(), 2_000, DATE).sizing, {
       workers: 2,
       target: 2,
+      signalled: false,
       why: sizing.why,
       warning: null,
       cpus: 1.5,

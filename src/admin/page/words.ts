@@ -62,21 +62,21 @@ export function roundUp(value: number): number {
 }
 
 export function sizingInWords({ sizing, settings }: Pick<Status, 'sizing' | 'settings'>): string[] {
-  const { workers, target, byCpus, byMemory, limits, heapBytes } = sizing;
-  const given = settings.TSUNICORN_WORKERS?.origin !== 'cgroup';
-  const decision = given
-    ? [`TSUNICORN_WORKERS asks for ${plural(workers, 'worker')}, whatever the limits are.`]
-    : [
-        `${plural(sizing.cpus, 'core')} may be used (${decidedBy(sizing)}), which ${sizing.cpus === 1 ? 'asks' : 'ask'} for ${plural(byCpus, 'worker')}.`,
-        byMemory === null
-          ? 'There is no memory limit to fit.'
-          : `The memory limit of ${bytes(limits.memoryBytes)} holds ${number(byMemory)}.`,
-        `There may be ${number(sizing.minWorkers)} or more${sizing.maxWorkers === null ? '' : `, and at most ${number(sizing.maxWorkers)}`}.`,
-        `So ${workers === 1 ? 'there is' : 'there are'} ${plural(workers, 'worker')}.`,
-      ];
+  const { workers, signalled, byCpus, byMemory, limits, heapBytes } = sizing;
   const heap = heapBytes === null ? 'The heap limit is left to V8.' : `Each may have ${bytes(heapBytes)} of old space.`;
-  const signalled = target === workers ? [] : [`A signal has since made it ${plural(target, 'worker')}.`];
-  return [...decision, heap, ...signalled];
+  if (signalled) return [`A signal set the number to ${number(workers)}.`, heap];
+  if (settings.TSUNICORN_WORKERS?.origin !== 'cgroup') {
+    return [`TSUNICORN_WORKERS asks for ${plural(workers, 'worker')}, whatever the limits are.`, heap];
+  }
+  return [
+    `${plural(sizing.cpus, 'core')} may be used (${decidedBy(sizing)}), which ${sizing.cpus === 1 ? 'asks' : 'ask'} for ${plural(byCpus, 'worker')}.`,
+    byMemory === null
+      ? 'There is no memory limit to fit.'
+      : `The memory limit of ${bytes(limits.memoryBytes)} holds ${number(byMemory)}.`,
+    `There may be ${number(sizing.minWorkers)} or more${sizing.maxWorkers === null ? '' : `, and at most ${number(sizing.maxWorkers)}`}.`,
+    `So ${workers === 1 ? 'there is' : 'there are'} ${plural(workers, 'worker')}.`,
+    heap,
+  ];
 }
 
 function decidedBy({ cpus, limits }: SizingStatus): string {

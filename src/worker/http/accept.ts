@@ -170,10 +170,8 @@ export class Acceptor {
   #accept(socket: net.Socket, kind: Peer['kind']): void {
     const { cap, trusts, onConnection } = this.#options;
     this.#accepted++;
-    const address = kind === 'unix' ? '' : socket.remoteAddress;
-    // A TCP client that has reset the connection already: its requests would have no sender.
-    if (address === undefined) return void socket.destroy();
-    const peer = new Peer(kind, address, trusts);
+    const peer = Peer.of(socket, kind, trusts);
+    if (peer === undefined) return void socket.destroy();
     if (cap > 0 && this.#open >= cap) this.#held.push(() => onConnection(socket, peer));
     else onConnection(socket, peer);
   }

@@ -46,9 +46,9 @@ export class Connection {
   }
 }
 
-/** The peer of an accepted socket. A socket that the app itself handed to node:http is never trusted. */
+/** Of an accepted socket, or of one that the app itself handed to node:http. */
 export function peerOf(socket: TrackedSocket): Peer {
-  return socket[CONNECTION]?.peer ?? new Peer('tcp', socket.remoteAddress ?? '', () => false);
+  return socket[CONNECTION]?.peer ?? Peer.untrusted(socket);
 }
 
 export interface ConnectionEvents {

@@ -5,7 +5,7 @@
  * A trusted peer is a proxy that speaks for its client: RFC 7239 `Forwarded` and the older `X-Forwarded-*`. They are read
  * from the right: each proxy appends the address it saw, so the first that is no trusted proxy is the client.
  */
-import { BlockList, isIP } from 'node:net';
+import { BlockList, isIP, type Socket } from 'node:net';
 
 /** Whether a proxy with this address is believed. */
 export type Trust = (address: string) => boolean;
@@ -29,6 +29,17 @@ export class Peer {
     this.kind = kind;
     this.address = address;
     this.#trusts = trusts;
+  }
+
+  /** Undefined for a TCP client that has reset the connection already: its requests would have no sender. */
+  static of({ remoteAddress }: Socket, kind: Peer['kind'], trusts: Trust): Peer | undefined {
+    const address = kind === 'unix' ? '' : remoteAddress;
+    return address === undefined ? undefined : new Peer(kind, address, trusts);
+  }
+
+  /** Of a socket that the app itself handed to node:http. */
+  static untrusted({ remoteAddress = '' }: Socket): Peer {
+    return new Peer('tcp', remoteAddress, () => false);
   }
 
   /** Whether its forwarding headers are believed (`TSUNICORN_FORWARDED_ALLOW_IPS`). */

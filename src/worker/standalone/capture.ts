@@ -175,10 +175,12 @@ export class Capture {
   }
 }
 
-/** For a server of the app that listens when the app is served already: WebSockets are its own. */
+/** For a server of the app that listens when the app is served already: WebSockets are its own, their failures the gate's. */
 function forwardUpgrades(from: HttpServer, to: Server): void {
   const forward = (): void => {
-    from.on('upgrade', (...args) => to.emit('upgrade', ...args));
+    from.on('upgrade', (...args) =>
+      Promise.all(to.rawListeners('upgrade').map(async (listener) => Reflect.apply(listener, to, args))),
+    );
   };
   if (to.listenerCount('upgrade') > 0) return forward();
   to.on('newListener', function first(event) {
