@@ -97,8 +97,7 @@ export class Capture {
 
   /** The drain is over: what waits for the server to close may go on. */
   end(): void {
-    for (const captured of this.#captured.values()) captured.end();
-    this.#captured.clear();
+    for (const captured of this.#captured.values()) captured.drained();
   }
 
   #candidates(): CapturedServer[] {
