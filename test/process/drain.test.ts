@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import net from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -68,6 +69,32 @@ test('idle keep-alive connections do not hold up the stop', async (t) => {
   assert.equal(await server.stop(), 0);
   assert.ok(performance.now() - before < 3_000);
   for (const socket of sockets) socket.destroy();
+});
+
+const FORMS = ['setHeader', 'object', 'status', 'flat', 'pairs', 'both', 'headers', 'other'];
+
+test('Connection: keep-alive of the app does not hold up the drain', async (t) => {
+  const env = { TSUNICORN_WORKERS: '1', TSUNICORN_GRACEFUL_TIMEOUT: '20' };
+  const server = await (await start(t, { app: 'programs/keep-alive.js', env })).ready();
+  const agent = new http.Agent({ keepAlive: true });
+  t.after(() => agent.destroy());
+  for (const form of FORMS) assert.notEqual((await server.get(`/${form}`, { agent })).headers.connection, 'close');
+  const asked = FORMS.map((form) => server.get(`/${form}?1500`, { agent }));
+  await inHand(server, FORMS.length);
+  const began = performance.now();
+  server.signal('SIGTERM');
+  for (const { status, body, headers } of await Promise.all(asked)) {
+    assert.deepEqual([status, headers.connection, headers['x-form']], [200, 'close', 'set'], body);
+  }
+  assert.equal((await server.exited).code, 0);
+  assert.ok(performance.now() - began < 10_000, 'long before the graceful timeout');
+});
+
+test('nor does it keep a connection without keep-alive', async (t) => {
+  const env = { TSUNICORN_WORKERS: '1', TSUNICORN_KEEPALIVE: '0' };
+  const server = await (await start(t, { app: 'programs/keep-alive.js', env })).ready();
+  for (const form of FORMS) assert.equal((await server.get(`/${form}`)).headers.connection, 'close', form);
+  assert.equal(await server.stop(), 0);
 });
 
 test('what outlasts the graceful timeout is killed, said in the log, and the exit is 0', async (t) => {
@@ -148,10 +175,10 @@ test('a worker that still boots ends when the arbiter is killed', async (t) => {
 });
 
 /** One of the two workers has a request. */
-async function inHand(server: TestServer): Promise<void> {
-  await waitFor('a request is in flight', async () => {
+async function inHand(server: TestServer, requests = 1): Promise<void> {
+  await waitFor('requests are in flight', async () => {
     const { series } = await scrape(server);
-    return [0, 1].some((worker) => (series[`tsunicorn_http_requests_in_flight{worker="${worker}"}`] ?? 0) > 0);
+    return [0, 1].some((worker) => (series[`tsunicorn_http_requests_in_flight{worker="${worker}"}`] ?? 0) >= requests);
   });
 }
 

@@ -137,6 +137,21 @@ test('an extra server cannot take a port that tsunicorn serves', async (t) => {
   assert.ok(server.stderr.includes(`listen EADDRINUSE: tsunicorn serves port ${port}`));
 });
 
+test('a program that asks first whether PORT is free is told that it is', async (t) => {
+  const server = await (await start(t, { app: 'programs/probes.js', env: one })).ready();
+  const free = [true, false];
+  assert.deepEqual(JSON.parse((await server.get('/')).body), [free, free, free].flat());
+  assert.deepEqual(JSON.parse((await server.get('/again')).body), [free, free, free, free].flat());
+  assert.deepEqual(server.logged(/also listens|closed its server/), []);
+  assert.equal(await server.stop(), 0);
+});
+
+test('a server that takes raw connections on PORT is refused, if it says so after listen() too', async (t) => {
+  const server = await start(t, { app: 'programs/probes.js', env: { ...one, TAKES: '1', TSUNICORN_CRASH_LIMIT: '1' } });
+  assert.equal((await server.exited).code, 3);
+  assert.match(server.stderr, /listen EADDRINUSE: tsunicorn serves port \d+ with another server of the app/);
+});
+
 test('4: an app that terminates TLS itself is refused, unless it also has an http server', async (t) => {
   const refused = await run(t, { app: 'programs/https.cjs' });
   assert.equal(refused.code, 4);

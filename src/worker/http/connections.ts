@@ -138,7 +138,7 @@ export class Connections {
   /** From now on every response whose head is not sent yet says `Connection: close`. */
   closeAfterResponse(): void {
     this.#closing = true;
-    for (const { exchanges } of this.#open) for (const e of exchanges) e.response.shouldKeepAlive = false;
+    for (const { exchanges } of this.#open) for (const e of exchanges) endConnectionWith(e.response);
   }
 
   /**
@@ -191,7 +191,7 @@ export class Connections {
       startedAt: performance.now(),
     });
     this.#inFlight++;
-    if (this.#closing) response.shouldKeepAlive = false;
+    if (this.#closing) endConnectionWith(response);
   };
 
   readonly #onFinish = (message: unknown): void => {
@@ -222,4 +222,36 @@ export class Connections {
 /** Bytes that the kernel took. `bytesWritten` adds what waits, which may never be sent. */
 function sentOn(socket: Socket & { readonly _bytesDispatched?: number }): number {
   return socket._bytesDispatched ?? socket.bytesWritten;
+}
+
+/** Where node:http turns fields into bytes: those of setHeader() and of writeHead(), in any of its forms. */
+type HeadWriter = ServerResponse & { _storeHeader?: (firstLine: string, fields: unknown) => unknown };
+
+/** The connection ends with `response`, which says so if its head is not sent yet, whatever the app sets. */
+function endConnectionWith(response: HeadWriter): void {
+  response.shouldKeepAlive = false;
+  const { _storeHeader: storeHead } = response;
+  if (response.headersSent || storeHead === undefined) return;
+  response._storeHeader = (firstLine, fields) => {
+    const set = response.getHeader('connection');
+    if (set !== undefined) response.setHeader('connection', closing('connection', set) as string);
+    // Those of setHeader() are node:http's own object, which has no copy.
+    const given = response.getHeaderNames().length > 0 ? fields : withClose(fields);
+    return Reflect.apply(storeHead, response, [firstLine, given]);
+  };
+}
+
+/** Fields as writeHead() takes them: names and values in turn, pairs, or an object. */
+function withClose(fields: unknown): unknown {
+  if (typeof fields !== 'object' || fields === null) return fields;
+  if (!Array.isArray(fields)) {
+    return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, closing(name, value)]));
+  }
+  if (Array.isArray(fields[0])) return fields.map(([name, value]) => [name, closing(name, value)]);
+  return fields.map((value, i) => (i % 2 === 1 ? closing(fields[i - 1], value) : value));
+}
+
+/** `Connection: keep-alive`, of the app or of what it proxies, would keep the connection. */
+function closing(name: unknown, value: unknown): unknown {
+  return String(name).toLowerCase() === 'connection' && !/close|upgrade/i.test(String(value)) ? 'close' : value;
 }

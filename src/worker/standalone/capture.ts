@@ -97,8 +97,7 @@ export class Capture {
 
   /** The drain is over: what waits for the server to close may go on. */
   end(): void {
-    for (const captured of this.#captured.values()) captured.end();
-    this.#captured.clear();
+    for (const captured of this.#captured.values()) captured.drained();
   }
 
   #candidates(): CapturedServer[] {
@@ -124,7 +123,7 @@ export class Capture {
     this.#captured.delete(server); // it comes last now
     if (isHttpServer(server)) Object.assign(server, { connectionsCheckingInterval: CHECK_INTERVAL_MS });
     const captured = new CapturedServer(server, call, this.#options.ports[0] ?? 0, (c) => {
-      if (this.#serving) this.#options.onClose();
+      if (this.#serving && kindOf(server) !== 'other') this.#options.onClose();
       else c.end();
     });
     this.#captured.set(server, captured);
@@ -146,16 +145,30 @@ export class Capture {
       );
     }
     if (port === undefined || port === 0) return this.#listen(server, args);
+    const answers = server.listenerCount('connection') > 0;
     if (ports.includes(port)) {
-      const message = `listen EADDRINUSE: tsunicorn serves port ${port} with another server of the app. Let the app's http server listen first, or set PORT to its port`;
-      const error = Object.assign(new Error(message), { code: 'EADDRINUSE', syscall: 'listen', port });
-      process.nextTick(() => server.emit('error', error));
+      if (!answers) return this.#capturedProbe(server, call);
+      refusePort(server, port);
       return server;
     }
-    warn(
-      `the app also listens on port ${port}: every worker does, and the kernel spreads the connections (SO_REUSEPORT). tsunicorn neither counts nor drains them`,
-    );
+    if (answers) {
+      warn(
+        `the app also listens on port ${port}: every worker does, and the kernel spreads the connections (SO_REUSEPORT). tsunicorn neither counts nor drains them`,
+      );
+    }
     return this.#listen(server, [{ ...options, reusePort: CAN_SHARE_PORTS }, callback]);
+  }
+
+  /**
+   * A server that only asks whether `port` is free, as get-port and listhen do before the app listens on it: it is, for
+   * this app. One that takes connections after all gets the error then.
+   */
+  #capturedProbe(server: Server, call: ListenCall): Server {
+    const captured = this.#capture(server, call);
+    server.on('newListener', (event) => {
+      if (event === 'connection' && captured.listening) refusePort(server, call.port);
+    });
+    return server;
   }
 
   #isOnPort({ port, options }: ListenCall): boolean {
@@ -197,6 +210,12 @@ function throwIfSecure(server: Server, call: ListenCall): void {
   throw new AppLoadError(
     `the app listens only with ${what}, on ${describeCall(call)}, but workers speak plain HTTP/1.1. Use an http.Server (node:http), and leave TLS and HTTP/2 to the proxy in front of tsunicorn`,
   );
+}
+
+function refusePort(server: Server, port: number | undefined): void {
+  const message = `listen EADDRINUSE: tsunicorn serves port ${port} with another server of the app. Let the app's http server listen first, or set PORT to its port`;
+  const error = Object.assign(new Error(message), { code: 'EADDRINUSE', syscall: 'listen', port });
+  process.nextTick(() => server.emit('error', error));
 }
 
 function alreadyListens(): Error {

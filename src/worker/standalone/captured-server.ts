@@ -12,10 +12,10 @@ const OVERRIDDEN = ['listening', 'address', 'close', 'closeIdleConnections'] as 
 export class CapturedServer {
   readonly server: Server;
   readonly call: ListenCall;
-  readonly #onClose: (captured: CapturedServer) => void;
+  #onClose: (captured: CapturedServer) => void;
   #state: 'listening' | 'closing' | 'ended' = 'listening';
 
-  /** `port` stands for 0. `onClose`: the program called `close()`, which completes with {@link end}. */
+  /** `port` stands for 0. `onClose`: the program called `close()`, which completes with {@link end} or {@link drained}. */
   constructor(server: Server, call: ListenCall, port: number, onClose: (captured: CapturedServer) => void) {
     this.server = server;
     this.call = call;
@@ -38,6 +38,12 @@ export class CapturedServer {
   /** From now on only the drain closes idle connections, since a request may be on its way. */
   keepIdleConnections(): void {
     this.#override('closeIdleConnections', () => {});
+  }
+
+  /** No connection is left: `close()` completes, also one to come, as in a signal handler that awaits something first. */
+  drained(): void {
+    this.#onClose = () => this.end();
+    if (this.#state === 'closing') this.end();
   }
 
   /** Restores the server as it was before `listen()`, and lets a `close()` of the program complete. */
