@@ -25,7 +25,7 @@ export function configurationDocument(): string {
 Environment variables alone configure tsunicorn. \`tsunicorn config\` prints every setting, its value and its origin; \`tsunicorn config --env\` prints an env file to start from.
 
 - **Names.** An unknown name that begins with \`TSUNICORN_\` is an error. The variables that Kubernetes adds for a service called "tsunicorn" (\`TSUNICORN_SERVICE_HOST\`, \`TSUNICORN_PORT\` and so on) are ignored, and so are those that a program inherits [from a worker](several-workers.md#which-worker-is-this) which starts it.
-- **Errors.** All problems are reported at once, one line each, and the start ends with [exit code 78](exit-codes.md). A bad value never falls back to the default.
+- **Errors.** All problems are reported at once, one line each, and the start ends with [exit code 78](exit-codes.md). A bad value never falls back to the default. Quotes, spaces, comments and carriage returns that an env file leaves in a value (\`docker run --env-file\` keeps them) are part of it; the error says what to remove.
 - **Empty values** count as not set, so a Compose file may pass on \`\${NAME:-}\`.
 - **Files.** Every variable may be given as \`NAME_FILE=/path\` instead, for Docker and Kubernetes secrets. The value is the file's content, less one trailing newline. An empty file is an error, and so are \`NAME\` and \`NAME_FILE\` together. Errors never show a file's content.
 - **Aliases.** If both a setting and its alias are given, the \`TSUNICORN_\` name counts.

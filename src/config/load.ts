@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { ConfigError, type ConfigProblem } from '../errors.ts';
 import { readFileSync } from '../platform/node-fs.ts';
+import { hint } from './hints.ts';
 import { conflicts, SETTINGS } from './settings.ts';
 import {
   BadValue,
@@ -86,7 +87,7 @@ export function loadTable<T extends Table>(
     try {
       values[key] = text === undefined ? undefined : setting.parser.parse(text, context);
     } catch (error) {
-      if (found !== undefined) problems.push(describe(setting, found, error));
+      if (found !== undefined) problems.push(describe(setting, found, error, context));
       // A default made from other settings fails with them, and they have been reported.
       else if (problems.length === 0) throw error;
       continue;
@@ -121,27 +122,46 @@ function look(
       if (content !== '') return { ...file, text: content };
       report('the file is empty');
     } catch (error) {
-      report(`the file cannot be read: ${oneLine((error as Error).message)}`);
+      const without = hint(path, (rest) => succeeds(() => readFile(resolve(cwd, rest))), false);
+      report(`the file cannot be read: ${oneLine((error as Error).message)}${without}`);
     }
   }
   return file;
 }
 
 /** BadValue's detail quotes the value, so it is left out for secrets, which any file may hold. */
-function describe(setting: Setting, { kind, variable, value }: Given, error: unknown): ConfigProblem {
+function describe(
+  setting: Setting,
+  { text = '', kind, variable, value }: Given,
+  error: unknown,
+  context: ParseContext,
+): ConfigProblem {
   const detail = error instanceof BadValue && kind === 'env' && !setting.secret ? error.message : '';
   const subject = kind === 'file' ? 'its content must be' : 'must be';
   const message = `${subject} ${setting.parser.accepts}${detail === '' ? '' : ` (${oneLine(detail)})`}`;
-  return { name: variable, value, message };
+  const accepts = (rest: string) => succeeds(() => setting.parser.parse(rest, context));
+  return { name: variable, value, message: message + hint(text, accepts, kind === 'file') };
 }
 
-/** Escapes control characters, so that each problem keeps to its line. */
+function succeeds(attempt: () => unknown): boolean {
+  try {
+    attempt();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this looks for
+const INVISIBLE = /[\u0000-\u001f\u007f-\u00a0\u200b-\u200f\u2028\u2029\u2060\ufeff]/g;
+
+/** Escapes what does not show or would end the line, so that each problem keeps to its own. */
 function oneLine(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this looks for
-  return text.replace(/[\u0000-\u001f\u007f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return text.replace(INVISIBLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-const PREFIX = 'TSUNICORN_';
+/** Also behind what an env file may leave before a name. */
+const NAMED_LIKE_OURS = /^(\uFEFF|\s|["'“‘]|export\s)*TSUNICORN_/;
 
 /** Levenshtein distance: letters to insert, delete or replace to turn `a` into `b`. */
 export function distance(a: string, b: string): number {
@@ -160,7 +180,7 @@ export function distance(a: string, b: string): number {
 /** The name in `table` that `unknown` most likely means, if any is close. */
 export function suggest(unknown: string, table: Table): string | undefined {
   const file = unknown.endsWith('_FILE') ? '_FILE' : '';
-  const bare = (name: string) => name.replace(PREFIX, '').replaceAll('_', '');
+  const bare = (name: string) => name.replace(NAMED_LIKE_OURS, '').replaceAll('_', '').trimEnd();
   const wanted = bare(unknown.slice(0, unknown.length - file.length));
   const [closest] = Object.values(table)
     .flatMap(namesOf)
@@ -175,7 +195,7 @@ const SERVICE_LINK = '(SERVICE_(HOST|PORT(_\\w+)?)|PORT(_\\d+_[A-Z]+(_(PROTO|POR
 
 /** Each `TSUNICORN_*` name that is not a setting. Without its value, which may be a misspelt secret's. */
 function unknownNames(table: Table, variables: Environment['env']): ConfigProblem[] {
-  const names = Object.keys(variables).filter((name) => name.startsWith(PREFIX) && variables[name] !== undefined);
+  const names = Object.keys(variables).filter((name) => NAMED_LIKE_OURS.test(name) && variables[name] !== undefined);
   const services = names.flatMap((name) => /^(\w+)_SERVICE_HOST$/.exec(name)?.[1] ?? []);
   const serviceLink = new RegExp(`^(${services.join('|')})_${SERVICE_LINK}$`);
   const known = new Set([...variablesOf(table), ...Object.values(IDENTITY_VARIABLES)]);
@@ -183,6 +203,9 @@ function unknownNames(table: Table, variables: Environment['env']): ConfigProble
     .filter((name) => !known.has(name) && !serviceLink.test(name))
     .map((name) => {
       const suggestion = suggest(name, table);
-      return { name, message: `is not a setting${suggestion === undefined ? '' : `; did you mean ${suggestion}?`}` };
+      return {
+        name: oneLine(name),
+        message: `is not a setting${suggestion === undefined ? '' : `; did you mean ${suggestion}?`}`,
+      };
     });
 }

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import env from 'env-var';
+import { isWrapped } from './hints.ts';
 import { BadValue, type ParseContext, type Parser } from './table.ts';
 
 const { accessors } = env;
@@ -129,8 +130,14 @@ export function printable(text: string): string {
   return text;
 }
 
-/** Any text without control characters. */
-export const string = (accepts: string): Parser<string> => parser(accepts, printable);
+/** Throws BadValue also for what no path or name has around it. */
+function bare(text: string): string {
+  if (isWrapped(printable(text))) throw new BadValue('it has quotes or spaces around it');
+  return text;
+}
+
+/** Any text without control characters, and with nothing around it. */
+export const string = (accepts: string): Parser<string> => parser(accepts, bare);
 
 /** Not one of ours: a nested tsunicorn would refuse it. */
 export const variable = parser('the name of an environment variable, such as NODE_APP_INSTANCE', (text) => {
@@ -148,11 +155,11 @@ export function account(kind: 'user' | 'group'): Parser<string> {
 
 /** Absolute, from the app's directory. */
 export function fromChdir(path: string, { cwd, text }: ParseContext): string {
-  return resolve(cwd, text('TSUNICORN_CHDIR'), printable(path));
+  return resolve(cwd, text('TSUNICORN_CHDIR'), bare(path));
 }
 
 /** Absolute, from the working directory. */
-export const directory = parser('the path of a directory', (text, { cwd }) => resolve(cwd, printable(text)));
+export const directory = parser('the path of a directory', (text, { cwd }) => resolve(cwd, bare(text)));
 
 export const path = parser('a path', fromChdir);
 

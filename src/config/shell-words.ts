@@ -46,6 +46,10 @@ export const nodeOptions: Parser<string[]> = {
     const words = splitWords(text);
     // node would run the first word that is not an option instead of the worker.
     if (words[0] !== undefined && !words[0].startsWith('-')) throw new BadValue('the first word is not an option');
+    // As an env file has it whose reader keeps quotes.
+    if (/^\s*(["'])-[\w-]+\s.*\1\s*$/.test(text) && words.length === 1) {
+      throw new BadValue(`quotes make one option of ${words[0]}`);
+    }
     return words.map(printable);
   },
   format: joinWords,

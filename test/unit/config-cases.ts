@@ -8,6 +8,7 @@ const SECONDS_ABOVE_0 = 'a number of seconds above 0 and up to 2147483, such as 
 const SIZE = (min: string) => `a size${min && ` of at least ${min}`}, such as 64MiB, 1G, 512k or plain bytes`;
 const BOOLEAN = 'true, false, 1, 0, yes, no, on or off';
 const CONTROL = 'it contains a control character';
+const WRAPPED = 'it has quotes or spaces around it';
 
 const ATOM_LIST = 'atoms are h l u t r s m U q H B b f a T D M L p, {header}i, {header}o and {variable}e';
 const PERCENT = '% begins an atom such as %(s)s; write %% for a percent sign';
@@ -47,7 +48,7 @@ export const CASES: Record<keyof Settings, Case> = {
   ...ADDRESS_CASES,
   app: {
     good: { 'src/app.ts:make()': 'src/app.ts:make()' },
-    bad: { 'a\nb': CONTROL },
+    bad: { 'a\nb': CONTROL, "'a.js'": WRAPPED, 'a.js ': WRAPPED },
     accepts: 'path, path:export or path:factory()',
   },
   chdir: {
@@ -132,6 +133,7 @@ export const CASES: Record<keyof Settings, Case> = {
       '--a "b\\"': 'a " is not closed',
       'app.js --x': 'the first word is not an option',
       '--a "\n"': CONTROL,
+      '"--import ./a.js"': 'quotes make one option of --import ./a.js',
     },
     accepts: 'Node.js options, quoted as in a shell',
   },

@@ -13,6 +13,8 @@ const FILES: Readonly<Record<string, string>> = {
   '/run/four': '4\n',
   '/run/crlf': '4\r\n',
   '/run/two-lines': '4\n\n',
+  '/run/quoted': '"4"\n',
+  '/run/bom': '\uFEFF4\r\n',
   '/run/empty': '\n',
   '/run/wrong': 'hunter2\n',
   '/srv/app/near': '6',
@@ -112,7 +114,7 @@ test('files and values that cannot be used', () => {
     [{ TSUNICORN_WORKERS_FILE: '/run/wrong' }, [`TSUNICORN_WORKERS_FILE=/run/wrong: its content must be ${WORKERS}`]],
     [
       { TSUNICORN_WORKERS_FILE: '/run/two-lines' },
-      [`TSUNICORN_WORKERS_FILE=/run/two-lines: its content must be ${WORKERS}`],
+      [`TSUNICORN_WORKERS_FILE=/run/two-lines: its content must be ${WORKERS}; remove the line break`],
     ],
     [
       { TSUNICORN_BIND_FILE: '/run/wrong' },
@@ -143,6 +145,72 @@ test('files and values that cannot be used', () => {
     [{ HOST: 'a b', PORT: '3' }, ['HOST=a b: must be a host name or an IP address']],
   ];
   for (const [env, expected] of cases) assert.deepEqual(refused(env), expected);
+});
+
+test('what an env file leaves around a value is named where the value would do without it', () => {
+  const KEPT = ' (docker run --env-file takes all that follows the = as the value)';
+  const workers: [text: string, shown: string, remove: string | undefined][] = [
+    ['4\r', '4\\u000d', 'carriage return'],
+    ['"4"', '"4"', 'quotes'],
+    ["'4'", "'4'", 'quotes'],
+    ['`4`', '`4`', 'quotes'],
+    ['"4', '"4', 'quote'],
+    ["4'", "4'", 'quote'],
+    ['“4”', '“4”', 'typographic quotes'],
+    ['‘4’', '‘4’', 'typographic quotes'],
+    ['„4“', '„4“', 'typographic quotes'],
+    [' 4', ' 4', 'space'],
+    ['4 \t', '4 \\u0009', 'space'],
+    ['\u00a04', '\\u00a04', 'space'],
+    ['4\u200b', '4\\u200b', 'space'],
+    ['\uFEFF4', '\\ufeff4', 'byte order mark'],
+    ['4\n', '4\\u000a', 'line break'],
+    ['4 # four', '4 # four', 'comment'],
+    ['4;', '4;', 'semicolon'],
+    [' "auto"\r', ' "auto"\\u000d', 'carriage return and the space and the quotes'],
+    ['"4" # four', '"4" # four', 'comment and the quotes'],
+    ['""', '""', 'quotes'],
+    ['"many"', '"many"', undefined],
+    ['4 5', '4 5', undefined],
+    ['four', 'four', undefined],
+  ];
+  for (const [text, shown, remove] of workers) {
+    const line = `TSUNICORN_WORKERS=${shown}: must be ${WORKERS}`;
+    assert.deepEqual(refused({ TSUNICORN_WORKERS: text }), [
+      remove === undefined ? line : `${line}; remove the ${remove}${KEPT}`,
+    ]);
+  }
+  const others: [Record<string, string>, string][] = [
+    [{ WEB_CONCURRENCY: '4\r' }, 'the carriage return'],
+    [{ PORT: "'80'" }, 'the quotes'],
+    [{ TSUNICORN_BIND: '":8000"' }, 'the quotes'],
+    [{ TSUNICORN_BIND: "'unix:/run/app.sock'" }, 'the quotes'],
+    [{ TSUNICORN_LOG_FORMAT: 'json\r' }, 'the carriage return'],
+    [{ TSUNICORN_RELOAD: 'off ' }, 'the space'],
+    [{ TSUNICORN_DRAIN_DELAY: '"auto"' }, 'the quotes'],
+    // What takes any text, but not this: there would be no such file, or a new one.
+    [{ TSUNICORN_APP: '"src/app.js"' }, 'the quotes'],
+    [{ TSUNICORN_APP: 'src/app.js\r' }, 'the carriage return'],
+    [{ TSUNICORN_CHDIR: '/srv/app ' }, 'the space'],
+    [{ TSUNICORN_ACCESS_LOG: "'/var/log/a.log'" }, 'the quotes'],
+    [{ TSUNICORN_PIDFILE: '“/run/a.pid”' }, 'the typographic quotes'],
+    [{ TSUNICORN_NODE_OPTIONS: '"--import ./a.js"' }, 'the quotes'],
+    [{ TSUNICORN_WORKERS_FILE: '"/run/four"' }, 'the quotes'],
+    [{ TSUNICORN_WORKERS_FILE: '/run/four\r' }, 'the carriage return'],
+  ];
+  for (const [env, remove] of others) {
+    const [line = '', ...more] = refused(env);
+    assert.ok(line.endsWith(`; remove ${remove}${KEPT}`), line);
+    assert.deepEqual(more, []);
+  }
+  for (const [path, remove] of [
+    ['/run/quoted', 'quotes'],
+    ['/run/bom', 'byte order mark'],
+  ]) {
+    assert.deepEqual(refused({ TSUNICORN_WORKERS_FILE: path }), [
+      `TSUNICORN_WORKERS_FILE=${path}: its content must be ${WORKERS}; remove the ${remove}`,
+    ]);
+  }
 });
 
 test('every problem at once, one line each', () => {

@@ -36,6 +36,18 @@ test('names that are no settings', () => {
   assert.deepEqual(refused({ TSUNICORN_WORKERZ: undefined, tsunicorn_x: '1', MY_TSUNICORN_X: '1', UNICORN: '1' }), []);
 });
 
+test('names with what an env file left before or behind them', () => {
+  for (const [name, shown] of [
+    ['export TSUNICORN_WORKERS', 'export TSUNICORN_WORKERS'],
+    ['\uFEFFTSUNICORN_WORKERS', '\\ufeffTSUNICORN_WORKERS'],
+    ['"TSUNICORN_WORKERS', '"TSUNICORN_WORKERS'],
+    [' TSUNICORN_WORKERS', ' TSUNICORN_WORKERS'],
+    ['TSUNICORN_WORKERS ', 'TSUNICORN_WORKERS '],
+  ] as const) {
+    assert.deepEqual(refused({ [name]: '4' }), [`${shown}: is not a setting; did you mean TSUNICORN_WORKERS?`]);
+  }
+});
+
 test("the variables of Kubernetes' service links are left alone, and nothing else", () => {
   const links = {
     TSUNICORN_SERVICE_HOST: '10.0.0.7',

@@ -15,6 +15,12 @@ const escaped = (text: string) =>
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this looks for
   text.replace(/[\u0000-\u001f\u007f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
+/** What is wrong with the bad values that have something around them: alone they are good. */
+function leftBehind(text: string): string {
+  const what = text.trim() !== text ? 'space' : /^(["']).*\1$/.test(text) ? 'quotes' : undefined;
+  return what ? `; remove the ${what} (docker run --env-file takes all that follows the = as the value)` : '';
+}
+
 for (const [key, { good, bad, accepts }] of Object.entries(CASES) as [keyof Settings, Case][]) {
   const { name, parser } = SETTINGS[key];
   for (const [text, value] of Object.entries(good)) {
@@ -29,7 +35,7 @@ for (const [key, { good, bad, accepts }] of Object.entries(CASES) as [keyof Sett
   }
   for (const [text, detail] of Object.entries(bad)) {
     test(`${name}=${escaped(text)} is refused`, () => {
-      const message = `${name}=${escaped(text)}: must be ${accepts}${detail && ` (${detail})`}`;
+      const message = `${name}=${escaped(text)}: must be ${accepts}${detail && ` (${detail})`}${leftBehind(text)}`;
       assert.throws(
         () => load({ ...ROOM[key], [name]: text }),
         (error) => error instanceof ConfigError && error.message === message,
