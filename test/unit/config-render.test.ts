@@ -71,7 +71,7 @@ test('the env form comments out what is not set, and keeps "auto"', () => {
     TSUNICORN_WORKERS: '2',
   });
   assert.match(text, /^## Application\n\n# The module to serve/);
-  assert.match(text, /\n# The least number of workers that `auto` may choose\.\n#TSUNICORN_MIN_WORKERS=1\n\n/);
+  assert.match(text, /\n# The smallest number of workers that `auto` may choose\.\n#TSUNICORN_MIN_WORKERS=1\n\n/);
   assert.match(render({ KUBERNETES_SERVICE_HOST: 'x' }, 'env'), /\n#TSUNICORN_DRAIN_DELAY=auto\n/);
   for (const line of text.split('\n')) assert.ok(line.length <= 100, line);
 });
