@@ -63,7 +63,7 @@ export class WorkerEvents implements WorkerProcessListener {
     const { log } = this.#context;
     const what = `sent a message that no worker sends (${fault})`;
     log.error(subjectOf(worker), `worker ${what}${FORGED}`);
-    const problem = worker.kill(`it ${what}`);
+    const { problem } = worker.kill(`it ${what}`);
     if (problem !== undefined) log.error(subjectOf(worker), problem);
   }
 
