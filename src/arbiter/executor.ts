@@ -84,10 +84,10 @@ export class Executor {
       if (stuck) activity = await worker.activity(pool.stopping ? STACK_AT_STOP_MS : STACK_MS);
       worker.stackAtKill = activity.stack;
     } finally {
-      const problem = worker.kill(why);
+      const { sent, problem } = worker.kill(why);
       const subject = { ...subjectOf(worker), inFlight, ...activity };
-      if (problem === undefined) log.warn(subject, `worker is killed: ${why}`);
-      else log.error(subject, problem);
+      if (sent) log.warn(subject, `worker is killed: ${why}`);
+      else if (problem !== undefined) log.error(subject, problem);
     }
   }
 

@@ -1,10 +1,10 @@
 /** What workers say and how they end: told to the pool, the metrics, the log and `/status`. */
 import { HaltServer } from '../errors.ts';
 import { type FromWorker, WELCOME_APP, type WorkerFailure } from '../messages.ts';
+import { FAILURES } from '../observe/metrics/table.ts';
 import { OomKills } from '../platform/kernel/usage.ts';
 import { SIGNALS } from '../platform/signals.ts';
 import type { ArbiterContext } from './context.ts';
-import type { RestartReason } from './pool/decisions.ts';
 import { subjectOf, type WorkerProcess, type WorkerProcessListener } from './worker-process.ts';
 
 /** One dead worker. */
@@ -63,7 +63,7 @@ export class WorkerEvents implements WorkerProcessListener {
     const { log } = this.#context;
     const what = `sent a message that no worker sends (${fault})`;
     log.error(subjectOf(worker), `worker ${what}${FORGED}`);
-    const problem = worker.kill(`it ${what}`);
+    const { problem } = worker.kill(`it ${what}`);
     if (problem !== undefined) log.error(subjectOf(worker), problem);
   }
 
@@ -131,13 +131,11 @@ export class WorkerEvents implements WorkerProcessListener {
     metrics.gone(worker);
     history.add(exit, { reason, seconds: (now - startedAt) / 1000, date: new Date() });
     if (reason) metrics.store.restarted(reason);
-    const level = reason && FAILURES.has(reason) ? 'error' : 'info';
+    const level = FAILURES.some((failure) => failure === reason) ? 'error' : 'info';
     const shown = reason === 'crash' || reason === 'boot' ? (exit.cause ?? reason) : reason;
     log[level]({ ...subjectOf(worker), ...(shown && { reason: shown }) }, `worker ended: ${exit.how}`);
   }
 }
-
-const FAILURES: ReadonlySet<RestartReason> = new Set(['crash', 'oom', 'stall', 'boot']);
 
 type Evidence = Pick<WorkerExit, 'slot' | 'workerId' | 'pid'> &
   Pick<WorkerProcess, 'code' | 'signal' | 'spawnError' | 'saidHello' | 'failure' | 'killReason' | 'stackAtKill'> &

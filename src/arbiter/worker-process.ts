@@ -192,18 +192,21 @@ export class WorkerProcess {
     return state === undefined ? {} : { process: state };
   }
 
-  /** Sends SIGKILL. Returns what to log if kill(2) fails; after ESRCH the worker has ended. */
-  kill(reason: string): string | undefined {
+  /** Sends SIGKILL, unless it has ended. `problem`: what to log if kill(2) fails; after ESRCH the worker has ended. */
+  kill(reason: string): { readonly sent: boolean; readonly problem?: string } {
     this.killReason = reason;
     const { pid } = this;
-    if (pid === undefined || this.#child?.exitCode !== null || this.#child.signalCode !== null) return undefined;
+    if (pid === undefined || this.#child?.exitCode !== null || this.#child.signalCode !== null) return { sent: false };
     try {
       process.kill(pid, 'SIGKILL');
-      return undefined;
+      return { sent: true };
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ESRCH') this.#end(null, null, new Error('no such process (ESRCH)'));
-      return `kill() failed with ${code} (${reason})${code === 'EPERM' ? `: ${NO_RIGHT}` : ''}`;
+      return {
+        sent: false,
+        problem: `kill() failed with ${code} (${reason})${code === 'EPERM' ? `: ${NO_RIGHT}` : ''}`,
+      };
     }
   }
 }

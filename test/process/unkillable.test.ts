@@ -39,6 +39,21 @@ test('without CAP_KILL a stop ends with exit code 1, and the log names the fix',
   assert.equal(await stuck, 'ECONNRESET');
 });
 
+test('a worker that has ended, but whose helper process holds its channel, is not said to be killed', async (t) => {
+  const server = await (await start(t, { app: 'helper.js', env: { TSUNICORN_WORKERS: '1' } })).ready();
+  const helper = Number((await server.get('/helper')).body);
+  t.after(() => isRunning(helper) && process.kill(helper, 'SIGKILL'));
+  const [pid = 0] = server.workerPids();
+  process.kill(pid, 'SIGKILL');
+  await waitFor('the arbiter has waited for it', () => !isRunning(pid));
+  server.signal('SIGINT');
+  await server.untilLogged('received SIGINT');
+  server.signal('SIGINT'); // kills what is left
+  assert.equal((await server.exited).code, 0);
+  assert.equal(server.logged('worker ended: SIGKILL').length, 1);
+  assert.deepEqual(server.logged('worker is killed'), []);
+});
+
 test('a worker whose helper process holds its channel is replaced when it dies', async (t) => {
   const server = await (await start(t, { app: 'helper.js', env: { TSUNICORN_WORKERS: '1' } })).ready();
   const helper = Number((await server.get('/helper')).body);

@@ -1,12 +1,12 @@
 /** The vocabulary between the pool and the arbiter. */
 import type { Settings } from '../../config/settings.ts';
 import type { ExitName } from '../../errors.ts';
+import type { RESTART_REASONS } from '../../observe/metrics/table.ts';
 import type { Sizing } from '../../sizing.ts';
 import type { PoolWorker } from './worker.ts';
 
 /** Why a worker was replaced; the `reason` label of `tsunicorn_worker_restarts_total`. */
-export type RestartReason = Failure | 'max_requests' | 'rss' | 'lifetime' | 'reload' | 'resize';
-type Failure = 'crash' | 'oom' | 'stall' | 'boot';
+export type RestartReason = (typeof RESTART_REASONS)[number];
 
 export type Decision =
   | { readonly do: 'spawn'; readonly workerId: number; readonly slot: number }

@@ -71,8 +71,14 @@ const histogram = (scope: Scope, help: string, labels: readonly string[], bounds
   bounds,
 });
 
-const RESTART_REASONS = ['crash', 'stall', 'boot', 'oom', 'max_requests', 'rss', 'lifetime', 'reload', 'resize'];
-const REFUSALS = [
+/** Restarts that are failures. */
+export const FAILURES = ['crash', 'stall', 'boot', 'oom'] as const;
+
+/** Why a worker was replaced. */
+export const RESTART_REASONS = [...FAILURES, 'max_requests', 'rss', 'lifetime', 'reload', 'resize'] as const;
+
+/** Why a request was turned away. */
+export const REFUSALS = [
   'uri_too_long',
   'too_many_fields',
   'body_too_large',
@@ -80,7 +86,7 @@ const REFUSALS = [
   'malformed',
   'overload',
   'no_websocket',
-];
+] as const;
 
 export const METRICS = {
   tsunicorn_build_info: gauge('server', 'Versions; always 1.', ['version', 'node']),

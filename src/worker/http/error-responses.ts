@@ -1,17 +1,11 @@
 /** Answers that tsunicorn gives in the app's place. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { REFUSALS } from '../../observe/metrics/table.ts';
 import { http } from '../../platform/node-http.ts';
 
 /** Why a request was turned away; the `reason` label of `tsunicorn_http_requests_rejected_total`. */
-export type Refusal =
-  | 'uri_too_long'
-  | 'too_many_fields'
-  | 'body_too_large'
-  | 'timeout'
-  | 'malformed'
-  | 'overload'
-  | 'no_websocket';
+export type Refusal = (typeof REFUSALS)[number];
 
 const bodyFor = (status: number): string => `${status} ${http.STATUS_CODES[status]}\n`;
 const fieldsFor = (body: string) => ({
