@@ -1,22 +1,15 @@
 /** What the admin address and USR2's status report show of the server. */
 import type { AdminSource } from '../admin/routes.ts';
-import type {
-  SettingStatus,
-  SizingStatus,
-  Status,
-  TotalsStatus,
-  WorkerExitStatus,
-  WorkerStatus,
-} from '../admin/status.ts';
+import type { SettingStatus, SizingStatus, Status, TotalsStatus, WorkerStatus } from '../admin/status.ts';
 import { LAG_QUANTILES, type MetricName, REQUEST_BUCKETS } from '../observe/metrics/table.ts';
 import { readUsage, type Usage } from '../platform/kernel/usage.ts';
 import type { Sizing } from '../sizing.ts';
 import { version } from '../version.ts';
 import type { ArbiterContext } from './context.ts';
+import type { ExitHistory } from './exit-history.ts';
 import type { MetricsStore } from './metrics/store.ts';
-import type { RestartReason, WorkerView } from './pool/decisions.ts';
 import type { Pool } from './pool/pool.ts';
-import type { WorkerExit } from './worker-events.ts';
+import type { WorkerView } from './pool/worker.ts';
 import { subjectOf, type WorkerProcess } from './worker-process.ts';
 
 /** For the stack of a worker in the status report; one that is idle has none. */
@@ -81,51 +74,6 @@ export class ArbiterAdminSource implements AdminSource {
       throw error;
     }
   }
-}
-
-/** Exits that `/status` shows: more than a rolling reload of a large machine leaves. */
-const KEPT_EXITS = 24;
-/** Characters: with {@link KEPT_EXITS} stacks at most 100 KB of the arbiter's memory. Deeper frames are the framework's. */
-const LONGEST_STACK = 4_000;
-const LONGEST_MESSAGE = 500;
-
-/** How the last workers ended, and how often each slot was replaced. */
-export class ExitHistory {
-  readonly #exits: WorkerExitStatus[] = [];
-  readonly #restarts = new Map<number, number>();
-
-  /** `reason`: why the worker had to be replaced; undefined where it was not wanted any more. `seconds`: it lived. */
-  add(exit: WorkerExit, at: { reason: RestartReason | undefined; seconds: number; date: Date }): void {
-    const { slot, workerId, pid, how, message, stack } = exit;
-    const { reason } = at;
-    this.#exits.unshift({
-      time: at.date.toISOString(),
-      slot,
-      workerId,
-      pid: pid ?? null,
-      seconds: seconds(at.seconds * 1000),
-      reason: reason ?? null,
-      how,
-      message: cut(message, LONGEST_MESSAGE),
-      stack: cut(stack, LONGEST_STACK),
-    });
-    this.#exits.length = Math.min(this.#exits.length, KEPT_EXITS);
-    if (reason !== undefined) this.#restarts.set(slot, this.restarts(slot) + 1);
-  }
-
-  /** Newest first. */
-  get exits(): readonly WorkerExitStatus[] {
-    return this.#exits;
-  }
-
-  restarts(slot: number): number {
-    return this.#restarts.get(slot) ?? 0;
-  }
-}
-
-function cut(text: string | undefined, most: number): string | null {
-  if (text === undefined) return null;
-  return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }
 
 export interface StatusSources {

@@ -1,17 +1,20 @@
 /** What the arbiter is started with, and what its parts share. */
 import type { SettingStatus } from '../admin/status.ts';
 import type { Settings } from '../config/settings.ts';
+import type { FromWorker } from '../messages.ts';
 import type { Logger, ServerLog } from '../observe/log/server-log.ts';
 import type { Limits } from '../platform/kernel/limits.ts';
 import type { LoadedNative } from '../platform/native/native.ts';
 import type { Signals } from '../platform/signals.ts';
 import type { Listeners } from '../platform/sockets.ts';
 import type { Sizing } from '../sizing.ts';
-import type { ExitHistory } from './admin-source.ts';
-import type { MetricsCollector } from './metrics/scrape.ts';
+import type { ExitHistory } from './exit-history.ts';
+import type { MetricsStore } from './metrics/store.ts';
 import type { Pool } from './pool/pool.ts';
 import type { Sizer } from './sizer.ts';
 import type { WorkerProcess } from './worker-process.ts';
+
+export type ReportMessage = FromWorker & { readonly type: 'heartbeat' | 'report' | 'app-report' };
 
 export interface ArbiterOptions {
   readonly settings: Settings;
@@ -31,7 +34,13 @@ export interface ArbiterContext extends ArbiterOptions {
   readonly listeners: Listeners;
   /** By workerId, from the spawn until the exit has been handled. */
   readonly workers: Map<number, WorkerProcess>;
-  readonly metrics: MetricsCollector;
+  readonly metrics: {
+    readonly store: MetricsStore;
+    received(worker: WorkerProcess, message: ReportMessage): void;
+    gone(worker: WorkerProcess): void;
+    refresh(): Promise<void>;
+    metrics(accept: string | undefined): Promise<{ contentType: string; text: string }>;
+  };
   readonly history: ExitHistory;
   readonly native: LoadedNative;
   /** The loop handles it; a failure is logged as `what`. */

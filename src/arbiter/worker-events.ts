@@ -1,28 +1,12 @@
 /** What workers say and how they end: told to the pool, the metrics, the log and `/status`. */
 import { HaltServer } from '../errors.ts';
-import { type FromWorker, WELCOME_APP, type WorkerFailure } from '../messages.ts';
+import { type FromWorker, WELCOME_APP } from '../messages.ts';
 import { FAILURES } from '../observe/metrics/table.ts';
 import { OomKills } from '../platform/kernel/usage.ts';
 import { SIGNALS } from '../platform/signals.ts';
 import type { ArbiterContext } from './context.ts';
+import type { WorkerExit } from './exit-history.ts';
 import { subjectOf, type WorkerProcess, type WorkerProcessListener } from './worker-process.ts';
-
-/** One dead worker. */
-export interface WorkerExit
-  extends Pick<WorkerProcess, 'slot' | 'workerId' | 'pid'>,
-    Pick<WorkerFailure, 'fatal' | 'exit'> {
-  /** In one line, with the cause and the fix where they are known: `exit code 1`, `SIGKILL, …`. */
-  readonly how: string;
-  /** The cgroup, or the worker's JavaScript heap, ran out of memory. */
-  readonly cause: 'oom' | 'heap' | undefined;
-  /** What the worker said of its failure, else `how`. */
-  readonly why: string;
-  /** A signal to the whole process group ended it before it had handlers: that says nothing about the app. */
-  readonly interrupted: boolean;
-  /** What the worker said of its failure, else why the arbiter killed it; and its JavaScript stack then. */
-  readonly message: string | undefined;
-  readonly stack: string | undefined;
-}
 
 /** A worker whose exit could not be handled has ended nevertheless. */
 const UNEXPLAINED = { why: 'its exit could not be handled', fatal: false };

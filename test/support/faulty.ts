@@ -2,8 +2,8 @@
 const dist = new URL('../../dist/', import.meta.url).href;
 const { HaltServer } = (await import(`${dist}errors.js`)) as typeof import('../../src/errors.ts');
 const { ExitHistory } = (await import(
-  `${dist}arbiter/admin-source.js`
-)) as typeof import('../../src/arbiter/admin-source.ts');
+  `${dist}arbiter/exit-history.js`
+)) as typeof import('../../src/arbiter/exit-history.ts');
 const { MetricsCollector } = (await import(
   `${dist}arbiter/metrics/scrape.js`
 )) as typeof import('../../src/arbiter/metrics/scrape.ts');

@@ -33,7 +33,7 @@ function runsUp(file: string, imported: string): boolean {
   return ROOMS.indexOf(to) < ROOMS.indexOf(from);
 }
 
-/** The rooms whose imports lead back to themselves. */
+/** The rooms, or files, whose imports lead back to themselves. */
 function cycles(edges: ReadonlyMap<string, ReadonlySet<string>>): string[] {
   const reaches = (from: string, to: string, seen = new Set<string>()): boolean =>
     [...(edges.get(from) ?? [])].some((next) => {
@@ -42,8 +42,11 @@ function cycles(edges: ReadonlyMap<string, ReadonlySet<string>>): string[] {
       seen.add(next);
       return reaches(next, to, seen);
     });
-  return [...edges.keys()].filter((room) => reaches(room, room));
+  return [...edges.keys()].filter((start) => reaches(start, start));
 }
+
+const fileEdges = (files: ReadonlyMap<string, string>): Map<string, Set<string>> =>
+  new Map([...files].map(([file, source]) => [file, new Set(importsOf(file, source))]));
 
 function roomEdges(files: ReadonlyMap<string, string>): Map<string, Set<string>> {
   const edges = new Map<string, Set<string>>();
@@ -76,6 +79,10 @@ test('no room imports itself through another', () => {
   assert.deepEqual(cycles(roomEdges(sources)), []);
 });
 
+test('no file imports itself through another, not even a type', () => {
+  assert.deepEqual(cycles(fileEdges(sources)), []);
+});
+
 test('no name of a type is declared twice', () => {
   const files = new Map<string, string[]>();
   for (const [file, source] of sources) {
@@ -104,6 +111,12 @@ test('an import that runs up, a cycle and a second declaration would be found', 
     ]),
   );
   assert.deepEqual(cycles(edges).sort(), ['config', 'context-hook', 'worker']);
+  const files = new Map([
+    ['arbiter/a.ts', "import type { B } from './pool/b.ts';"],
+    ['arbiter/pool/b.ts', "import { a } from '../a.ts';\nimport './c.ts';"],
+    ['arbiter/pool/c.ts', ''],
+  ]);
+  assert.deepEqual(cycles(fileEdges(files)), ['arbiter/a.ts', 'arbiter/pool/b.ts']);
   assert.deepEqual(typeNames('export type A = 1;\nabstract class B {}\n  interface C {}'), ['A', 'B']);
 });
 

@@ -1,10 +1,10 @@
 /** How the answer of /status is put together, and what is kept of workers that ended. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ExitHistory, type StatusSources, statusOf } from '../../src/arbiter/admin-source.ts';
+import { type StatusSources, statusOf } from '../../src/arbiter/admin-source.ts';
+import { ExitHistory, type WorkerExit } from '../../src/arbiter/exit-history.ts';
 import { MetricsStore } from '../../src/arbiter/metrics/store.ts';
 import { Pool } from '../../src/arbiter/pool/pool.ts';
-import type { WorkerExit } from '../../src/arbiter/worker-events.ts';
 import { REQUEST_BUCKETS } from '../../src/observe/metrics/table.ts';
 import type { Usage } from '../../src/platform/kernel/usage.ts';
 import { decideSizing } from '../../src/sizing.ts';

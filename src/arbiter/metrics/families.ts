@@ -4,7 +4,7 @@ import type { Family, Sample } from '../../observe/metrics/aggregate.ts';
 import { LAG_QUANTILES, METRICS, type MetricName } from '../../observe/metrics/table.ts';
 import type { Usage } from '../../platform/kernel/usage.ts';
 import { version } from '../../version.ts';
-import type { WorkerView } from '../pool/decisions.ts';
+import type { WorkerView } from '../pool/worker.ts';
 import type { MetricsStore, WorkerGauges } from './store.ts';
 
 /** As `tsunicorn_workers` has them: a worker that waits for its replacement is still ready. */

@@ -3,11 +3,10 @@
  * answer one after another, so asking all at once would only make the arbiter wait its turn among them.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import type { FromWorker } from '../../messages.ts';
 import { CONTENT_TYPES, exposition, formatFor } from '../../observe/metrics/exposition.ts';
 import { acceptQueues } from '../../platform/kernel/accept-queues.ts';
 import { readUsage } from '../../platform/kernel/usage.ts';
-import type { ArbiterContext } from '../context.ts';
+import type { ArbiterContext, ReportMessage } from '../context.ts';
 import { families } from './families.ts';
 import { MetricsStore, type WorkerKey } from './store.ts';
 
@@ -23,8 +22,6 @@ const PLACES_PER_CPU = 2;
 /** Where answers do not come, the others are asked anyway, spread over this time, which leaves some to answer in. */
 const CATCH_UP_MS = { from: 100, to: 200 };
 const CHECK_MS = 20;
-
-type ReportMessage = FromWorker & { readonly type: 'heartbeat' | 'report' | 'app-report' };
 
 /** From what workers report to what a scraper reads. */
 export class MetricsCollector {

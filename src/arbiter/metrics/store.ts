@@ -3,7 +3,8 @@ import type { AppReport, Durations, Labels, ProcessStats, WorkerReport } from '.
 import { Totals } from '../../observe/metrics/aggregate.ts';
 import { AppSeries } from '../../observe/metrics/app-series.ts';
 import { GC_BUCKETS, initialSeries, METRICS, type MetricName, REQUEST_BUCKETS } from '../../observe/metrics/table.ts';
-import type { RestartReason, WorkerView } from '../pool/decisions.ts';
+import type { RestartReason } from '../pool/decisions.ts';
+import type { WorkerView } from '../pool/worker.ts';
 
 /** A worker's gauges in its last report. */
 export type WorkerGauges = ProcessStats & Pick<WorkerReport, 'inFlight' | 'connections' | 'served'>;

@@ -3,7 +3,6 @@ import type { Settings } from '../../config/settings.ts';
 import type { ExitName } from '../../errors.ts';
 import type { RESTART_REASONS } from '../../observe/metrics/table.ts';
 import type { Sizing } from '../../sizing.ts';
-import type { PoolWorker } from './worker.ts';
 
 /** Why a worker was replaced; the `reason` label of `tsunicorn_worker_restarts_total`. */
 export type RestartReason = (typeof RESTART_REASONS)[number];
@@ -45,5 +44,3 @@ export type PoolSettings = Readonly<
 
 /** `leaving` is a ready worker that serves until its replacement is ready. */
 export type WorkerState = 'booting' | 'ready' | 'leaving' | 'draining';
-
-export type WorkerView = Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'state'>;

@@ -1,12 +1,12 @@
 /** The pool as pure state: events go in with their time (monotonic, in milliseconds), `due` returns what to do. */
 import type { ServiceState } from '../../platform/notify.ts';
-import type { Decision, PoolSettings, RestartReason, WorkerView } from './decisions.ts';
+import type { Decision, PoolSettings, RestartReason } from './decisions.ts';
 import { Failover } from './failover.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { Reconciler } from './reconciler.ts';
 import { type MemoryFull, Recycling, type Wear } from './recycling.ts';
 import { type PoolExit, RestartPolicy } from './restart-policy.ts';
-import { type PoolContext, PoolWorkers } from './worker.ts';
+import { type PoolContext, PoolWorkers, type WorkerView } from './worker.ts';
 
 /** A longer gap between two calls of `due` means that the arbiter was suspended or starved: it ticks every second. */
 const STARVED_MS = 2_000;

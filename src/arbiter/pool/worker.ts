@@ -174,6 +174,8 @@ export class PoolWorker {
   }
 }
 
+export type WorkerView = Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'state'>;
+
 /** The workers that run by workerId, in the order of their start, and the generation that is current. */
 export class PoolWorkers extends Map<number, PoolWorker> {
   generation = 1;

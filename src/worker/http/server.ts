@@ -24,7 +24,7 @@ import type { ProcessMonitor } from '../report/process-stats.ts';
 import { Acceptor } from './accept.ts';
 import { CLIENT_CLOSED_REQUEST, Connections, peerOf } from './connections.ts';
 import { answerInstead } from './error-responses.ts';
-import { Gate, type GateEvents, type GateOptions, type RequestLimits } from './gate.ts';
+import { CHECK_INTERVAL_MS, Gate, type GateEvents, type GateOptions, type RequestLimits } from './gate.ts';
 import { trustIn } from './peer.ts';
 
 /** A late response is noticed within this time, or a quarter of the limit where that is less. */
@@ -169,9 +169,6 @@ function openAccessLog(plan: WorkerPlan, ids: RequestIds, log: ServerLog): Acces
 /** Times in seconds, 0 is off. */
 type ServerSettings = RequestLimits &
   Pick<WorkerPlan['settings'], 'keepalive' | 'headerTimeout' | 'bodyTimeout' | 'limitHeaderSize'>;
-
-/** How often Node.js looks for requests that exceed their timeouts; its own default of 30 s is too coarse for 10 s. */
-export const CHECK_INTERVAL_MS = 1_000;
 
 /** An http.Server that never listens, behind the gate: the acceptor hands its connections over. */
 export function createServer(app: App, settings: ServerSettings, options: GateOptions): Server {

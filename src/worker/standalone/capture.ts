@@ -8,7 +8,7 @@ import net, { type Server } from 'node:net';
 import { AppLoadError } from '../../errors.ts';
 import type { WorkerPlan } from '../../messages.ts';
 import { isHttpServer } from '../app/duck-typing.ts';
-import { CHECK_INTERVAL_MS } from '../http/server.ts';
+import { CHECK_INTERVAL_MS } from '../http/gate.ts';
 import { CapturedServer, kindOf, serves } from './captured-server.ts';
 import { describeCall, type ListenCall, NO_CALL, parseListenCall } from './listen-call.ts';
 
