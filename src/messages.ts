@@ -62,6 +62,22 @@ export type ToWorker =
   /** Report now, with this number in the answers. */
   | { readonly type: 'report'; readonly serial: number };
 
+/** RFC 9110, section 9, and RFC 5789. Any other method a client sends counts as `other`. */
+export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'] as const;
+
+/** Why a request was turned away. */
+export const REFUSALS = [
+  'uri_too_long',
+  'too_many_fields',
+  'body_too_large',
+  'timeout',
+  'malformed',
+  'overload',
+  'no_websocket',
+] as const;
+
+const GC_KINDS = ['major', 'minor', 'incremental', 'weakcb', 'other'];
+
 /** Answers what is wrong, beginning with the path to it. Builds no string if nothing is: app reports are long. */
 interface Check<T> {
   (value: unknown): string | undefined;
@@ -113,7 +129,7 @@ function object<F extends Fields>(fields: F): Check<ObjectOf<F>> {
   };
 }
 
-/** Keys are the app's to choose in part: `keys` bounds what becomes the label of a series. */
+/** Keys become labels of series that live as long as the server: `keys` bounds them. */
 function record<T>(keys: RegExp, check: Check<T>): Check<Readonly<Record<string, T>>> {
   return (value) => {
     if (!isObject(value)) return ' is not an object';
@@ -142,9 +158,19 @@ function tuple<C extends readonly Check<unknown>[]>(...checks: C): Check<{ reado
   return (value) => (Array.isArray(value) && value.length === checks.length ? items(value) : ' is not a tuple');
 }
 
+/** Buckets and quantiles; the arbiter keeps as many as it is sent. */
+const MAX_ITEMS = 64;
+
+const short =
+  <T>(check: Check<T>): Check<T> =>
+  (value) =>
+    Array.isArray(value) && value.length > MAX_ITEMS ? ' is too long' : check(value);
+
+const oneOf = (...keys: string[]): RegExp => new RegExp(`^(${keys.join('|')})$`);
+
 const LABELS = record(/(?:)/, LABEL);
 /** Counts by bucket (`observe/metrics/table.ts`; the last is beyond all bounds), and the sum in seconds. */
-const DURATIONS = { buckets: list(COUNT), seconds: AMOUNT };
+const DURATIONS = { buckets: short(list(COUNT)), seconds: AMOUNT };
 /** Requests of one method; `codes` by status code. */
 const METHOD = { ...DURATIONS, codes: record(/^(\d{3}|other)$/, COUNT) };
 
@@ -155,7 +181,7 @@ const PROCESS = {
   heapTotalBytes: NUMBER,
   externalBytes: NUMBER,
   /** Delay of the event loop in seconds over the last seconds, for each of `LAG_QUANTILES`. */
-  lag: list(NUMBER),
+  lag: short(list(NUMBER)),
   /** Share of that time in which the event loop was busy, 0 to 1. */
   utilization: NUMBER,
 };
@@ -166,12 +192,12 @@ const REPORT = {
   inFlight: COUNT,
   connections: COUNT,
   // Since the last report. Requests are by method, refused ones by reason, garbage collections by kind; CPU in seconds.
-  requests: record(/^([A-Z]+|other)$/, object(METHOD)),
-  rejected: record(/^[a-z_]+$/, COUNT),
+  requests: record(oneOf(...METHODS, 'other'), object(METHOD)),
+  rejected: record(oneOf(...REFUSALS), COUNT),
   sentBytes: AMOUNT,
   droppedLogLines: COUNT,
   cpu: object({ user: AMOUNT, system: AMOUNT }),
-  gc: record(/^[a-z]+$/, object(DURATIONS)),
+  gc: record(oneOf(...GC_KINDS), object(DURATIONS)),
 };
 
 /** Name, help, type, and how prom-client aggregates it. */
@@ -232,9 +258,13 @@ export type FromWorker = { [T in keyof Shapes]: { readonly type: T } & ObjectOf<
 
 /** Both are text, whatever the app made of its errors. */
 export function describeError(error: unknown): Pick<WorkerFailure, 'reason' | 'stack'> {
-  if (!(error instanceof Error)) return { reason: String(error), stack: undefined };
-  const { message, stack } = error;
-  return { reason: String(message), stack: typeof stack === 'string' ? stack : undefined };
+  try {
+    if (!(error instanceof Error)) return { reason: String(error), stack: undefined };
+    const { message, stack } = error;
+    return { reason: String(message), stack: typeof stack === 'string' ? stack : undefined };
+  } catch {
+    return { reason: 'an error that cannot be read', stack: undefined }; // a getter or a proxy of the app that throws
+  }
 }
 
 export function seal(message: ToWorker | FromWorker): { readonly tsunicorn: ToWorker | FromWorker } {

@@ -4,7 +4,8 @@ import { fileReader } from '../platform/kernel/read-file.ts';
 import { readFileSync, rmSync, statSync, writeFileSync } from '../platform/node-fs.ts';
 
 /** What `serve` sets as process.title; the kernel cuts it to the length of the original command line. */
-const TITLE = /^tsunicorn/;
+const TITLE = 'tsunicorn: arbiter';
+const SHORTEST_TITLE = 'tsunicorn:'.length;
 
 /**
  * Writes the file; refuses to take it from a running arbiter (69). Returns what removes it again.
@@ -53,7 +54,8 @@ function strangerWith(pid: number, root: string): string | undefined {
   // proc_pid_status(5). kill(2) takes the id of any thread.
   if (!status.includes(`\nTgid:\t${pid}\n`)) return 'a thread';
   if (/^State:\t[ZX]/m.test(status)) return 'a zombie';
-  return TITLE.test(commandLine) ? undefined : `another program (${commandLine.slice(0, 80)})`;
+  const isArbiter = commandLine.length >= SHORTEST_TITLE && TITLE.startsWith(commandLine.slice(0, TITLE.length));
+  return isArbiter ? undefined : `another program (${commandLine.slice(0, 80)})`;
 }
 
 function isAlive(pid: number): boolean {

@@ -51,25 +51,24 @@ function closeDebugger(process: NodeJS.Process): void {
 }
 
 /**
- * Listens from now on and queues signals until `connect`, which returns what undoes both. Early, because the kernel
+ * Listens for good, and queues signals until `connect`, which returns what ends their delivery. Early, because the kernel
  * drops a signal to PID 1 that has no handler (pid_namespaces(7)).
  */
 export function listenForSignals(process: NodeJS.Process): { connect(enqueue: Enqueue): () => void } {
   const waiting: ArbiterSignal[] = [];
   let enqueue: Enqueue = (signal) => void waiting.push(signal);
   writeFromBackground();
-  const undo = SIGNALS.map((signal) => {
-    const handler = (): void => enqueue(signal);
-    process.on(signal, handler);
-    return () => void process.off(signal, handler);
-  });
+  for (const signal of SIGNALS) process.on(signal, () => enqueue(signal));
   // Later, and in the check phase: another thread asks for the debugger, and the event loop opens it as it polls.
   setTimeout(setImmediate, DEBUGGER_OPENS_MS, closeDebugger, process).unref();
   return {
     connect(to) {
       enqueue = to;
       for (const signal of waiting.splice(0)) to(signal);
-      return () => undo.forEach((off) => void off());
+      // The handlers stay: without one a signal would end a process that has stopped as asked.
+      return () => {
+        enqueue = ignore;
+      };
     },
   };
 }

@@ -324,6 +324,27 @@ for (const [event, text, withFields] of WAYS) {
   }
 }
 
+test('an error that cannot be read is a 500 and a line in the log', async (t) => {
+  const { server, failed, ask } = await gated(t);
+  const unreadable = Object.defineProperty(new Error(), 'message', { get: () => assert.fail('on purpose') });
+  server.on('request', () => {
+    throw unreadable;
+  });
+  assert.match(await ask(PLAIN), /^HTTP\/1\.1 500 Internal Server Error\r\n/);
+  assert.deepEqual(failed, ['request: an error that cannot be read']);
+});
+
+test('the chunked body of a handshake has its limit', async (t) => {
+  const { server, refused, ask } = await gated(t, { limits: { limitBodySize: 3 } });
+  server.on('upgrade', (request, socket) => {
+    request.resume();
+    request.on('end', () => socket.end('let in'));
+  });
+  const chunked = handshake('/', 'Transfer-Encoding: chunked\r\n').replace('GET', 'POST');
+  assert.match(await ask(`${chunked}4\r\nbody\r\n0\r\n\r\n`), /^HTTP\/1\.1 413 /);
+  assert.deepEqual(refused, ['body_too_large']);
+});
+
 test('a handshake whose listener fails after it has answered is closed', async (t) => {
   const { server, failed, ask } = await gated(t);
   server.on('upgrade', async (_request, socket) => {

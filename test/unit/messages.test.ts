@@ -107,6 +107,19 @@ describe('a message from a worker', () => {
       'heartbeat.report.rejected has an unknown key',
       { type: 'heartbeat', report: { ...report, rejected: { 'a"': 1 } } },
     ],
+    [
+      'heartbeat.report.rejected has an unknown key',
+      { type: 'heartbeat', report: { ...report, rejected: { a_reason_of_its_own: 1 } } },
+    ],
+    [
+      'heartbeat.report.requests has an unknown key',
+      { type: 'heartbeat', report: { ...report, requests: { BREW: { buckets: [], seconds: 0, codes: {} } } } },
+    ],
+    [
+      'heartbeat.report.gc has an unknown key',
+      { type: 'heartbeat', report: { ...report, gc: { huge: { buckets: [], seconds: 0 } } } },
+    ],
+    ['heartbeat.report.lag is too long', { type: 'heartbeat', report: { ...report, lag: new Array(65).fill(0) } }],
     ['boot-failed.exit is not an exit of a failed worker', { ...GENUINE[3], exit: 'ok' }],
     [
       'app-report.report.series[0][2] is not a label',

@@ -86,6 +86,13 @@ describe('the pidfile', () => {
       '/bin/sh\0-c\0x',
       /another program \(\/bin\/sh -c x\)/,
     ],
+    [
+      'a program with a similar name',
+      `Tgid:\t${process.ppid}`,
+      'S (sleeping)',
+      'tsunicorn-exporter\x0060',
+      /another program \(tsunicorn-exporter 60\)/,
+    ],
     ['a thread of another program', 'Tgid:\t1', 'S (sleeping)', 'tsunicorn: arbiter', /is a thread/],
     ['a zombie', `Tgid:\t${process.ppid}`, 'Z (zombie)', '', /is a zombie/],
   ];

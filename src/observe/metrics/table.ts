@@ -1,8 +1,9 @@
 /**
  * THE table of metrics: each once, with its type, scope, help and labels. /metrics and docs/metrics.md derive from it.
- * Imports types only: workers load the buckets from here.
+ * Imports next to nothing: workers load the buckets from here.
  */
-import type { Labels } from '../../messages.ts';
+
+import { type Labels, REFUSALS } from '../../messages.ts';
 
 /** From an answer out of memory to one that any proxy has given up on (nginx's `proxy_read_timeout` is 60 s). Seconds. */
 export const REQUEST_BUCKETS: readonly number[] = [
@@ -76,17 +77,6 @@ export const FAILURES = ['crash', 'stall', 'boot', 'oom'] as const;
 
 /** Why a worker was replaced. */
 export const RESTART_REASONS = [...FAILURES, 'max_requests', 'rss', 'lifetime', 'reload', 'resize'] as const;
-
-/** Why a request was turned away. */
-export const REFUSALS = [
-  'uri_too_long',
-  'too_many_fields',
-  'body_too_large',
-  'timeout',
-  'malformed',
-  'overload',
-  'no_websocket',
-] as const;
 
 export const METRICS = {
   tsunicorn_build_info: gauge('server', 'Versions; always 1.', ['version', 'node']),

@@ -1,7 +1,7 @@
 /** Answers that tsunicorn gives in the app's place. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { REFUSALS } from '../../observe/metrics/table.ts';
+import type { REFUSALS } from '../../messages.ts';
 import { http } from '../../platform/node-http.ts';
 
 /** Why a request was turned away; the `reason` label of `tsunicorn_http_requests_rejected_total`. */

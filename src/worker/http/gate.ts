@@ -107,14 +107,12 @@ export class Gate {
       else answerInstead(target as ServerResponse, refusal.status, refusal.headers);
       return;
     }
-    if (handshake)
-      events.upgraded(request.socket); // before any byte of the new protocol
-    else if (limitBodySize > 0) {
-      watchBody(request, limitBodySize, () => {
-        events.refused('body_too_large');
-        answerInstead(target as ServerResponse, 413);
-      });
-    }
+    const exceeded = (): void => {
+      events.refused('body_too_large');
+      this.#refuse(event, args, 413);
+    };
+    if (limitBodySize > 0 && !watchBody(request, limitBodySize, exceeded)) return;
+    if (handshake) events.upgraded(request.socket); // before any byte of the new protocol
     this.#serve(event, args);
   }
 
@@ -156,11 +154,19 @@ export class Gate {
     }
   }
 
-  #failed(error: unknown, event: Handover, [request, target]: Args): void {
-    this.#options.events.handlerFailed(error, request, event);
-    if (event === 'dropRequest') return;
-    if (!isHandshake(event)) answerInstead(target as ServerResponse, 500);
-    else if (request.socket.bytesWritten === 0) refuseHandshake(request, target as Duplex, 500);
+  #failed(error: unknown, event: Handover, args: Args): void {
+    const { events } = this.#options;
+    try {
+      events.handlerFailed(error, args[0], event);
+    } catch {
+      events.handlerFailed(new Error('an error that cannot be read'), args[0], event); // a getter of it throws
+    }
+    if (event !== 'dropRequest') this.#refuse(event, args, 500);
+  }
+
+  #refuse(event: Handover, [request, target]: Args, status: number): void {
+    if (!isHandshake(event)) answerInstead(target as ServerResponse, status);
+    else if (request.socket.bytesWritten === 0) refuseHandshake(request, target as Duplex, status);
     else target.destroy(); // the app may have answered already
   }
 
@@ -216,11 +222,18 @@ export function refusalOf(request: IncomingMessage, limits: RequestLimits): Head
   return undefined;
 }
 
-/** Calls `exceeded` once when a body of unknown length (chunked) is longer than `limit` bytes. */
-export function watchBody(request: IncomingMessage, limit: number, exceeded: () => void): void {
-  if (request.headers['transfer-encoding'] === undefined) return;
+/**
+ * Calls `exceeded` once when a body of unknown length (chunked) is longer than `limit` bytes. Answers false if it is so
+ * already: Node.js may hand over a handshake behind a part of its body.
+ */
+export function watchBody(request: IncomingMessage, limit: number, exceeded: () => void): boolean {
+  if (request.headers['transfer-encoding'] === undefined) return true;
   const push = request.push;
-  let received = 0;
+  let received = request.readableLength;
+  if (received > limit) {
+    exceeded();
+    return false;
+  }
   request.push = (chunk: Buffer | string | null, encoding?: BufferEncoding): boolean => {
     received += chunk === null ? 0 : chunk.length;
     if (received <= limit) return push.call(request, chunk, encoding);
@@ -228,6 +241,7 @@ export function watchBody(request: IncomingMessage, limit: number, exceeded: () 
     exceeded();
     return false;
   };
+  return true;
 }
 
 /** 16 bytes in base64 (RFC 6455, section 4.2.1). */

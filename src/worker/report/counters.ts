@@ -1,5 +1,5 @@
 /** Counts between two reports to the arbiter. Counting a request is a lookup and three additions. */
-import type { MethodReport } from '../../messages.ts';
+import { METHODS, type MethodReport } from '../../messages.ts';
 import { bucketOf, REQUEST_BUCKETS } from '../../observe/metrics/table.ts';
 import { http } from '../../platform/node-http.ts';
 import { CLIENT_CLOSED_REQUEST } from '../http/connections.ts';
@@ -7,8 +7,6 @@ import type { Refusal } from '../http/error-responses.ts';
 
 /** Status codes have three digits (RFC 9110, section 15). */
 const CODES = 1_000;
-/** RFC 9110, section 9, and RFC 5789. Any client may send the other methods that the parser knows: they share a row. */
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
 const OTHER = 'other';
 
 const BOUNDS_MS = REQUEST_BUCKETS.map((seconds) => seconds * 1000);
@@ -21,7 +19,7 @@ class MethodCounts {
 }
 
 export class Counters {
-  readonly #rows = new Map([...METHODS, OTHER].map((method) => [method, new MethodCounts()]));
+  readonly #rows = new Map<string, MethodCounts>([...METHODS, OTHER].map((method) => [method, new MethodCounts()]));
   readonly #rejected = new Map<Refusal, number>();
   /** All requests finished so far. */
   served = 0;
