@@ -53,7 +53,6 @@ export interface ConfigProblem {
   readonly message: string;
 }
 
-/** All problems of the configuration at once. */
 export class ConfigError extends HaltServer {
   override name = 'ConfigError';
   readonly problems: readonly ConfigProblem[];

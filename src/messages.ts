@@ -65,7 +65,6 @@ export type ToWorker =
 /** RFC 9110, section 9, and RFC 5789. Any other method a client sends counts as `other`. */
 export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'] as const;
 
-/** Why a request was turned away. */
 export const REFUSALS = [
   'uri_too_long',
   'too_many_fields',
@@ -171,10 +170,8 @@ const oneOf = (...keys: string[]): RegExp => new RegExp(`^(${keys.join('|')})$`)
 const LABELS = record(/(?:)/, LABEL);
 /** Counts by bucket (`observe/metrics/table.ts`; the last is beyond all bounds), and the sum in seconds. */
 const DURATIONS = { buckets: short(list(COUNT)), seconds: AMOUNT };
-/** Requests of one method; `codes` by status code. */
 const METHOD = { ...DURATIONS, codes: record(/^(\d{3}|other)$/, COUNT) };
 
-/** A worker's process as it is now. */
 const PROCESS = {
   rssBytes: NUMBER,
   heapUsedBytes: NUMBER,

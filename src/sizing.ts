@@ -11,11 +11,8 @@ export interface SizingSettings {
   minWorkers: number;
   /** Undefined: no bound if there is a CPU quota, else {@link MAX_WORKERS_WITHOUT_QUOTA}. */
   maxWorkers: number | undefined;
-  /** Assumed need of one worker. */
   workerMemory: number;
-  /** V8 old space of each worker. */
   workerHeap: SizeSetting;
-  /** Resident size above which a worker is recycled. */
   maxWorkerRss: SizeSetting;
 }
 
@@ -33,15 +30,12 @@ export interface Sizing {
   why: string;
   /** A problem with the limits or the settings, and its fix. */
   warning: string | undefined;
-  /** As in `why`. */
   inputs: {
     limits: Limits;
-    /** Signals set the number of workers. */
     signalled: boolean;
     /** Workers for the CPUs, and workers that fit the memory limit. */
     byCpus: number;
     byMemory: number | undefined;
-    /** Bounds in force. */
     min: number;
     max: number | undefined;
   };
@@ -56,7 +50,6 @@ const ROUNDING = 1e-9;
 const MAX_WORKERS_WITHOUT_QUOTA = 8;
 /** The rest is page cache, socket buffers and page tables, which the cgroup is charged with too. */
 const USABLE_MEMORY = 0.9;
-/** For the arbiter itself. */
 const ARBITER_BYTES = 64 * MIB;
 /** Old space. The rest of a worker's share is young space, code, buffers and stacks. */
 const HEAP_SHARE = 0.75;
@@ -133,7 +126,6 @@ function bytesOf(setting: SizeSetting, auto: number | undefined): number | undef
 }
 
 const decimal = (value: number): string => String(Number(value.toFixed(3)));
-/** As the settings spell it. */
 const size = (bytes = 0): string => `${Number((bytes / MIB).toFixed(1))}MiB`;
 const from = (source: string | undefined): string => (source === undefined ? '' : ` from ${source}`);
 

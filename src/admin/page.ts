@@ -24,7 +24,6 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'Referrer-Policy': 'no-referrer',
 };
 
-/** Undefined if the page has no file of this path. */
 export async function pageFile(path: string): Promise<{ type: string; body: string } | undefined> {
   // No dot, slash or percent sign in a name can lead out of the directory.
   const name = path === '/' ? 'page.html' : /^\/page\/([a-z]+\.(?:css|js|svg))$/.exec(path)?.[1];

@@ -6,7 +6,6 @@
  */
 export interface Status {
   readonly time: string;
-  /** Of the arbiter. */
   readonly pid: number;
   /** Since the arbiter started, by a monotonic clock: the base of every rate. */
   readonly seconds: number;
@@ -18,7 +17,6 @@ export interface Status {
   readonly sizing: SizingStatus;
   /** By slot; while a worker is being replaced, the older one first. */
   readonly workers: readonly WorkerStatus[];
-  /** Newest first. */
   readonly exits: readonly WorkerExitStatus[];
   readonly totals: TotalsStatus;
   readonly cgroup: CgroupStatus;
@@ -38,9 +36,7 @@ export interface SizingStatus {
   readonly warning: string | null;
   /** Usable cores, fractional: the smallest of quota, cpuset and affinity. */
   readonly cpus: number;
-  /** Workers for the CPUs. */
   readonly byCpus: number;
-  /** Workers that fit the memory limit. */
   readonly byMemory: number | null;
   readonly minWorkers: number;
   readonly maxWorkers: number | null;
@@ -63,12 +59,10 @@ export interface WorkerStatus {
   readonly workerId: number;
   /** `leaving`: serves until its replacement is ready. */
   readonly state: 'booting' | 'ready' | 'leaving' | 'draining';
-  /** Since it was started. */
   readonly seconds: number;
   readonly pid: number | null;
   readonly inFlight: number | null;
   readonly connections: number | null;
-  /** Answered since it was started. */
   readonly requests: number;
   /** Seconds that timers are late in its event loop: the 99th percentile of the last 5 to 15 s. */
   readonly eventLoopLag: number | null;
@@ -84,7 +78,6 @@ export interface WorkerStatus {
 
 export interface WorkerExitStatus extends Pick<WorkerStatus, 'slot' | 'workerId' | 'pid'> {
   readonly time: string;
-  /** Lifetime. */
   readonly seconds: number;
   /** Why it was replaced, as in `tsunicorn_worker_restarts_total`; null if it was surplus. */
   readonly reason: string | null;
@@ -92,16 +85,13 @@ export interface WorkerExitStatus extends Pick<WorkerStatus, 'slot' | 'workerId'
   readonly how: string;
   /** Its last error, or why it was killed. */
   readonly message: string | null;
-  /** Its JavaScript stack at that time. */
   readonly stack: string | null;
 }
 
 export interface TotalsStatus {
   /** Responses by class of status code: `2xx`, `4xx`. */
   readonly requests: Readonly<Record<string, number>>;
-  /** Requests that tsunicorn refused itself, by reason. */
   readonly rejected: Readonly<Record<string, number>>;
-  /** Workers replaced, by reason. */
   readonly restarts: Readonly<Record<string, number>>;
   /** From a request's arrival to the end of its response. */
   readonly latency: HistogramStatus;
@@ -127,6 +117,5 @@ export interface SettingStatus {
   readonly value: string | null;
   /** `default`, `env`, `file`, `auto` or `cgroup`. */
   readonly origin: string;
-  /** The variable that was set, if any. */
   readonly variable?: string;
 }

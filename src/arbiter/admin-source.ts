@@ -85,7 +85,6 @@ export interface StatusSources {
   readonly settings: Readonly<Record<string, SettingStatus>>;
   readonly listeners: readonly string[];
   readonly workers: ReadonlyMap<number, Pick<WorkerProcess, 'pid' | 'heapSizeLimitBytes'>>;
-  /** The arbiter's. */
   readonly pid: number;
   /** When it started, in milliseconds by the pool's clock. */
   readonly startedAt: number;
@@ -192,7 +191,6 @@ function totalsStatus({ totals }: MetricsStore): TotalsStatus {
   };
 }
 
-/** To the millisecond. */
 function seconds(ms: number): number {
   return Math.round(ms) / 1000;
 }

@@ -20,7 +20,6 @@ export interface ArbiterOptions {
   readonly settings: Settings;
   /** Every setting as in `config --json`, with what sizing chose for `auto`. */
   readonly describeSettings: (sizing: Sizing) => Readonly<Record<string, SettingStatus>>;
-  /** Asks the kernel what it grants now. */
   readonly readLimits: () => Limits;
   readonly serverLog: ServerLog;
   readonly signals: Signals;

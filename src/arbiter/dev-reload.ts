@@ -3,7 +3,6 @@ import { relative } from 'node:path';
 import { watchSources } from '../platform/watch.ts';
 import type { ArbiterContext } from './context.ts';
 
-/** Watches until the returned function is called. */
 export function reloadOnChange({ settings, process, log }: ArbiterContext, reload: () => void): () => void {
   const { chdir, accessLog, errorLog } = settings;
   log.warn(RELOADS(chdir) + (process.env.NODE_ENV === 'production' ? ' NODE_ENV is production here: unset it.' : ''));

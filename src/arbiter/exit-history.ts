@@ -51,7 +51,6 @@ export class ExitHistory {
     if (reason !== undefined) this.#restarts.set(slot, this.restarts(slot) + 1);
   }
 
-  /** Newest first. */
   get exits(): readonly WorkerExitStatus[] {
     return this.#exits;
   }

@@ -62,13 +62,11 @@ export class WorkerProcess {
   readonly pid: number | undefined;
   /** The limit of its old space, where that is known. */
   readonly heapLimitBytes: number | undefined;
-  /** Node.js started. */
   saidHello = false;
   /** V8's limit for the whole heap; known once the worker is ready. */
   heapSizeLimitBytes: number | undefined;
   /** Reports running out of memory; an abort without the report had another cause. */
   reportsOutOfMemory = false;
-  /** Its own account of its failure. */
   failure: WorkerFailure | undefined;
   /** Why the arbiter killed it, and its JavaScript stack then. */
   killReason: string | undefined;
@@ -81,7 +79,6 @@ export class WorkerProcess {
   readonly tookOver = new Set<string>();
   /** Undefined where there is no process. */
   readonly cpuWait: CpuWait | undefined;
-  /** Undefined where spawn threw. */
   readonly #child: ChildProcess | undefined;
   readonly #diagnostics: DiagnosticSocket | undefined;
   readonly #end: End;
@@ -234,7 +231,6 @@ function discard(handle: SendHandle | null): void {
   else handle.close();
 }
 
-/** How lines of the log name a worker. */
 export function subjectOf({ slot, workerId, pid }: WorkerProcess): Record<string, number | undefined> {
   return { worker: slot, workerId, workerPid: pid };
 }

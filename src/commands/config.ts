@@ -23,7 +23,6 @@ export function config(process: NodeJS.Process, args: readonly string[]): number
   return EXIT_CODES.ok.status;
 }
 
-/** What the settings are made from. */
 export function environmentOf(process: NodeJS.Process): Environment {
   return { env: process.env, cwd: workingDirectory(process), isTerminal: isatty(2) };
 }
@@ -41,7 +40,6 @@ function workingDirectory({ env: { PWD }, cwd }: NodeJS.Process): string {
   return named && here && named.ino === here.ino && named.dev === here.dev ? PWD : real;
 }
 
-/** The settings that were left to sizing. */
 export function effectiveSettings(settings: Settings, sizing: Sizing): Effective {
   const effective: Effective = {};
   if (settings.workers === 'auto') effective.workers = String(sizing.workers);

@@ -62,7 +62,6 @@ function parseTcp(text: string): BindAddress {
   return { kind: 'tcp', host: name === '' ? '0.0.0.0' : parseHost(name), port: accessors.asPortNumber(number) };
 }
 
-/** Throws BadValue that names `text`. */
 function parseBindAddress(text: string, context: ParseContext): BindAddress {
   try {
     if (text.startsWith('unix:')) return parseUnix(text.slice('unix:'.length), context);
@@ -82,7 +81,6 @@ export function overlap(a: BindAddress, b: BindAddress): boolean {
   return a.host === b.host || includes(a.host, b.host) || includes(b.host, a.host);
 }
 
-/** Addresses to serve on; none twice. */
 export const addresses: Parser<BindAddress[]> = {
   accepts: 'a comma-separated list of host:port, [v6]:port, :port, unix:/path and fd://N',
   parse(text, context) {

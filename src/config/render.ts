@@ -58,7 +58,6 @@ function text(lines: readonly ConfigLine[]): string {
   return cells.map(([a = '', b = '', c = '']) => `${a.padEnd(name)}  ${b.padEnd(value)}  ${c}\n`).join('');
 }
 
-/** Every setting by its variable, secrets redacted. */
 export function describeConfig(loaded: LoadedSettings, effective: Effective) {
   return described(linesOf(SETTINGS, loaded, effective, 'json'));
 }

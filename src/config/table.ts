@@ -28,7 +28,6 @@ export interface Setting {
   readonly name: string;
   /** A name that other software uses; `name` wins where both are given. */
   readonly alias?: string;
-  /** A heading in the docs. */
   readonly section: string;
   readonly parser: Parser<unknown>;
   /** Text, parsed like a user's. Without one the value is `undefined` when not set. */

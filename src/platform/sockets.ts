@@ -89,12 +89,10 @@ export class Listeners {
     });
   }
 
-  /** Without duplicates. */
   get urls(): string[] {
     return [...new Set(this.#listeners.map((l) => l.url))];
   }
 
-  /** The TCP ports, without duplicates. */
   get ports(): number[] {
     return [...new Set(this.#listeners.flatMap(({ handle }) => portOf(handle) ?? []))];
   }

@@ -18,12 +18,10 @@ export interface WatchOptions {
   readonly directory: string;
   /** Absolute paths, such as the server's own logs. */
   readonly ignore: ReadonlySet<string>;
-  /** Called once per burst of changes, with the paths. */
   readonly changed: (files: readonly string[]) => void;
   readonly failed: (directory: string, error: NodeJS.ErrnoException) => void;
 }
 
-/** Watches until the returned function is called. */
 export function watchSources({ directory: top, ignore, changed, failed }: WatchOptions): () => void {
   /** By directory, with the stamp of each file at the last look. */
   const watched = new Map<string, { watcher: FSWatcher; stamps: Map<string, string> }>();

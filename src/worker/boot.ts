@@ -12,7 +12,6 @@ import type { Channel } from './channel.ts';
 import type { RequestContexts } from './http/request-context.ts';
 import type { Standalone } from './standalone/standalone.ts';
 
-/** What a worker has before its app loads. */
 export interface WorkerContext {
   readonly plan: WorkerPlan;
   readonly channel: Channel;

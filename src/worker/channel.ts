@@ -7,7 +7,6 @@ export class Channel {
   /** As it was before the app came. */
   readonly #send: NonNullable<NodeJS.Process['send']> | undefined;
   onMessage: (message: ToWorker, handle: SocketHandle | undefined) => void = () => {};
-  /** Called when the arbiter has disappeared. */
   gone = (): void => {};
 
   constructor(process: NodeJS.Process) {

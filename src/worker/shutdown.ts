@@ -60,7 +60,6 @@ export class ConnectionDrain {
     this.#closeEndedAt = Math.min(this.#closeEndedAt, now + leftMs - margin / 2);
   }
 
-  /** Resolves when no connection is left. */
   async run(): Promise<void> {
     const { connections, acceptor, app, drainQueues } = this.#options;
     connections.closeAfterResponse();

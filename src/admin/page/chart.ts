@@ -12,7 +12,6 @@ interface ChartOptions {
   readonly format: (value: number | null) => string;
   /** The top of the scale is never below this, so that noise looks small. */
   readonly least: number;
-  /** Shown if there are no values. */
   readonly absent: string;
 }
 

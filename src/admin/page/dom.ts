@@ -22,7 +22,6 @@ function withAttributes<E extends Element>(made: E, attributes: Attributes): E {
   return made;
 }
 
-/** The element of page.html with this id. */
 export function find(id: string): HTMLElement {
   const found = document.getElementById(id);
   if (found === null) throw new Error(`page.html has no #${id}`);

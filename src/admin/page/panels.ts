@@ -26,7 +26,6 @@ export function showSizing(status: Status): void {
   );
 }
 
-/** Newest first. */
 export function showExits(exits: readonly WorkerExitStatus[]): void {
   find('no-exits').hidden = exits.length > 0;
   showEach(find('exits'), exits, exitItem);

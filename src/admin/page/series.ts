@@ -6,7 +6,6 @@ export interface Point {
   /** Since the arbiter started. */
   readonly at: number;
   readonly requests: number | null;
-  /** Responses with a 5xx code. */
   readonly errors: number | null;
   /** null without requests. */
   readonly p50: number | null;

@@ -50,12 +50,10 @@ export function bytesOf(part: number | null, whole: number | null): string {
   return `${a.endsWith(unit) ? a.slice(0, -unit.length) : a} of ${b}`;
 }
 
-/** `1 worker`, `3 workers`. */
 export function plural(count: number, noun: string): string {
   return `${number(count)} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** The top of a scale: the next round number. */
 export function roundUp(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value));
   return power * ([1, 1.5, 2, 3, 4, 5, 6, 8].find((step) => step * power >= value * 0.999_999) ?? 10);
@@ -86,7 +84,6 @@ function decidedBy({ cpus, limits }: SizingStatus): string {
   return 'all that are online';
 }
 
-/** What screen readers announce. */
 export function changesInWords(before: Status, after: Status): string[] {
   const changes: string[] = [];
   if (before.readiness.ready !== after.readiness.ready) {

@@ -36,7 +36,6 @@ const COLUMNS: readonly Column[] = [
   },
 ];
 
-/** From this share on a bar warns. */
 const HIGH = 0.85;
 
 export function showWorkers(status: Status): void {

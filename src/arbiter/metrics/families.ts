@@ -14,9 +14,7 @@ export interface MetricsSnapshot {
   readonly store: MetricsStore;
   readonly pool: { readonly target: number; readonly stopping: boolean; readonly workers: readonly WorkerView[] };
   readonly usage: Usage;
-  /** Connections that wait to be accepted, by listener. */
   readonly queues: ReadonlyMap<string, number>;
-  /** The arbiter's. */
   readonly process: Pick<NodeJS.Process, 'memoryUsage' | 'cpuUsage' | 'version'>;
   /** Milliseconds of a monotonic clock, as in the pool. */
   readonly now: number;

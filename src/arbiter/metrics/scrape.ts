@@ -23,7 +23,6 @@ const PLACES_PER_CPU = 2;
 const CATCH_UP_MS = { from: 100, to: 200 };
 const CHECK_MS = 20;
 
-/** From what workers report to what a scraper reads. */
 export class MetricsCollector {
   readonly store: MetricsStore;
   readonly #context: Omit<ArbiterContext, 'metrics'>;
@@ -62,7 +61,6 @@ export class MetricsCollector {
     this.#later(() => this.store.gone(worker));
   }
 
-  /** Fresh values of all workers that answer in time. */
   async refresh(): Promise<void> {
     const { pool, workers } = this.#context;
     const answering = pool.workers.filter(({ state }) => state !== 'booting');
@@ -125,7 +123,6 @@ export interface ReportingWorker {
   ask(serial: number): void;
 }
 
-/** Asks workers for reports, in rounds. */
 export class Reports {
   readonly #cpus: () => number;
   readonly #now: () => number;
@@ -168,7 +165,6 @@ export class Reports {
     const serial = ++this.#serial;
     const awaited = workers.filter(({ workerId }) => !this.#silent.has(workerId));
     const missing = new Set(awaited.map(({ workerId }) => workerId));
-    /** Asked, no answer yet. */
     const busy = new Set<number>();
     const places = Math.max(PLACES_PER_CPU, Math.ceil(this.#cpus() * PLACES_PER_CPU));
     const { promise: end, resolve: finish } = Promise.withResolvers<void>();

@@ -6,7 +6,6 @@ import { GC_BUCKETS, initialSeries, METRICS, type MetricName, REQUEST_BUCKETS } 
 import type { RestartReason } from '../pool/decisions.ts';
 import type { WorkerView } from '../pool/worker.ts';
 
-/** A worker's gauges in its last report. */
 export type WorkerGauges = ProcessStats & Pick<WorkerReport, 'inFlight' | 'connections' | 'served'>;
 
 export type WorkerKey = Pick<WorkerView, 'slot' | 'workerId'>;
@@ -14,7 +13,6 @@ export type WorkerKey = Pick<WorkerView, 'slot' | 'workerId'>;
 export class MetricsStore {
   readonly totals = new Totals();
   readonly app: AppSeries;
-  /** By workerId. */
   readonly #gauges = new Map<number, WorkerGauges>();
 
   /** `clash` is called with the name of an app's metric that is left out, since tsunicorn has one by that name. */
@@ -58,7 +56,6 @@ export class MetricsStore {
     this.#add('tsunicorn_worker_restarts_total', { reason });
   }
 
-  /** Of the arbiter's own log. */
   linesDropped(count: number): void {
     this.#add('tsunicorn_log_lines_dropped_total', {}, count);
   }

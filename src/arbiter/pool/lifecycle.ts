@@ -17,7 +17,6 @@ export class Lifecycle {
   #stopBy = Number.POSITIVE_INFINITY;
   /** When the stop goes on without workers that SIGKILL has not ended. */
   #abandonAt: number | undefined;
-  /** What the server ends with once the last worker is gone. */
   #verdict: { exit: ExitName; why: string } = { exit: 'ok', why: 'stopped as asked' };
   #released = false;
 
@@ -33,7 +32,6 @@ export class Lifecycle {
     return this.#phase !== 'serving' && this.#phase !== 'parked';
   }
 
-  /** The arbiter has closed its sockets. */
   get released(): boolean {
     return this.#released;
   }
@@ -42,12 +40,10 @@ export class Lifecycle {
     return this.#drainDelayEndsAt;
   }
 
-  /** HUP, WINCH. */
   enter(phase: 'serving' | 'parked'): void {
     if (!this.stopping) this.#phase = phase;
   }
 
-  /** TERM. */
   stop(now: number): void {
     const { settings, workers, decisions } = this.#context;
     this.#phase = 'closing';
@@ -68,13 +64,11 @@ export class Lifecycle {
     this.quit(now);
   }
 
-  /** When a worker that begins to drain now is killed. */
   drainBy(now: number, quick = false): number {
     const gracefulMs = this.#context.settings.gracefulTimeout * 1000;
     return Math.min(this.#stopBy, now + (quick ? Math.min(QUICK_STOP_MS, gracefulMs) : gracefulMs));
   }
 
-  /** While the server does not serve. */
   advance(now: number): void {
     const { workers, decisions } = this.#context;
     const why = this.stopping ? 'server is stopping' : 'parked';

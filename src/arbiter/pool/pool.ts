@@ -20,7 +20,6 @@ export class Pool {
   readonly #policy: RestartPolicy;
   readonly #reconciler: Reconciler;
   readonly #recycling: Recycling;
-  /** All workers were ready once. */
   #started = false;
   #lastDue: number | undefined;
   /** From HUP until every worker that serves is of the new generation, and one does. */
@@ -124,7 +123,6 @@ export class Pool {
     this.#reloading = false;
   }
 
-  /** Of the workers that start now. */
   get generation(): number {
     return this.#workers.generation;
   }

@@ -23,9 +23,7 @@ const WARN_GAP_MS = 60_000;
 const RAISE_RSS = 'Raise TSUNICORN_MAX_WORKER_RSS or the memory limit, or lower TSUNICORN_WORKERS';
 const RAISE_MEMORY = 'Look for a leak, raise the memory limit, or lower TSUNICORN_WORKERS';
 
-/** What a worker reports once a second. */
 export interface Wear {
-  /** Requests answered. */
   readonly served: number;
   readonly rssBytes: number;
 }
@@ -40,7 +38,6 @@ interface WearRecord {
   firstRss: number | undefined;
   rss: number;
   served: number;
-  /** Reports in a row above the limit. */
   above: number;
   collected: boolean;
 }

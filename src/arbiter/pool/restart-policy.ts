@@ -105,12 +105,10 @@ export class RestartPolicy {
     this.#lifecycle.giveUp('boot', `${limit} ${what}, the last: ${this.#lastWhy}`, now);
   }
 
-  /** There are no slots from this one on. */
   dropSlots(target: number): void {
     for (const slot of [...this.#early.keys()]) if (slot >= target) this.#settled(slot);
   }
 
-  /** A person asked for a new try. */
   reset(): void {
     this.booted();
     this.#deaths = [];
@@ -164,7 +162,6 @@ export class RestartPolicy {
     decisions.push({ do: 'give-up-reload', why });
   }
 
-  /** The slot needs no other worker. */
   #settled(slot: number): void {
     this.#early.delete(slot);
     if (this.#early.size === 0) this.#row = 0;
@@ -175,7 +172,6 @@ export class RestartPolicy {
   }
 }
 
-/** After the `n`th failure in a row. */
 function backoffMs(n: number): number {
   return n === 0 ? 0 : Math.min(FIRST_BACKOFF_MS * 2 ** (n - 1), LONGEST_BACKOFF_MS);
 }

@@ -13,7 +13,6 @@ export interface LoggedExchange {
   readonly connection: LoggedConnection;
   readonly method: string;
   readonly url: string;
-  /** The request's number in this worker. */
   readonly serial: number;
   /** By performance.now(). */
   readonly startedAt: number;
@@ -45,7 +44,6 @@ export interface LogEntry {
   microseconds: number;
 }
 
-/** Writes a line without its end. */
 export interface LineFormat {
   readonly toAscii: Escape;
   request(line: LineWriter, entry: LogEntry): void;
@@ -98,7 +96,6 @@ export class AccessLog {
     await this.#destination.close();
   }
 
-  /** Before process.exit(). */
   flushSync(): void {
     this.#write();
     this.#destination.flushSync();

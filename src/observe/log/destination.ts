@@ -137,14 +137,12 @@ export class Destination {
     for (const bytes of blocks) this.#drop(bytes);
   }
 
-  /** Lines dropped since the last call. */
   takeDropped(): number {
     const dropped = this.#dropped;
     this.#dropped = 0;
     return dropped;
   }
 
-  /** Empties the queue, with `rest` first. */
   #takeAll(rest: Buffer | undefined): Buffer[] {
     this.#waitingBytes = 0;
     return [...(rest ? [rest] : []), ...this.#waiting.splice(0)];

@@ -96,7 +96,6 @@ export class LineWriter {
     return this;
   }
 
-  /** 0 to 999 with leading zeros. */
   threeDigits(value: number): this {
     this.#reserve(LONGEST_NUMBER);
     for (let digit = value * 3; digit < value * 3 + 3; digit++) this.#bytes[this.#at++] = THREE_DIGITS[digit] as number;
@@ -127,7 +126,6 @@ export class LineWriter {
     this.#lineStart = this.#at;
   }
 
-  /** Writes all whole lines. */
   flush(): void {
     const length = this.#lineStart;
     if (length === 0) return;

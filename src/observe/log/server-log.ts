@@ -53,7 +53,6 @@ export function openServerLog(
   return log;
 }
 
-/** By level. */
 const COLOURS: Readonly<Record<string, number>> = { trace: 90, debug: 90, info: 32, warn: 33, error: 31, fatal: 31 };
 
 /** Without a descriptor to load pino, losing a line is better than exiting. */

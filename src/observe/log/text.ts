@@ -19,7 +19,6 @@ const HTTP = ascii('HTTP/');
 const SPACE_HTTP = ascii(' HTTP/');
 const DECIMAL_POINT = ascii('.');
 
-/** Compiles each piece to a function, once. */
 export function textLines(pieces: readonly LogPiece[], { pid, env }: Pick<NodeJS.Process, 'pid' | 'env'>): LineFormat {
   const clock = commonLogClock();
   const basic: Readonly<Record<BasicAtom, BasicPiece>> = {

@@ -33,7 +33,6 @@ export function onlyGrows(type: string, suffix: string, aggregator: string): boo
 
 export class Histogram {
   readonly #labels: Labels;
-  /** With each bound as `le`. */
   readonly #bounded: readonly Labels[];
   /** Counts by upper bound, not cumulative; the last is beyond all bounds. */
   readonly buckets: number[];
@@ -67,7 +66,6 @@ interface Count {
   value: number;
 }
 
-/** Everything that is counted, by metric and labels. */
 export class Totals {
   readonly #counters = new Map<string, Map<string, Count>>();
   readonly #histograms = new Map<string, Map<string, Histogram>>();
@@ -89,7 +87,6 @@ export class Totals {
     return this.#counters.get(name)?.get(labelText(labels))?.value ?? 0;
   }
 
-  /** A histogram's counts, summed over all its labels. */
   buckets(name: string, bounds: readonly number[]): number[] {
     const sums = new Array<number>(bounds.length + 1).fill(0);
     for (const { buckets } of this.#histograms.get(name)?.values() ?? []) {

@@ -5,7 +5,6 @@
 import type { AppFamily, AppReport, Labels } from '../../messages.ts';
 import { entry, type Family, labelText, onlyGrows, type Sample } from './aggregate.ts';
 
-/** prom-client's `aggregator` option. */
 const AGGREGATORS = {
   sum: (values: readonly number[]) => values.reduce((a, b) => a + b, 0),
   /** Of the oldest worker. */

@@ -51,7 +51,6 @@ export interface MetricDefinition {
   readonly labels: readonly string[];
   /** All values of a counter's only label, where they are known: these series start at 0, as rate() needs. */
   readonly known: readonly string[];
-  /** Upper bounds of a histogram. */
   readonly bounds?: readonly number[];
 }
 
@@ -72,10 +71,8 @@ const histogram = (scope: Scope, help: string, labels: readonly string[], bounds
   bounds,
 });
 
-/** Restarts that are failures. */
 export const FAILURES = ['crash', 'stall', 'boot', 'oom'] as const;
 
-/** Why a worker was replaced. */
 export const RESTART_REASONS = [...FAILURES, 'max_requests', 'rss', 'lifetime', 'reload', 'resize'] as const;
 
 export const METRICS = {

@@ -10,7 +10,6 @@ type Controller = 'cpu' | 'cpuset' | 'memory';
 /** `hybrid`: the controllers are on v1 mounts, with an empty v2 tree beside them, as systemd long set it up. */
 export type CgroupKind = 'v1' | 'v2' | 'hybrid' | 'none';
 
-/** The process's group in one hierarchy. */
 export interface Group {
   readonly version: 1 | 2;
   /** As the process sees them: its own group first, then every ancestor that the mount shows. */

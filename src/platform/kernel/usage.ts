@@ -77,7 +77,6 @@ export function readOomKills(root = '/'): number | undefined {
 /** The kernel counts a kill before the process has exited. A death later than this after the count is another one. */
 const FRESH_MS = 2_000;
 
-/** Attributes deaths by SIGKILL to OOM kills. */
 export class OomKills {
   readonly #read: () => number | undefined;
   #seen: number;
@@ -101,7 +100,6 @@ export class OomKills {
     this.#freshUntil = now + FRESH_MS;
   }
 
-  /** Whether an OOM kill explains one more death. */
   explains(now: number): boolean {
     this.look(now);
     if (this.#unexplained <= 0) return false;

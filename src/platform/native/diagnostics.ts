@@ -41,7 +41,6 @@ export class DiagnosticSocket {
     }
   }
 
-  /** Each message ends with a NUL. */
   #read(text: string): void {
     const messages = (this.#rest + text).split('\0');
     this.#rest = (messages.pop() ?? '').slice(-LONGEST_MESSAGE);

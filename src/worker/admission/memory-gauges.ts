@@ -85,9 +85,7 @@ export function v8Heap(native: Pick<Native, 'trimMemory'> | undefined) {
       return used_heap_size + external_memory;
     },
     collect: collectGarbage,
-    /** Slower, and frees more. */
     collectAll: collectAllGarbage,
-    /** Returns freed memory to the kernel. */
     giveBack: (): void => native?.trimMemory(),
   };
 }

@@ -30,7 +30,6 @@ const CALL_AGAIN_MS = 500;
 const LONGEST_HOLD_MS = 10_000;
 
 export interface MemoryAdmissionEvents {
-  /** Milliseconds. */
   readonly now: () => number;
   readonly connections: () => number;
   /** Tells the arbiter which gauge is full, again and again while nothing has changed. */
@@ -87,7 +86,6 @@ export class MemoryAdmission {
     return this.#heldSince !== undefined;
   }
 
-  /** Served in the order of arrival. */
   wait(serve: () => void): void {
     this.#waiting.push(serve);
   }

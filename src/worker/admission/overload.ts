@@ -17,7 +17,6 @@ export class Overload {
     this.#due = now() + INTERVAL_MS;
   }
 
-  /** Returns what stops it. */
   start(): () => void {
     const timer = setInterval(() => this.tick(), INTERVAL_MS).unref();
     return () => clearInterval(timer);

@@ -19,7 +19,6 @@ export interface FetchInfo {
 
 export type FetchHandler = (request: FetchRequest, info: FetchInfo) => Response | Promise<Response>;
 
-/** `name` is for the log. */
 export type App =
   | { readonly kind: 'handler'; readonly name: string; readonly handle: NodeHandler }
   | { readonly kind: 'server'; readonly name: string; readonly server: Server };

@@ -11,7 +11,6 @@ export function hasProperties(value: unknown): value is Properties {
   return isObject(value) || typeof value === 'function';
 }
 
-/** Whether `value` has methods of all these names. */
 export function can<Name extends string>(
   value: unknown,
   ...names: readonly Name[]
@@ -27,7 +26,6 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return isObject(value) && typeof value.then === 'function';
 }
 
-/** An http.Server or https.Server. */
 export function isHttpServer(value: unknown): value is Server {
   return can(value, 'listen', 'emit') && 'maxHeadersCount' in value;
 }

@@ -62,7 +62,6 @@ function listed(module: Properties): string {
 type Hook = () => unknown;
 
 export interface Hooks {
-  /** Awaited before the worker is ready. */
   readonly onStartup: Hook | undefined;
   /** Called when the drain begins, and awaited before the worker ends. */
   readonly onShutdown: Hook | undefined;

@@ -8,7 +8,6 @@ const TYPESCRIPT = ['ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX', 'ERR_INVALID_TYPESCRIPT
 const LOADER = 'TSUNICORN_NODE_OPTIONS=--import=tsx, with the package tsx installed';
 const COMPILE = `Compile it first (tsc), use a loader (${LOADER}), or write it without enums, namespaces, parameter properties and decorators`;
 
-/** Empty if there is none to tell. */
 type Cure = (message: string, file: string) => string;
 const none: Cure = () => '';
 
@@ -49,7 +48,6 @@ function isCompileError(error: Error): boolean {
   return error instanceof SyntaxError && (firstFrame === '' || firstFrame.includes('node:internal/'));
 }
 
-/** Of a module that does not compile. */
 function cureOfSyntax(message: string, file: string): string {
   if (!/\.[mc]?ts$/.test(file)) return '';
   if (message.includes('does not provide an export named')) {

@@ -98,7 +98,6 @@ async function stream(
   }
 }
 
-/** Resolves when there is room again or the client has left. */
 function drained(outgoing: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {

@@ -35,7 +35,6 @@ const LONGEST_QUEUE_DRAIN_MS = 1_000;
 /** A listening socket of this worker, or of a slot that has none. */
 interface AcceptSource {
   readonly key: string;
-  /** Undefined while paused. */
   server: net.Server | undefined;
   spare: SocketHandle | undefined;
   /** The spare was missing at the last check. */
@@ -108,7 +107,6 @@ export class Acceptor {
     }
   }
 
-  /** Accepted connections that wait for room. */
   get held(): number {
     return this.#held.length;
   }

@@ -77,7 +77,6 @@ export class Connections {
   readonly #server: Server;
   readonly #events: ConnectionEvents;
   readonly #open = new Set<Connection>();
-  /** Every response ends its connection. */
   #closing: boolean;
   #inFlight = 0;
   #serial = 0;
@@ -112,7 +111,6 @@ export class Connections {
     return this.#open.values();
   }
 
-  /** Hands a freshly accepted socket to node:http. */
   add(socket: TrackedSocket, peer: Peer): void {
     const connection = new Connection(socket, peer);
     socket[CONNECTION] = connection;

@@ -22,7 +22,6 @@ export type RequestLimits = Pick<Settings, 'limitRequestLine' | 'limitRequestFie
 export type Handover = 'request' | 'checkContinue' | 'checkExpectation' | 'upgrade' | 'connect' | 'dropRequest';
 
 export interface GateEvents {
-  /** tsunicorn answered in the app's place. */
   refused(why: Refusal): void;
   /** A connection is about to become a WebSocket, or whatever the app's listener makes of it. */
   upgraded(socket: Socket): void;
@@ -37,7 +36,6 @@ export interface GateOptions {
   readonly events: GateEvents;
   readonly overload?: Overload | undefined;
   readonly memory?: MemoryAdmission | undefined;
-  /** Wraps each call of the app. */
   readonly around?: (call: CallApp) => CallApp;
 }
 
@@ -199,7 +197,6 @@ function isHandshake(event: Handover): boolean {
   return event === 'upgrade' || event === 'connect';
 }
 
-/** Why a request is turned away by its head alone. */
 interface HeadRefusal {
   readonly status: number;
   readonly why: Refusal;

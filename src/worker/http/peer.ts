@@ -7,7 +7,6 @@
  */
 import { BlockList, isIP, type Socket } from 'node:net';
 
-/** Whether a proxy with this address is believed. */
 export type Trust = (address: string) => boolean;
 
 /** Header values, '' where there is none. */

@@ -32,11 +32,9 @@ interface ReportedSeries {
   readonly index: number;
   readonly grows: boolean;
   last: number | undefined;
-  /** Number of the last reading that had it. */
   seen: number;
 }
 
-/** `require.cache`. */
 type ModuleCache = Readonly<Record<string, { readonly exports?: unknown } | undefined>>;
 type FoundMetric = readonly [metric: PromMetric, defaultLabels: Labels];
 
@@ -179,7 +177,6 @@ function increase(value: number, last = 0): number {
   return value >= last ? value - last : Math.max(0, value);
 }
 
-/** What `require` has loaded in this process. */
 export function loadedModules(): ModuleCache {
   return process.getBuiltinModule('node:module').createRequire(import.meta.url).cache;
 }

@@ -21,7 +21,6 @@ class MethodCounts {
 export class Counters {
   readonly #rows = new Map<string, MethodCounts>([...METHODS, OTHER].map((method) => [method, new MethodCounts()]));
   readonly #rejected = new Map<Refusal, number>();
-  /** All requests finished so far. */
   served = 0;
 
   /** `ms`: from the request's arrival to the end of its response. */
@@ -38,7 +37,6 @@ export class Counters {
     this.#rejected.set(why, (this.#rejected.get(why) ?? 0) + 1);
   }
 
-  /** The counts since the last call. */
   take(): { requests: Record<string, MethodReport>; rejected: Record<string, number> } {
     const requests: Record<string, MethodReport> = {};
     for (const [method, row] of this.#rows) {

@@ -12,7 +12,6 @@ const US_PER_S = 1e6;
 
 /** Lag and utilisation are of a window: too short to measure below this, and two scrapers would share its samples. */
 const SHORTEST_WINDOW_MS = 5_000;
-/** Between scrapes. */
 const LONGEST_WINDOW_MS = 15_000;
 
 /** The labels of prom-client's nodejs_gc_duration_seconds. */

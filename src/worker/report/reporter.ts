@@ -17,7 +17,6 @@ export interface ReporterSources {
   /** Undefined with TSUNICORN_APP_METRICS=false. */
   readonly appMetrics: AppMetrics | undefined;
   readonly connections: Connections;
-  /** Log lines dropped since the last call. */
   takeDropped(): number;
 }
 
@@ -72,7 +71,6 @@ export class Reporter {
     this.#sources.processMonitor.dispose();
   }
 
-  /** Undefined as long as the app has none. */
   #appMetrics(): AppMetrics | undefined {
     const { appMetrics } = this.#sources;
     return appMetrics?.found ? appMetrics : undefined;

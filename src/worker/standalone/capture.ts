@@ -25,7 +25,6 @@ const CAN_SHARE_PORTS = process.platform === 'linux';
 
 export class Capture {
   readonly #options: CaptureOptions;
-  /** Node.js' own. */
   readonly #listen: (server: Server, args: unknown[]) => Server;
   /** In the order of their listen() calls. */
   readonly #captured = new Map<Server, CapturedServer>();
@@ -135,7 +134,6 @@ export class Capture {
     return captured;
   }
 
-  /** An extra server. `args` are the program's. */
   #listenForReal(server: Server, call: ListenCall, args: unknown[]): Server {
     const { ports, warn } = this.#options;
     const { port, options, callback } = call;

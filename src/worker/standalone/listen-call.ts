@@ -15,7 +15,6 @@ export const NO_CALL: ListenCall = { port: 0, callback: undefined, options: {} }
 
 const LAST_PORT = 65_535;
 
-/** For people. */
 export function describeCall({ port, options }: ListenCall): string {
   if (port === undefined) return options.path ?? 'a descriptor';
   return port === 0 ? 'any port' : `port ${port}`;
@@ -65,7 +64,6 @@ function isPort(port: number | string): boolean {
   return Number.isInteger(number) && number >= 0 && number <= LAST_PORT;
 }
 
-/** Text that is no port. */
 function isPath(value: unknown): value is string {
   return typeof value === 'string' && numberOf(value) === undefined;
 }

@@ -63,7 +63,6 @@ function interceptExit(process: NodeJS.Process, onExit: (status: number, stack: 
       exitDespiteWrites(process);
       return Reflect.apply(exit, process, [status]);
     },
-    /** `process.exit()` is Node.js' own again. */
     restore(): void {
       process.exit = exit;
     },
