@@ -5,6 +5,7 @@
  * One failure path: what a callback or a decision throws is logged with its subject, and the loop goes on; HaltServer ends
  * it, and so does a fault in the pool itself (`due`, `nextDeadline`), which is pure.
  */
+import { relative } from 'node:path';
 import { isatty } from 'node:tty';
 import { serveAdmin } from '../admin/routes.ts';
 import { HaltServer } from '../errors.ts';
@@ -15,10 +16,10 @@ import { startReaper } from '../platform/reaper.ts';
 import type { ArbiterSignal } from '../platform/signals.ts';
 import { inheritedSockets, Listeners } from '../platform/sockets.ts';
 import { handOverLog, identityOf } from '../platform/users.ts';
+import { watchSources } from '../platform/watch.ts';
 import { version } from '../version.ts';
 import { ArbiterAdminSource } from './admin-source.ts';
 import type { ArbiterContext, ArbiterOptions } from './context.ts';
-import { reloadOnChange } from './dev-reload.ts';
 import { Executor } from './executor.ts';
 import { ExitHistory } from './exit-history.ts';
 import { MetricsCollector } from './metrics/scrape.ts';
@@ -228,3 +229,25 @@ export class Arbiter {
     }
   }
 }
+
+/** `TSUNICORN_RELOAD`: watches the app's source files until the returned function is called. */
+function reloadOnChange({ settings, process, log }: ArbiterContext, reload: () => void): () => void {
+  const { chdir, accessLog, errorLog } = settings;
+  log.warn(RELOADS(chdir) + (process.env.NODE_ENV === 'production' ? ' NODE_ENV is production here: unset it.' : ''));
+  return watchSources({
+    directory: chdir,
+    ignore: new Set([accessLog, errorLog]),
+    changed: (files) => {
+      const [first = '', ...others] = files.map((file) => relative(chdir, file));
+      log.info(`${first}${others.length > 0 ? ` and ${others.length} more` : ''} changed: reloading`);
+      reload();
+    },
+    failed: (directory, error) => {
+      const mend = error.code === 'ENOSPC' ? ': raise the sysctl fs.inotify.max_user_watches' : '';
+      log.warn(`changes in ${directory} are not seen: ${error.message}${mend}`);
+    },
+  });
+}
+
+const RELOADS = (directory: string): string =>
+  `TSUNICORN_RELOAD is on, for development alone: workers are replaced when a source file below ${directory} changes, and their requests get one second.`;
