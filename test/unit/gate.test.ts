@@ -456,3 +456,19 @@ describe('listeners run as EventEmitter runs them', () => {
     assert.deepEqual(failed, ['request: two', 'request: one']);
   });
 });
+
+test('a request passes http.Server.prototype.emit, which agents patch to trace it', async (t) => {
+  const { emit } = http.Server.prototype;
+  const seen: unknown[] = [];
+  http.Server.prototype.emit = function patched(event: string | symbol, ...args: unknown[]): boolean {
+    if (event === 'request') seen.push((args[0] as IncomingMessage).url);
+    return Reflect.apply(emit, this, [event, ...args]);
+  };
+  t.after(() => {
+    http.Server.prototype.emit = emit;
+  });
+  const { come, served } = await scene(t, {});
+  const client = come('GET /traced HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n');
+  await waitFor('the answer', client.ended);
+  assert.deepEqual([seen, served], [['/traced'], ['/traced']]);
+});

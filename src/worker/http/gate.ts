@@ -2,6 +2,7 @@
  * The one gate between node:http and the app. Every event with which Node.js hands over a request passes it: memory
  * admission, load shedding, limits, and then the app's listeners, whose failures end here and not the worker.
  */
+import { EventEmitter } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -42,7 +43,7 @@ export interface GateOptions {
 /** The arguments of the event; a handshake has the head of the new protocol as well. */
 type Args = readonly [request: IncomingMessage, target: ServerResponse | Duplex, ...rest: unknown[]];
 
-/** How often Node.js looks for requests that exceed their timeouts; its own default of 30 s is too coarse for 10 s. */
+/** How often Node.js looks for requests that exceed their timeouts; its default of 30 s is too coarse for 10 s. */
 export const CHECK_INTERVAL_MS = 1_000;
 
 const REJECTION: typeof import('node:events').captureRejectionSymbol = Symbol.for('nodejs.rejection') as never;
@@ -53,6 +54,7 @@ export class Gate {
   readonly #limits: RequestLimits;
   readonly #options: GateOptions;
   readonly #call: CallApp;
+  readonly #emit: Server['emit'];
 
   /** Puts itself before the listeners of `server`, those that come later too. */
   constructor(server: Server, app: App, limits: RequestLimits, options: GateOptions) {
@@ -64,6 +66,11 @@ export class Gate {
     // Without a listener Node.js says 100 before the gate could refuse (RFC 9110, section 10.1.1).
     server.on('checkContinue', continueByDefault);
     const { emit } = server;
+    // Agents (OpenTelemetry, APM) patch emit() of http.Server. It is called with a server whose one listener is the app.
+    const instrumented: Server = Object.create(server);
+    Reflect.apply(EventEmitter, instrumented, []); // listeners of its own
+    instrumented.on('request', (...args) => this.#call(args[0], 'request', args));
+    this.#emit = emit.bind(instrumented);
     // A listener would not do: one for 'upgrade' alone tells Node.js that the app takes handshakes.
     server.emit = (event: string | symbol, ...args: unknown[]): boolean => {
       switch (event) {
@@ -116,7 +123,7 @@ export class Gate {
 
   #serve(event: Handover, args: Args): void {
     try {
-      this.#call(args[0], event, args);
+      event === 'request' ? this.#emit(event, ...args) : this.#call(args[0], event, args);
     } catch (error) {
       this.#failed(error, event, args);
     }
@@ -171,8 +178,7 @@ export class Gate {
   /** A handshake waits without listeners: Node.js has taken its own off the socket. */
   #holdHandshake(memory: MemoryAdmission, event: Handover, args: Args): void {
     const [{ socket }, stream] = args;
-    // A reset would be an uncaught exception.
-    const ignore = (): void => undefined;
+    const ignore = (): void => undefined; // a reset would be an uncaught exception
     // Only a reader learns of the end of a connection. What comes before it is the app's.
     const look = (): void => {
       if (socket.readableLength === 0) socket.destroy();
@@ -241,8 +247,7 @@ export function watchBody(request: IncomingMessage, limit: number, exceeded: () 
   return true;
 }
 
-/** 16 bytes in base64 (RFC 6455, section 4.2.1). */
-const WEBSOCKET_KEY = /^[\w+/]{21}[AQgw]==$/;
+const WEBSOCKET_KEY = /^[\w+/]{21}[AQgw]==$/; // 16 bytes in base64 (RFC 6455, section 4.2.1)
 
 const NO_WEBSOCKET: HeadRefusal = {
   status: 426,
