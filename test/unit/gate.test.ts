@@ -93,8 +93,9 @@ async function scene(t: TestContext, options: Omit<GateOptions, 'events'>) {
 }
 
 /** Memory admission that holds requests until it is let go. */
-function holding(): { memory: MemoryAdmission; letGo: () => void } {
+function holding(): { memory: MemoryAdmission; letGo: () => void; waits: () => boolean } {
   let used = 950;
+  let waiting = 0;
   const memory = new MemoryAdmission({
     now: () => 0,
     connections: () => 0,
@@ -106,7 +107,12 @@ function holding(): { memory: MemoryAdmission; letGo: () => void } {
   const letGo = (): void => {
     used = 0;
   };
-  return { memory, letGo };
+  const wait = memory.wait.bind(memory);
+  memory.wait = (serve) => {
+    waiting++;
+    wait(serve);
+  };
+  return { memory, letGo, waits: () => waiting > 0 };
 }
 
 function late(): { overload: Overload; fallBehind: () => void; catchUp: () => void } {
@@ -285,7 +291,7 @@ const WAYS: readonly (readonly [event: string, text: string, extra: (fields: str
 for (const [event, text, withFields] of WAYS) {
   test(`${event} passes the limits, load shedding and memory admission`, async (t) => {
     const { overload, fallBehind, catchUp } = late();
-    const { memory, letGo } = holding();
+    const { memory, letGo, waits } = holding();
     const { server, refused, ask } = await gated(t, { extras: { overload, memory } });
     const served: unknown[] = [];
     server.on(event, (request: IncomingMessage, target: http.ServerResponse | net.Socket) => {
@@ -294,8 +300,8 @@ for (const [event, text, withFields] of WAYS) {
       else target.end('HTTP/1.1 200 OK\r\n\r\nserved');
     });
     const waiting = ask(text);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    assert.deepEqual(served, [], 'it waits for memory');
+    await waitFor('it waits for memory', waits);
+    assert.deepEqual(served, []);
     letGo();
     assert.match(await waiting, /served$/);
     const target = / (\S+) HTTP/.exec(text)?.[1] ?? '';
@@ -391,11 +397,12 @@ test('a chunked body behind a checkContinue listener has its limit', async (t) =
 
 for (const handler of [undefined, ((_, response) => response.end('served')) as Handle]) {
   test(`without a checkContinue listener 100 (Continue) is said, once it is let in: ${handler ? 'handler' : 'server'}`, async (t) => {
-    const { memory, letGo } = holding();
+    const { memory, letGo, waits } = holding();
     const { server, ask } = await gated(t, { extras: { memory }, handler });
     if (!handler) server.on('request', (_request, response) => response.end('served'));
     const answer = ask(`${CONTINUE}body`);
-    setTimeout(letGo, 50);
+    await waitFor('it waits for memory', waits);
+    letGo();
     assert.match(await answer, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 [\s\S]*served$/);
   });
 }
@@ -457,18 +464,23 @@ describe('listeners run as EventEmitter runs them', () => {
   });
 });
 
-test('a request passes http.Server.prototype.emit, which agents patch to trace it', async (t) => {
-  const { emit } = http.Server.prototype;
-  const seen: unknown[] = [];
-  http.Server.prototype.emit = function patched(event: string | symbol, ...args: unknown[]): boolean {
-    if (event === 'request') seen.push((args[0] as IncomingMessage).url);
-    return Reflect.apply(emit, this, [event, ...args]);
-  };
-  t.after(() => {
-    http.Server.prototype.emit = emit;
+for (const text of [PLAIN, CONTINUE]) {
+  test(`agents that patch http.Server.prototype.emit see ${text.includes('Expect') ? 'Expect: 100-continue' : 'GET'}`, async (t) => {
+    const { emit } = http.Server.prototype;
+    const seen: string[] = [];
+    http.Server.prototype.emit = function patched(event: string | symbol, ...args: unknown[]): boolean {
+      if (event === 'request') seen.push('agent');
+      return Reflect.apply(emit, this, [event, ...args]);
+    };
+    t.after(() => {
+      http.Server.prototype.emit = emit;
+    });
+    const { server, ask } = await gated(t);
+    server.on('request', (_request, response) => {
+      seen.push('app');
+      response.end('served');
+    });
+    assert.match(await ask(text === CONTINUE ? `${text}body` : text), /served$/);
+    assert.deepEqual(seen, ['agent', 'app']);
   });
-  const { come, served } = await scene(t, {});
-  const client = come('GET /traced HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n');
-  await waitFor('the answer', client.ended);
-  assert.deepEqual([seen, served], [['/traced'], ['/traced']]);
-});
+}

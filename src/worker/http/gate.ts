@@ -123,6 +123,10 @@ export class Gate {
 
   #serve(event: Handover, args: Args): void {
     try {
+      if (event === 'checkContinue' && this.#server.listeners(event).every((known) => known === continueByDefault)) {
+        (args[1] as ServerResponse).writeContinue();
+        event = 'request';
+      }
       event === 'request' ? this.#emit(event, ...args) : this.#call(args[0], event, args);
     } catch (error) {
       this.#failed(error, event, args);
@@ -135,10 +139,6 @@ export class Gate {
       return this.#watch(this.#app.handle(request, args[1] as ServerResponse), event, args);
     }
     const listeners = this.#server.rawListeners(event); // a copy, in which `once` still removes itself
-    if (event === 'checkContinue' && listeners.every((listener) => listener === continueByDefault)) {
-      (args[1] as ServerResponse).writeContinue();
-      return this.#callApp(request, 'request', args);
-    }
     for (const listener of listeners) this.#watch(Reflect.apply(listener, this.#server, args), event, args);
     // The app removed its listener while this handshake waited for memory.
     if (listeners.length === 0 && isHandshake(event)) request.socket.destroy();
