@@ -1,12 +1,11 @@
 /** `tsunicorn check`: loads the configuration and the app as a worker would, without binding anything. */
 import { lateBoot } from '../arbiter/pool/worker.ts';
 import { WorkerProcess } from '../arbiter/worker-process.ts';
-import { loadSettings } from '../config/load.ts';
+import { environmentOf, loadSettings } from '../config/load.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { readLimits } from '../platform/kernel/limits.ts';
 import { identityOf } from '../platform/users.ts';
 import { decideSizing } from '../sizing.ts';
-import { environmentOf } from './config.ts';
 
 export async function check(process: NodeJS.Process): Promise<number> {
   const { settings } = loadSettings(environmentOf(process));

@@ -1,9 +1,8 @@
 /** `tsunicorn healthcheck`: asks the running server for `/readyz`; needs no shell and no curl. */
-import { loadSettings } from '../config/load.ts';
+import { environmentOf, loadSettings } from '../config/load.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { formatBindAddress } from '../platform/address.ts';
 import { http } from '../platform/node-http.ts';
-import { environmentOf } from './config.ts';
 
 /** Docker's own default for a health check is 30 s; a server that needs longer than this is not well. */
 const TIMEOUT_MS = 5_000;

@@ -1,12 +1,12 @@
 /** `tsunicorn`: serves until it is told to stop. */
 import { Arbiter } from '../arbiter/arbiter.ts';
-import { loadSettings } from '../config/load.ts';
+import { environmentOf, loadSettings } from '../config/load.ts';
 import { describeConfig } from '../config/render.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { openServerLog, type ServerLog } from '../observe/log/server-log.ts';
 import { limitsReader } from '../platform/kernel/limits.ts';
 import type { Signals } from '../platform/signals.ts';
-import { effectiveSettings, environmentOf } from './config.ts';
+import { effectiveSettings } from './config.ts';
 
 /** Resolves with the exit status; the last line of the log says why. */
 export async function serve(process: NodeJS.Process, signals: Signals): Promise<number> {

@@ -1,7 +1,8 @@
 /** environment → settings: everything is read and checked at once, and every problem is reported. */
-import { resolve } from 'node:path';
-import { ConfigError, type ConfigProblem } from '../errors.ts';
-import { readFileSync } from '../platform/node-fs.ts';
+import { isAbsolute, resolve } from 'node:path';
+import { isatty } from 'node:tty';
+import { ConfigError, type ConfigProblem, HaltServer } from '../errors.ts';
+import { readFileSync, statSync } from '../platform/node-fs.ts';
 import { hint } from './hints.ts';
 import { conflicts, SETTINGS } from './settings.ts';
 import {
@@ -27,7 +28,24 @@ export interface Environment {
   readonly readFile?: (path: string) => string;
 }
 
-export interface ValueOrigin {
+export function environmentOf(process: NodeJS.Process): Environment {
+  return { env: process.env, cwd: workingDirectory(process), isTerminal: isatty(2) };
+}
+
+/** `$PWD` while it names this directory, so a symlinked path leads to the new release at reload. */
+function workingDirectory({ env: { PWD }, cwd }: NodeJS.Process): string {
+  let real: string;
+  try {
+    real = cwd();
+  } catch {
+    throw new HaltServer('the working directory has been removed or cannot be entered: start in another one', 'config');
+  }
+  if (PWD === undefined || !isAbsolute(PWD)) return real;
+  const [named, here] = [PWD, real].map((path) => statSync(path, { throwIfNoEntry: false }));
+  return named && here && named.ino === here.ino && named.dev === here.dev ? PWD : real;
+}
+
+interface ValueOrigin {
   /** `auto`: the text was "auto", given or by default, and loading resolved it. */
   readonly kind: 'default' | 'env' | 'file' | 'auto';
   /** The variable that was used: name or alias, with `_FILE` where it was that. Absent where none was given. */

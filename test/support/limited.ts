@@ -10,8 +10,9 @@ const { listenForSignals } = (await import(
 )) as typeof import('../../src/platform/signals.ts');
 const signals = listenForSignals(process);
 const { Arbiter } = (await import(`${dist}arbiter/arbiter.js`)) as typeof import('../../src/arbiter/arbiter.ts');
-const { loadSettings } = (await import(`${dist}config/load.js`)) as typeof import('../../src/config/load.ts');
-const { environmentOf } = (await import(`${dist}commands/config.js`)) as typeof import('../../src/commands/config.ts');
+const { environmentOf, loadSettings } = (await import(
+  `${dist}config/load.js`
+)) as typeof import('../../src/config/load.ts');
 const { openServerLog } = (await import(
   `${dist}observe/log/server-log.js`
 )) as typeof import('../../src/observe/log/server-log.ts');
