@@ -34,6 +34,12 @@ export function headerOf(rawHeaders: readonly string[], lower: string): string {
   return list;
 }
 
+/** Whether there is a header `lower`. */
+export function hasField(rawHeaders: readonly string[], lower: string): boolean {
+  for (let i = 0; i < rawHeaders.length; i += 2) if (isNamed(rawHeaders[i] as string, lower)) return true;
+  return false;
+}
+
 /** The length rules out nearly every header without comparing text. */
 function isNamed(name: string, lower: string): boolean {
   return name.length === lower.length && (name === lower || name.toLowerCase() === lower);

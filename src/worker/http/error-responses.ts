@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { REFUSALS } from '../../messages.ts';
+import { hasField } from '../../observe/log/request-headers.ts';
 import { http } from '../../platform/node-http.ts';
 
 /** Why a request was turned away; the `reason` label of `tsunicorn_http_requests_rejected_total`. */
@@ -13,18 +14,11 @@ const fieldsFor = (body: string) => ({
   'Content-Length': body.length,
 });
 
-/** Scans the raw list: `headers` would build all of them. `name` in lower case. */
-export function hasField({ rawHeaders }: IncomingMessage, name: string): boolean {
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const field = rawHeaders[i] as string;
-    if (field.length === name.length && field.toLowerCase() === name) return true;
-  }
-  return false;
-}
-
 /** The connection stays, since a new one is more work for both sides, unless an unread body is on its way. */
 export function shed(request: IncomingMessage, response: ServerResponse, status: number, headers = {}): void {
-  if (hasField(request, 'content-length') || hasField(request, 'transfer-encoding')) response.shouldKeepAlive = false;
+  const { rawHeaders } = request;
+  if (hasField(rawHeaders, 'content-length') || hasField(rawHeaders, 'transfer-encoding'))
+    response.shouldKeepAlive = false;
   const body = bodyFor(status);
   response.writeHead(status, { ...fieldsFor(body), ...headers });
   response.end(body);

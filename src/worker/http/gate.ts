@@ -7,12 +7,13 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Settings } from '../../config/settings.ts';
+import { hasField } from '../../observe/log/request-headers.ts';
 import { http } from '../../platform/node-http.ts';
 import type { MemoryAdmission } from '../admission/memory.ts';
 import type { Overload } from '../admission/overload.ts';
 import type { App } from '../app/app.ts';
 import { isThenable } from '../app/duck-typing.ts';
-import { answerInstead, hasField, type Refusal, refuseHandshake, shed } from './error-responses.ts';
+import { answerInstead, type Refusal, refuseHandshake, shed } from './error-responses.ts';
 
 export type RequestLimits = Pick<Settings, 'limitRequestLine' | 'limitRequestFields' | 'limitBodySize'>;
 
@@ -262,7 +263,7 @@ const NO_WEBSOCKET: HeadRefusal = {
  * ignored, as RFC 9110, section 7.8 allows.
  */
 export function refusalOfWebSocket(request: IncomingMessage, server: Server): HeadRefusal | undefined {
-  if (!hasField(request, 'upgrade') || server.listenerCount('upgrade') > 0) return undefined;
+  if (!hasField(request.rawHeaders, 'upgrade') || server.listenerCount('upgrade') > 0) return undefined;
   const { headers } = request;
   if (!hasToken(headers.upgrade, 'websocket') || !hasToken(headers.connection, 'upgrade')) return undefined;
   const isValid = request.method === 'GET' && WEBSOCKET_KEY.test(headers['sec-websocket-key'] ?? '');
