@@ -1,4 +1,6 @@
 /** The number of workers and the heap of each, from the settings and the kernel's limits. Pure. */
+
+import { MIB } from './platform/bytes.ts';
 import type { Limits } from './platform/kernel/limits.ts';
 
 type SizeSetting = 'auto' | 'off' | number;
@@ -41,7 +43,6 @@ export interface Sizing {
   };
 }
 
-const MIB = 2 ** 20;
 /** A tenth of a core is not worth a worker. */
 const IGNORED_CPU = 0.1;
 /** 2.7 cores × 3 − 0.1 is 8.000000000000002 in binary, which would round up to 9. */

@@ -2,6 +2,7 @@
 import { HaltServer } from '../errors.ts';
 import { type FromWorker, WELCOME_APP } from '../messages.ts';
 import { FAILURES } from '../observe/metrics/table.ts';
+import { MIB, mib } from '../platform/bytes.ts';
 import { OomKills } from '../platform/kernel/usage.ts';
 import { SIGNALS } from '../platform/signals.ts';
 import type { ArbiterContext } from './context.ts';
@@ -152,7 +153,6 @@ export function explainExit(worker: Evidence, oomKilled: boolean, heapUsedBytes 
   };
 }
 
-const MIB = 1024 * 1024;
 /** A heap that filled up may have been this empty in its last report, a second before: the rest is a guess. */
 const NEARLY_FULL = 0.5;
 /** Where V8 chose the limit itself, it is 2 to 4 GiB on most machines. */
@@ -175,8 +175,6 @@ function causeOf(worker: Evidence, oomKilled: boolean, heapUsedBytes: number): P
   if (heapUsedBytes < NEARLY_FULL * (heapLimitBytes ?? UNKNOWN_LIMIT_BYTES)) return unknown(`, ${ABORTED_SOMEHOW}`);
   return { cause: 'heap', how: `${how}, probably as its JavaScript heap was full (${seen}). ${HEAP}` };
 }
-
-const mib = (bytes: number): string => `${Math.round(bytes / MIB)}MiB`;
 
 /** Node.js did not start: a flag that it does not know, a preload that throws. */
 const NO_HELLO = ' before it could say why: see stderr';

@@ -15,6 +15,7 @@ import {
   type WorkerFailure,
   type WorkerPlan,
 } from '../messages.ts';
+import { MIB } from '../platform/bytes.ts';
 import { CpuWait } from '../platform/kernel/cpu.ts';
 import { DiagnosticSocket, type OutOfMemory, processState } from '../platform/native/diagnostics.ts';
 import { accessSync, constants } from '../platform/node-fs.ts';
@@ -236,7 +237,6 @@ export function subjectOf({ slot, workerId, pid }: WorkerProcess): Record<string
 }
 
 const HEAP_FLAG = /(^|[\s"'])--max[-_]old[-_]space[-_]size/;
-const MIB = 1024 * 1024;
 
 /** The heap limit in bytes that `flags` and NODE_OPTIONS set, where the last wins; undefined where they set none. */
 function heapLimitOf(flags: readonly string[], nodeOptions = ''): number | undefined {

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import env from 'env-var';
+import { formatSize, UNITS } from '../platform/bytes.ts';
 import { isWrapped } from './hints.ts';
 import { BadValue, type ParseContext, type Parser } from './table.ts';
 
@@ -44,19 +45,6 @@ const MAX_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
 export function seconds({ zero = true }: { zero?: boolean } = {}): Parser<number> {
   const accepts = `a number of seconds ${zero ? 'from 0' : 'above 0 and up'} to ${MAX_SECONDS}, such as 30 or 0.5`;
   return parser(accepts, (text) => inRange(decimal(text), zero ? 0 : 0.001, MAX_SECONDS));
-}
-
-/** Powers of 1024, as `docker run --memory` counts. */
-const UNITS = ['', 'k', 'm', 'g', 't'];
-
-function formatSize(bytes: number): string {
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && value % 1024 === 0 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return unit === 0 ? String(value) : `${value}${UNITS[unit]?.toUpperCase()}iB`;
 }
 
 /** Bytes. A minimum catches a bare `512` that means MiB. */

@@ -3,6 +3,7 @@
  * from it. Workers import types only: the parsers load env-var, which takes 4 MB of resident memory.
  */
 import type { ConfigProblem } from '../errors.ts';
+import { MIB } from '../platform/bytes.ts';
 import { accessLogFormat } from './access-log-format.ts';
 import { addresses, adminAddress, fromHostAndPort, host, overlap } from './bind-address.ts';
 import {
@@ -27,7 +28,6 @@ import {
 import { nodeOptions } from './shell-words.ts';
 import { section, show, type ValuesOf } from './table.ts';
 
-const MIB = 1024 ** 2;
 /** How long Kubernetes may still send new connections to a terminating pod. */
 const KUBERNETES_DRAIN_SECONDS = 5;
 

@@ -1,4 +1,5 @@
 /** V8's full garbage collection, at a moment of our choice. The process stands still for it. */
+import { MIB } from './bytes.ts';
 
 type Gc = (options?: { readonly type: 'major'; readonly flavor: 'last-resort' }) => void;
 let gc: Gc | undefined;
@@ -27,7 +28,6 @@ export function collectAllGarbage(): void {
   gc({ type: 'major', flavor: 'last-resort' });
 }
 
-const MIB = 2 ** 20;
 /** A collection costs 8 ms of CPU time, more in a larger heap: do it seldom enough to be worth it. */
 const WORTH_BYTES = 2 * MIB;
 const WORTH_SHARE = 0.25;

@@ -181,7 +181,7 @@ test('a heap that fills within one turn of the loop is named as such too, and an
   await assert.rejects(server.get('/fill-at-once'));
   const line = await server.untilLogged('worker ended');
   assert.equal(line.reason, 'heap');
-  assert.match(line.msg, /its JavaScript heap was full \(.*; \d+MiB of 64MiB when it last reported\)/);
+  assert.match(line.msg, /its JavaScript heap was full \(.*; \d+ MiB of 64 MiB when it last reported\)/);
   await server.untilLogged('is ready', 2);
   assert.equal(await server.metric('tsunicorn_worker_restarts_total{reason="crash"}'), 1);
   process.kill(server.workerPids()[0] ?? 0, 'SIGABRT');
@@ -197,7 +197,7 @@ test('without the native part the cause of an abort is a guess, and the log says
   assert.equal((await server.get('/fill')).body, 'ok');
   const line = await server.untilLogged('its JavaScript heap was full');
   assert.equal(line.reason, 'heap');
-  assert.match(line.msg, /probably as.*of 192MiB when it last reported/);
+  assert.match(line.msg, /probably as.*of 192 MiB when it last reported/);
   assert.equal(await server.stop(), 0);
 });
 
@@ -208,7 +208,7 @@ test('a heap that is full is named as such, with the setting that helps', async 
   const line = await server.untilLogged('its JavaScript heap was full');
   assert.equal(line.reason, 'heap');
   assert.equal(line.level, 'error');
-  assert.match(line.msg, /SIGABRT.*of 128MiB when it last reported.*TSUNICORN_WORKER_HEAP/);
+  assert.match(line.msg, /SIGABRT.*of 128 MiB when it last reported.*TSUNICORN_WORKER_HEAP/);
   assert.match(server.stderr, /JavaScript heap out of memory/);
   await server.untilLogged('is ready', 2);
   assert.equal(await server.metric('tsunicorn_worker_restarts_total{reason="crash"}'), 1);

@@ -39,14 +39,14 @@ describe('what a worker died of', () => {
       'a heap that it says is full',
       { ...aborted, ...told('heap'), heapUsedBytes: 5 * MIB },
       'heap',
-      /^SIGABRT, as its .* full \(Reached heap limit; 5MiB of 100MiB when it last reported\).*TSUNICORN_WORKER_HEAP/,
+      /^SIGABRT, as its .* full \(Reached heap limit; 5 MiB of 100 MiB when it last reported\).*TSUNICORN_WORKER_HEAP/,
     ],
-    ['a full heap before its first report', { ...aborted, ...told('heap') }, 'heap', / 0MiB of 100MiB/],
+    ['a full heap before its first report', { ...aborted, ...told('heap') }, 'heap', / 0 MiB of 100 MiB/],
     [
       'a full heap whose limit V8 chose',
       { ...aborted, ...told('heap'), heapLimitBytes: undefined },
       'heap',
-      /0MiB of what V8 allows/,
+      /0 MiB of what V8 allows/,
     ],
     [
       'a full heap, and killed over its last snapshot of it',
@@ -65,7 +65,7 @@ describe('what a worker died of', () => {
       'without its word, a heap that was nearly full',
       { ...aborted, heapUsedBytes: 50 * MIB },
       'heap',
-      /probably as its JavaScript heap was full \(50MiB of 100MiB when it last reported\).*TSUNICORN_WORKER_HEAP/,
+      /probably as its JavaScript heap was full \(50 MiB of 100 MiB when it last reported\).*TSUNICORN_WORKER_HEAP/,
     ],
     [
       'without its word, a heap that was rather empty',
@@ -78,7 +78,7 @@ describe('what a worker died of', () => {
       'without its word, a heap whose limit V8 chose',
       { ...aborted, heapLimitBytes: undefined, heapUsedBytes: 1100 * MIB },
       'heap',
-      /1100MiB of what V8 allows/,
+      /1100 MiB of what V8 allows/,
     ],
     [
       'without its word, less than half of that',

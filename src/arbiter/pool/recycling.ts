@@ -1,8 +1,9 @@
 /** Marks workers for replacement by requests, age and RSS. Pure; times in milliseconds, sizes in bytes. */
+
+import { MIB, mib } from '../../platform/bytes.ts';
 import type { RestartReason } from './decisions.ts';
 import type { PoolContext, PoolWorker } from './worker.ts';
 
-const MIB = 2 ** 20;
 /** Workers that started together must not expire together: each draws its lifetime from the last tenth. */
 const LIFETIME_JITTER = 0.1;
 /** Reports in a row above the limit, one a second: V8 may be about to collect its garbage by itself. */
@@ -172,5 +173,3 @@ export class Recycling {
     return record;
   }
 }
-
-const mib = (bytes: number): string => `${Math.round(bytes / MIB)} MiB`;

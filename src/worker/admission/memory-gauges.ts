@@ -1,10 +1,10 @@
 /** What memory admission looks at: how full the memory group is, and how full the JavaScript heap of this worker. */
+
+import { MIB } from '../../platform/bytes.ts';
 import { collectAllGarbage, collectGarbage } from '../../platform/gc.ts';
 import { chargedBytes, type MemoryGroup, neededBytes } from '../../platform/kernel/memory.ts';
 import type { ReadFile } from '../../platform/kernel/read-file.ts';
 import type { Native } from '../../platform/native/native.ts';
-
-const MIB = 2 ** 20;
 
 export interface Gauge {
   readonly limitBytes: number;
