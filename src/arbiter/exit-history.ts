@@ -1,4 +1,4 @@
-/** How the last workers ended. */
+/** How the last workers ended, and how often each slot was replaced. */
 import type { WorkerExitStatus } from '../admin/status.ts';
 import type { WorkerFailure } from '../messages.ts';
 import type { RestartReason } from './pool/decisions.ts';
@@ -27,7 +27,6 @@ const KEPT_EXITS = 24;
 const LONGEST_STACK = 4_000;
 const LONGEST_MESSAGE = 500;
 
-/** How the last workers ended, and how often each slot was replaced. */
 export class ExitHistory {
   readonly #exits: WorkerExitStatus[] = [];
   readonly #restarts = new Map<number, number>();

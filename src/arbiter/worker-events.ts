@@ -9,9 +9,6 @@ import type { ArbiterContext } from './context.ts';
 import type { WorkerExit } from './exit-history.ts';
 import { subjectOf, type WorkerProcess, type WorkerProcessListener } from './worker-process.ts';
 
-/** A worker whose exit could not be handled has ended nevertheless. */
-const UNEXPLAINED = { why: 'its exit could not be handled', fatal: false };
-
 export class WorkerEvents implements WorkerProcessListener {
   readonly #context: ArbiterContext;
   readonly #oomKills = new OomKills();
@@ -34,7 +31,8 @@ export class WorkerEvents implements WorkerProcessListener {
       try {
         this.#exited(worker);
       } finally {
-        this.#context.pool.exited(worker.workerId, UNEXPLAINED, performance.now()); // nothing, if the pool knows
+        const unexplained = { why: 'its exit could not be handled', fatal: false };
+        this.#context.pool.exited(worker.workerId, unexplained, performance.now()); // nothing, if the pool knows
       }
     });
   }
