@@ -70,7 +70,7 @@ export class Gate {
     // Agents (OpenTelemetry, APM) patch emit() of http.Server. It is called with a server whose one listener is the app.
     const instrumented: Server = Object.create(server);
     Reflect.apply(EventEmitter, instrumented, []); // listeners of its own
-    instrumented.on('request', (...args) => this.#call(args[0], 'request', args));
+    instrumented.on('request', (request, response) => this.#call(request, 'request', [request, response]));
     this.#emit = emit.bind(instrumented);
     // A listener would not do: one for 'upgrade' alone tells Node.js that the app takes handshakes.
     server.emit = (event: string | symbol, ...args: unknown[]): boolean => {
@@ -91,8 +91,12 @@ export class Gate {
 
   #pass(event: Handover, args: Args): void {
     const { memory } = this.#options;
-    if (event === 'dropRequest') return this.#serve(event, args);
-    if (!memory?.holds) return this.#decide(event, args);
+    if (event === 'dropRequest') this.#serve(event, args);
+    else if (memory?.holds) this.#hold(memory, event, args);
+    else this.#decide(event, args);
+  }
+
+  #hold(memory: MemoryAdmission, event: Handover, args: Args): void {
     if (isHandshake(event)) return this.#holdHandshake(memory, event, args);
     memory.wait(() => {
       if (!args[1].destroyed) this.#decide(event, args);
@@ -113,13 +117,16 @@ export class Gate {
       else answerInstead(target as ServerResponse, refusal.status, refusal.headers);
       return;
     }
-    const exceeded = (): void => {
-      events.refused('body_too_large');
-      this.#refuse(event, args, 413);
-    };
-    if (limitBodySize > 0 && !watchBody(request, limitBodySize, exceeded)) return;
+    if (limitBodySize > 0 && !this.#watchBody(event, args)) return;
     if (handshake) events.upgraded(request.socket); // before any byte of the new protocol
     this.#serve(event, args);
+  }
+
+  #watchBody(event: Handover, args: Args): boolean {
+    return watchBody(args[0], this.#limits.limitBodySize, () => {
+      this.#options.events.refused('body_too_large');
+      this.#refuse(event, args, 413);
+    });
   }
 
   #serve(event: Handover, args: Args): void {
@@ -128,7 +135,7 @@ export class Gate {
         (args[1] as ServerResponse).writeContinue();
         event = 'request';
       }
-      event === 'request' ? this.#emit(event, ...args) : this.#call(args[0], event, args);
+      event === 'request' ? this.#emit(event, args[0], args[1]) : this.#call(args[0], event, args);
     } catch (error) {
       this.#failed(error, event, args);
     }
