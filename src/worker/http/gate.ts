@@ -96,16 +96,8 @@ export class Gate {
     else this.#decide(event, args);
   }
 
-  #hold(memory: MemoryAdmission, event: Handover, args: Args): void {
-    if (isHandshake(event)) return this.#holdHandshake(memory, event, args);
-    memory.wait(() => {
-      if (!args[1].destroyed) this.#decide(event, args);
-    });
-  }
-
   #decide(event: Handover, args: Args): void {
     const { events, overload } = this.#options;
-    const { limitBodySize } = this.#limits;
     const [request, target] = args;
     const handshake = isHandshake(event);
     let refusal = overload?.exceeded ? OVERLOADED : refusalOf(request, this.#limits);
@@ -117,7 +109,7 @@ export class Gate {
       else answerInstead(target as ServerResponse, refusal.status, refusal.headers);
       return;
     }
-    if (limitBodySize > 0 && !this.#watchBody(event, args)) return;
+    if (this.#limits.limitBodySize > 0 && !this.#watchBody(event, args)) return;
     if (handshake) events.upgraded(request.socket); // before any byte of the new protocol
     this.#serve(event, args);
   }
@@ -184,8 +176,9 @@ export class Gate {
   }
 
   /** A handshake waits without listeners: Node.js has taken its own off the socket. */
-  #holdHandshake(memory: MemoryAdmission, event: Handover, args: Args): void {
+  #hold(memory: MemoryAdmission, event: Handover, args: Args): void {
     const [{ socket }, stream] = args;
+    if (!isHandshake(event)) return memory.wait(() => void (stream.destroyed || this.#decide(event, args)));
     const ignore = (): void => undefined; // a reset would be an uncaught exception
     // Only a reader learns of the end of a connection. What comes before it is the app's.
     const look = (): void => {
