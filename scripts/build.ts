@@ -18,7 +18,9 @@ for (const file of ['page.html', 'page.css', 'icon.svg']) {
 chmodSync('dist/main.js', 0o755);
 const problem = buildNative('dist/platform/native/tsunicorn.node');
 if (problem)
-  process.stderr.write(`built without the native part (PID 1, systemd, stacks of stalled workers): ${problem}\n`);
+  process.stderr.write(
+    `built without the native part (PID 1, systemd, stacks of stalled workers, TSUNICORN_STICKY): ${problem}\n`,
+  );
 
 /** Answers why it could not be built; tsunicorn runs without. */
 function buildNative(output: string): string | undefined {

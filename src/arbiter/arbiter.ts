@@ -26,6 +26,7 @@ import { MetricsCollector } from './metrics/scrape.ts';
 import { writePidfile } from './pidfile.ts';
 import { Pool } from './pool/pool.ts';
 import { type Resize, Sizer } from './sizer.ts';
+import { StickySlots, stickyCalls } from './sticky.ts';
 import { WorkerEvents } from './worker-events.ts';
 import { directoryProblem, type WorkerProcess } from './worker-process.ts';
 
@@ -40,6 +41,7 @@ export class Arbiter {
   readonly #context: ArbiterContext;
   readonly #adminSource: ArbiterAdminSource;
   readonly #workerEvents: WorkerEvents;
+  readonly #sticky: StickySlots;
   readonly #executor: Executor;
   readonly #notifier: Notifier;
   readonly #inbox: { readonly what: string; readonly handle: () => void }[] = [];
@@ -53,15 +55,17 @@ export class Arbiter {
     // A worker at its cap leaves connections to the others, which only a shared socket can. One that is short of memory is
     // replaced, and its successor has its socket.
     const uncapped = settings.workerClass === 'async' && settings.workerConnections === 0;
+    const native = loadNative();
+    const sticky = stickyCalls(settings, native);
     const shared = {
       ...options,
       log,
       sizer,
       pool: new Pool({ ...settings, ...sizer.inForce }, Math.random),
-      listeners: new Listeners({ reusePort: settings.reusePort && uncapped, socketMode: settings.socketMode }),
+      listeners: new Listeners({ reusePort: settings.reusePort && uncapped, socketMode: settings.socketMode, sticky }),
       workers: new Map<number, WorkerProcess>(),
       history: new ExitHistory(),
-      native: loadNative(),
+      native,
       enqueue: (what: string, handle: () => void) => {
         this.#inbox.push({ what, handle });
         this.#wake();
@@ -69,6 +73,7 @@ export class Arbiter {
       failed: (what: string, error: unknown) => this.#failed(what, error),
     };
     this.#context = { ...shared, metrics: new MetricsCollector(shared) };
+    this.#sticky = new StickySlots(this.#context, sticky !== undefined);
     this.#adminSource = new ArbiterAdminSource(this.#context);
     this.#workerEvents = new WorkerEvents(this.#context);
     this.#executor = new Executor(this.#context, this.#workerEvents);
@@ -103,6 +108,7 @@ export class Arbiter {
           await this.#attempt(`decision ${decision.do}`, () => this.#executor.perform(decision));
         }
         if (this.#halt) throw this.#halt;
+        this.#sticky.follow();
         await this.#attempt('notifying the service manager', () => {
           this.#notifier.update(pool.serviceState, pool.readiness().reason);
         });
@@ -155,6 +161,7 @@ export class Arbiter {
     if (pidfile) undo.push(writePidfile(pidfile, process.pid, (message) => log.info(message)));
     const inherited = inheritedSockets(process.env, process.pid);
     await listeners.bind(inherited.length > 0 ? inherited : settings.bind, workers);
+    this.#sticky.start();
     if (adminBind) undo.push(await serveAdmin(adminBind, socketMode, this.#adminSource));
     log.info(`listening on ${listeners.urls.join(', ')}`);
     if (reload) {

@@ -128,6 +128,11 @@ export const SETTINGS = {
       default: '0',
       text: 'The most connections a worker keeps open. At the limit it stops accepting, and new connections go to other workers or wait in the backlog. `0` is no limit.',
     },
+    sticky: {
+      parser: oneOf(['off', 'ip']),
+      default: 'off',
+      text: '`ip` sends all connections from one client address to the same worker slot, for as long as the number of slots stays, for Socket.IO with long polling and the like. The kernel chooses, by the whole of an IPv4 address and the first 64 bits of an IPv6 one. Needs a TCP address and the native part, on Linux. Behind a proxy all clients have its address: let the proxy do it (`NGINX_STICKY`), see [several workers](several-workers.md#socketio-and-other-sessions-in-memory).',
+    },
     resizeInterval: {
       parser: seconds(),
       default: '5',
@@ -327,9 +332,23 @@ export function conflicts(values: Partial<Settings>): ConfigProblem[] {
   if (limitRequestLine > limitHeaderSize) {
     report('limitRequestLine', 'not be greater than', 'limitHeaderSize', ', which includes it');
   }
-  const { workerClass, maxEventLoopLag = 0, bind, adminBind } = values;
+  const { workerClass, maxEventLoopLag = 0, bind, adminBind, sticky, workerConnections = 0 } = values;
   if (workerClass === 'sync' && maxEventLoopLag > 0) {
     report('maxEventLoopLag', 'be 0 with', 'workerClass', ', where a request may keep the event loop busy');
+  }
+  if (sticky === 'ip') {
+    const oneSocket = ', which makes all workers share one socket';
+    if (values.reusePort === false) report('sticky', 'be off with', 'reusePort', oneSocket);
+    if (workerClass === 'sync') report('sticky', 'be off with', 'workerClass', oneSocket);
+    if (workerConnections > 0) report('sticky', 'be off with', 'workerConnections', oneSocket);
+    if (bind?.every(({ kind }) => kind !== 'tcp')) {
+      report(
+        'sticky',
+        'be off with',
+        'bind',
+        ', which has no TCP address: let the proxy in front choose (NGINX_STICKY)',
+      );
+    }
   }
   if (adminBind !== undefined && bind?.some((address) => overlap(address, adminBind))) {
     report('adminBind', 'not overlap with', 'bind');

@@ -38,8 +38,13 @@ function checked(handle: SocketHandle | number): SocketHandle {
   const errno = typeof handle === 'number' ? handle : (handle.getsockname?.({}) ?? 0);
   if (typeof handle !== 'number' && errno === 0) return handle;
   if (typeof handle !== 'number') handle.close();
-  const code = process.getBuiltinModule('node:util').getSystemErrorName(errno);
-  throw Object.assign(new Error(code), { code });
+  throw errnoError(-errno);
+}
+
+/** Its code and message are the errno's name, such as EADDRINUSE. */
+export function errnoError(errno: number): NodeJS.ErrnoException {
+  const code = process.getBuiltinModule('node:util').getSystemErrorName(-errno);
+  return Object.assign(new Error(code), { code });
 }
 
 export function bindTcp(host: string, port: number, family: number, flags: number): SocketHandle {

@@ -10,8 +10,10 @@ import net from 'node:net';
 import { dirname } from 'node:path';
 import { HaltServer } from '../errors.ts';
 import { type BindAddress, formatBindAddress } from './address.ts';
+import type { Native } from './native/native.ts';
 import { existsSync, lstatSync, unlinkSync } from './node-fs.ts';
-import { bindTcp, bindUnix, openDescriptor, REUSE_PORT, type SocketHandle } from './socket-handle.ts';
+import { bindTcp, bindUnix, errnoError, openDescriptor, REUSE_PORT, type SocketHandle } from './socket-handle.ts';
+import { encode, stickyProgram } from './sticky-filter.ts';
 import { inThread } from './thread-writes.ts';
 
 export interface ListenerOptions {
@@ -19,6 +21,13 @@ export interface ListenerOptions {
   readonly reusePort: boolean;
   /** Mode of unix sockets, for example 0o666. */
   readonly socketMode: number;
+  /** `TSUNICORN_STICKY=ip`: {@link Listeners.stick} can be called. Needs `reusePort`. */
+  readonly sticky?: StickyCalls | undefined;
+}
+
+export interface StickyCalls {
+  readonly native: Pick<Native, 'listenWithoutAccepting' | 'attachReusePortFilter'>;
+  readonly backlog: number;
 }
 
 export interface ListeningSocket {
@@ -26,6 +35,8 @@ export interface ListeningSocket {
   /** Undefined where all workers share it. */
   readonly slot: number | undefined;
   readonly handle: SocketHandle;
+  /** With those of the other slots (SO_REUSEPORT). */
+  readonly sharesPort?: true;
   /** As logged: `http://127.0.0.1:8000`, `unix:/run/app.sock`. */
   readonly url: string;
   /** The file of a unix socket that this process created. */
@@ -38,13 +49,14 @@ interface Endpoint {
   readonly open: (slot: number) => Promise<Opened>;
 }
 
-type Opened = Pick<ListeningSocket, 'handle' | 'url' | 'file'>;
+type Opened = Pick<ListeningSocket, 'handle' | 'sharesPort' | 'url' | 'file'>;
 
 export class Listeners {
   readonly #endpoints: Endpoint[] = [];
   readonly #listeners: ListeningSocket[] = [];
   readonly #options: ListenerOptions;
   #slots = 0;
+  #stuckTo: number | undefined;
   #released = false;
 
   constructor(options: ListenerOptions) {
@@ -64,8 +76,32 @@ export class Listeners {
   /** Opens the missing sockets of slots 0 to `slots - 1`. They stay open until {@link release}. */
   async ensureSlots(slots: number): Promise<void> {
     for (; this.#slots < slots; this.#slots++) {
-      for (const endpoint of this.#endpoints) if (endpoint.perSlot) await this.#open(endpoint, this.#slots);
+      for (const endpoint of this.#endpoints) {
+        // It is there already if the next address failed at the last try.
+        if (endpoint.perSlot && !this.get(this.#key(endpoint, this.#slots))) await this.#open(endpoint, this.#slots);
+      }
     }
+  }
+
+  /**
+   * From now on each client's address decides which of slots 0 to `slots - 1` it gets, on all TCP addresses. Returns the
+   * errno where the kernel refuses, else 0.
+   *
+   * The program answers with an index into the kernel's list of the sockets on the port. A socket is added to its end by
+   * listen(2) (`inet_reuseport_add_sock`), so {@link Listeners} listens slot by slot, before any worker; and closing one
+   * would move the last into its place, so none is closed before the release.
+   */
+  stick(slots: number): number {
+    const { sticky } = this.#options;
+    const first = this.#listeners.filter(({ slot, sharesPort }) => slot === 0 && sharesPort);
+    if (!sticky || slots === this.#stuckTo) return 0;
+    const program = encode(stickyProgram(slots));
+    for (const { handle } of first) {
+      const errno = sticky.native.attachReusePortFilter(handle.fd, program);
+      if (errno !== 0) return errno;
+    }
+    this.#stuckTo = slots;
+    return 0;
   }
 
   /** The sockets a worker in `slot` accepts on: its own and the shared ones. */
@@ -87,6 +123,11 @@ export class Listeners {
       const address = url.replace(/^http:\/\//, '');
       return { label: slot === undefined || file ? address : `${address}/${slot}`, fd: handle.fd };
     });
+  }
+
+  /** Addresses on which any worker may get a connection. */
+  get sharedUrls(): string[] {
+    return this.#listeners.filter(({ slot }) => slot === undefined).map(({ url }) => url);
   }
 
   get urls(): string[] {
@@ -112,7 +153,11 @@ export class Listeners {
   async #open(endpoint: Endpoint, slot: number | undefined): Promise<void> {
     const opened = await endpoint.open(slot ?? 0);
     if (this.#released) return opened.handle.close(); // a stop while it starts
-    this.#listeners.push({ key: `${this.#endpoints.indexOf(endpoint)}/${slot ?? 'shared'}`, slot, ...opened });
+    this.#listeners.push({ key: this.#key(endpoint, slot), slot, ...opened });
+  }
+
+  #key(endpoint: Endpoint, slot: number | undefined): string {
+    return `${this.#endpoints.indexOf(endpoint)}/${slot ?? 'shared'}`;
   }
 
   async #endpoint(address: BindAddress): Promise<Endpoint> {
@@ -141,7 +186,16 @@ export class Listeners {
     const settled = { ...address, port: portOf(probe.handle) ?? address.port };
     if (!this.#options.reusePort) return { perSlot: false, open: async () => ({ ...probe, url: urlOf(settled) }) };
     probe.handle.close();
-    return { perSlot: true, open: async () => bind(settled, () => bindTcp(ip, settled.port, family, REUSE_PORT)) };
+    const open = (): SocketHandle => this.#listen(bindTcp(ip, settled.port, family, REUSE_PORT));
+    return { perSlot: true, open: async () => ({ ...bind(settled, open), sharesPort: true }) };
+  }
+
+  #listen(handle: SocketHandle): SocketHandle {
+    const { sticky } = this.#options;
+    const errno = sticky?.native.listenWithoutAccepting(handle.fd, sticky.backlog) ?? 0;
+    if (errno === 0) return handle;
+    handle.close();
+    throw errnoError(errno);
   }
 
   async #openUnix(path: string): Promise<Opened> {

@@ -115,6 +115,7 @@ export const CASES: Record<keyof Settings, Case> = {
     bad: { '512': '', none: '' },
     accepts: `auto, off or ${SIZE('1MiB')}`,
   },
+  sticky: { good: { OFF: 'off', ip: 'ip' }, bad: { cookie: '', on: '' }, accepts: 'off or ip' },
   workerClass: { good: { async: 'async', SYNC: 'sync' }, bad: { gthread: '' }, accepts: 'async or sync' },
   workerConnections: wholeFrom0,
   resizeInterval: seconds,

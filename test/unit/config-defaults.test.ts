@@ -48,6 +48,7 @@ test('the defaults', () => {
     backlog: 2048,
     socketMode: 0o666,
     reusePort: true,
+    sticky: 'off',
     workers: 'auto',
     workersPerCpu: 1,
     minWorkers: 1,

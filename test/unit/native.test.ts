@@ -16,7 +16,7 @@ import { loadNative, type Native, type Reaped } from '../../src/platform/native/
 import { Notifier } from '../../src/platform/notify.ts';
 import { connectInTheMeantime, inodeOf } from './queue-kit.ts';
 
-const SOURCES = ['tsunicorn.c', 'stack.c', 'out-of-memory.c'].map((name) =>
+const SOURCES = ['tsunicorn.c', 'reuse-port.c', 'stack.c', 'out-of-memory.c'].map((name) =>
   fileURLToPath(new URL(`../../src/platform/native/${name}`, import.meta.url)),
 );
 const directory = mkdtempSync(join(tmpdir(), 'tsunicorn-native-'));

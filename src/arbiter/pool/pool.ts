@@ -44,6 +44,11 @@ export class Pool {
     if (this.#lifecycle.phase === 'closing') this.#decisions.push({ do: 'close-connections', workerId });
   }
 
+  /** Connections may wait there already, so a neighbour accepts until the slot has a worker. */
+  listensAlready(slot: number): void {
+    this.#failover.opened(slot);
+  }
+
   waits(workerId: number, what: string): void {
     this.#workers.get(workerId)?.waitsFor(what);
   }

@@ -8,6 +8,8 @@
 
 napi_value report_out_of_memory(napi_env env, napi_callback_info info);
 napi_value report_stacks(napi_env env, napi_callback_info info);
+napi_value listen_without_accepting(napi_env env, napi_callback_info info);
+napi_value attach_reuse_port_filter(napi_env env, napi_callback_info info);
 /* Real-time, one below the signal of die_with_parent(): Node.js gives JavaScript no handle on it. */
 #define STACK_SIGNAL (SIGRTMAX - 1)
 

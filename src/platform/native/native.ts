@@ -45,6 +45,13 @@ export interface Native {
    * room, undefined if the kernel cannot do it for this descriptor. Throws if the write fails.
    */
   writeNow(fd: number, bytes: Uint8Array): number | undefined;
+  /** listen(2). Returns 0 or the errno. */
+  listenWithoutAccepting(fd: number, backlog: number): number;
+  /**
+   * SO_ATTACH_REUSEPORT_CBPF (socket(7)): from now on `program`, an array of struct sock_filter, chooses among the sockets
+   * that share the port of `fd`. Returns 0 or the errno.
+   */
+  attachReusePortFilter(fd: number, program: Uint8Array): number;
   /** _exit(2): ends the process at once, whatever its threads wait for. */
   exitNow(status: number): never;
   /**

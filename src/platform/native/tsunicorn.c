@@ -360,6 +360,8 @@ NAPI_MODULE_INIT() {
       {"unixAcceptQueue", NULL, unix_accept_queue, NULL, NULL, NULL, napi_enumerable, NULL},
       {"trimMemory", NULL, trim_memory, NULL, NULL, NULL, napi_enumerable, NULL},
       {"writeNow", NULL, write_now, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"listenWithoutAccepting", NULL, listen_without_accepting, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"attachReusePortFilter", NULL, attach_reuse_port_filter, NULL, NULL, NULL, napi_enumerable, NULL},
       {"notify", NULL, notify, NULL, NULL, NULL, napi_enumerable, NULL},
       {"reportOutOfMemory", NULL, report_out_of_memory, NULL, NULL, NULL, napi_enumerable, NULL},
       {"reportStacks", NULL, report_stacks, NULL, NULL, NULL, napi_enumerable, NULL},
