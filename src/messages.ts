@@ -6,9 +6,13 @@ import type { Settings } from './config/settings.ts';
 import { EXIT_CODES, type ExitName } from './errors.ts';
 import type { MemoryGroup } from './platform/kernel/memory.ts';
 
-/** A worker's descriptors: 0 to 2, the IPC channel, the socket for stacks and out-of-memory reports, then the listeners. */
+/**
+ * A worker's descriptors: 0 to 2, the IPC channel, the socket for stacks and out-of-memory reports, the one for messages
+ * to and from other workers (`platform/frames.ts`), then the listeners.
+ */
 export const STACK_FD = 4;
-export const FIRST_SOCKET_FD = 5;
+export const RELAY_FD = 5;
+export const FIRST_SOCKET_FD = 6;
 
 /** A listening socket as a worker gets it: `key` names it in later messages, `fd` is the inherited descriptor. */
 export interface InheritedListener {

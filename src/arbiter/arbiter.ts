@@ -9,6 +9,7 @@ import { relative } from 'node:path';
 import { isatty } from 'node:tty';
 import { serveAdmin } from '../admin/routes.ts';
 import { HaltServer } from '../errors.ts';
+import type { Logger } from '../observe/log/server-log.ts';
 import { garbageWatch } from '../platform/gc.ts';
 import { loadNative } from '../platform/native/native.ts';
 import { Notifier } from '../platform/notify.ts';
@@ -25,10 +26,11 @@ import { ExitHistory } from './exit-history.ts';
 import { MetricsCollector } from './metrics/scrape.ts';
 import { writePidfile } from './pidfile.ts';
 import { Pool } from './pool/pool.ts';
+import { Relay, type RelayOptions } from './relay.ts';
 import { type Resize, Sizer } from './sizer.ts';
 import { StickySlots, stickyCalls } from './sticky.ts';
 import { WorkerEvents } from './worker-events.ts';
-import { directoryProblem, type WorkerProcess } from './worker-process.ts';
+import { directoryProblem, subjectOf, type WorkerProcess } from './worker-process.ts';
 
 /** The loop turns at least this often, so that a gap in its own time shows (see the pool's starvation rule). */
 const TICK_MS = 1_000;
@@ -57,13 +59,16 @@ export class Arbiter {
     const uncapped = settings.workerClass === 'async' && settings.workerConnections === 0;
     const native = loadNative();
     const sticky = stickyCalls(settings, native);
+    const workers = new Map<number, WorkerProcess>();
+    const pool = new Pool({ ...settings, ...sizer.inForce }, Math.random);
     const shared = {
       ...options,
       log,
       sizer,
-      pool: new Pool({ ...settings, ...sizer.inForce }, Math.random),
+      pool,
       listeners: new Listeners({ reusePort: settings.reusePort && uncapped, socketMode: settings.socketMode, sticky }),
-      workers: new Map<number, WorkerProcess>(),
+      workers,
+      relay: new Relay(relayOptions(pool, workers, log)),
       history: new ExitHistory(),
       native,
       enqueue: (what: string, handle: () => void) => {
@@ -237,6 +242,20 @@ export class Arbiter {
   }
 }
 
+function relayOptions(pool: Pool, workers: ReadonlyMap<number, WorkerProcess>, log: Logger): RelayOptions {
+  const subject = (workerId: number): object => {
+    const worker = workers.get(workerId);
+    return worker ? subjectOf(worker) : { workerId };
+  };
+  return {
+    silent: (workerId) => pool.silent(workerId, performance.now()),
+    dropping: (workerId) => log.warn(subject(workerId), MISSES),
+    dropped: (workerId, messages) => {
+      log.warn({ ...subject(workerId), messages }, `worker missed ${messages} messages of other workers`);
+    },
+  };
+}
+
 /** `TSUNICORN_RELOAD`: watches the app's source files until the returned function is called. */
 function reloadOnChange({ settings, process, log }: ArbiterContext, reload: () => void): () => void {
   const { chdir, accessLog, errorLog } = settings;
@@ -258,3 +277,6 @@ function reloadOnChange({ settings, process, log }: ArbiterContext, reload: () =
 
 const RELOADS = (directory: string): string =>
   `TSUNICORN_RELOAD is on, for development alone: workers are replaced when a source file below ${directory} changes, and their requests get one second.`;
+
+const MISSES =
+  'worker misses messages of other workers: it has been silent for 3 s, and 8 MiB of messages wait until it reads again';

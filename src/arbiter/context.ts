@@ -11,6 +11,7 @@ import type { Sizing } from '../sizing.ts';
 import type { ExitHistory } from './exit-history.ts';
 import type { MetricsStore } from './metrics/store.ts';
 import type { Pool } from './pool/pool.ts';
+import type { Relay } from './relay.ts';
 import type { Sizer } from './sizer.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
@@ -40,6 +41,8 @@ export interface ArbiterContext extends ArbiterOptions {
     refresh(): Promise<void>;
     metrics(accept: string | undefined): Promise<{ contentType: string; text: string }>;
   };
+  /** Passes messages between workers on. */
+  readonly relay: Relay;
   readonly history: ExitHistory;
   readonly native: LoadedNative;
   /** The loop handles it; a failure is logged as `what`. */

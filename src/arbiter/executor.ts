@@ -92,7 +92,7 @@ export class Executor {
   }
 
   async #spawn({ workerId, slot }: { readonly workerId: number; readonly slot: number }): Promise<void> {
-    const { settings, sizer, pool, listeners, workers, log, native, failed } = this.#context;
+    const { settings, sizer, pool, listeners, workers, relay, log, native, failed } = this.#context;
     try {
       await listeners.ensureSlots(slot + 1);
       const options = {
@@ -112,6 +112,7 @@ export class Executor {
       };
       const worker = new WorkerProcess(options, this.#events);
       workers.set(workerId, worker);
+      relay.add(worker);
       log.debug(subjectOf(worker), 'worker boots');
     } catch (error) {
       // No socket for the slot: make do with fewer workers. Anything else is a failed boot.

@@ -103,7 +103,7 @@ export class WorkerEvents implements WorkerProcessListener {
   }
 
   #exited(worker: WorkerProcess): void {
-    const { pool, workers, metrics, history, log } = this.#context;
+    const { pool, workers, relay, metrics, history, log } = this.#context;
     const now = performance.now();
     const oomKilled = worker.signal === 'SIGKILL' && this.#oomKills.explains(now);
     const exit = explainExit(worker, oomKilled, metrics.store.latest(worker.workerId)?.heapUsedBytes);
@@ -111,6 +111,7 @@ export class WorkerEvents implements WorkerProcessListener {
     // Before all else: a worker whose exit the pool does not know of is never replaced.
     const reason = pool.exited(worker.workerId, { ...exit, oom: exit.cause === 'oom' }, now);
     workers.delete(worker.workerId);
+    relay.gone(worker.workerId);
     metrics.gone(worker);
     history.add(exit, { reason, seconds: (now - startedAt) / 1000, date: new Date() });
     if (reason) metrics.store.restarted(reason);

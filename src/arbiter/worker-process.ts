@@ -1,5 +1,6 @@
 /** A worker's process seen from the arbiter. The one spawn site: the reaper leaves these pids to libuv. */
 import { type ChildProcess, type SendHandle, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Settings } from '../config/settings.ts';
@@ -9,6 +10,7 @@ import {
   FIRST_SOCKET_FD,
   type FromWorker,
   parseFromWorker,
+  RELAY_FD,
   STACK_FD,
   seal,
   type ToWorker,
@@ -80,6 +82,8 @@ export class WorkerProcess {
   readonly tookOver = new Set<string>();
   /** Undefined where there is no process. */
   readonly cpuWait: CpuWait | undefined;
+  /** For its messages to and from other workers. */
+  readonly relaySocket: Socket | undefined;
   readonly #child: ChildProcess | undefined;
   readonly #diagnostics: DiagnosticSocket | undefined;
   readonly #end: End;
@@ -118,7 +122,7 @@ export class WorkerProcess {
           ...env,
           ...identityVariables({ slot: plan.slot, id: plan.workerId, generation }, env, settings.instanceVar),
         },
-        stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe', ...listeners.map((l) => l.handle.fd)],
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe', 'pipe', ...listeners.map((l) => l.handle.fd)],
         ...identity,
       });
     } catch (error) {
@@ -131,6 +135,7 @@ export class WorkerProcess {
     if (this.pid !== undefined) {
       this.cpuWait = new CpuWait(this.pid, performance.now());
       this.#diagnostics = new DiagnosticSocket(child.stdio[STACK_FD] as Readable);
+      this.relaySocket = (child.stdio as readonly unknown[])[RELAY_FD] as Socket;
     }
     child.on('message', (raw, handle) => this.#read(raw, handle));
     // 'exit' may come before the last messages were read; 'close' comes after the channel is closed too.
@@ -157,9 +162,15 @@ export class WorkerProcess {
       this.reportsOutOfMemory = message.outOfMemory;
       this.send({ type: 'boot', plan: this.#plan });
     } catch (error) {
-      this.#forged = true;
-      this.#events.forged(this, (error as Error).message);
+      this.forged((error as Error).message);
     }
+  }
+
+  /** It sent what no worker sends. */
+  forged(fault: string): void {
+    if (this.#forged) return;
+    this.#forged = true;
+    this.#events.forged(this, fault);
   }
 
   /** What it said of that before it ended. */

@@ -10,11 +10,13 @@ import { type Hooks, hooksOf } from './app/exports.ts';
 import { loadApp, type Program } from './app/load.ts';
 import type { Channel } from './channel.ts';
 import type { RequestContexts } from './http/request-context.ts';
+import type { Mailbox } from './mailbox.ts';
 import type { Standalone } from './standalone/standalone.ts';
 
 export interface WorkerContext {
   readonly plan: WorkerPlan;
   readonly channel: Channel;
+  readonly mailbox: Mailbox;
   readonly log: ServerLog;
   readonly standalone: Standalone;
   readonly native: Native | undefined;

@@ -1,12 +1,15 @@
 /** The process of a worker: gets its plan, prepares the process for the app, boots the app and serves it. */
 import { EXIT_CODES, HaltServer } from '../errors.ts';
-import { describeError, STACK_FD } from '../messages.ts';
+import { describeError, RELAY_FD, STACK_FD } from '../messages.ts';
 import { openServerLog } from '../observe/log/server-log.ts';
+import { TOPICS } from '../platform/frames.ts';
 import { loadNative } from '../platform/native/native.ts';
 import { NO_DEBUGGER } from '../platform/signals.ts';
+import { setWorkerHook } from '../worker-hook.ts';
 import { boot } from './boot.ts';
 import { Channel } from './channel.ts';
 import { RequestContexts } from './http/request-context.ts';
+import { Mailbox } from './mailbox.ts';
 import { Standalone } from './standalone/standalone.ts';
 import { Worker } from './worker.ts';
 
@@ -46,7 +49,12 @@ async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: 
   });
   restoreSignals();
   try {
-    const context = { plan, channel, log, standalone, native, requests: new RequestContexts() };
+    const mailbox = new Mailbox(plan.checkOnly ? undefined : RELAY_FD);
+    setWorkerHook({
+      broadcast: (message) => mailbox.send(TOPICS.app, message),
+      onMessage: (handler) => mailbox.on(TOPICS.app, handler),
+    });
+    const context = { plan, channel, mailbox, log, standalone, native, requests: new RequestContexts() };
     const booted = await boot(context);
     if (typeof booted === 'number') return booted;
     if (!process.connected) return EXIT_CODES.failure.status; // the arbiter vanished while the app was loading

@@ -53,6 +53,7 @@ export class Worker implements AppActions {
     const status = await this.#app.finish();
     this.#http.connections.dispose();
     await Promise.all([this.#http.accessLog?.close(), this.#context.log.destination.close()]);
+    await this.#context.mailbox.flush();
     await this.#reporter.end(); // also of lines that were dropped just now
     return this.#status || status;
   }

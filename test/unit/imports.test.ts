@@ -13,7 +13,7 @@ const sources = new Map(
 /** Imports run down this list. */
 const ROOMS = 'main commands arbiter worker admin observe messages sizing config platform errors'.split(' ');
 /** Any room may import these. `public` is what apps import. */
-const ROOT_HELPERS = ['public', 'version', 'context-hook'];
+const ROOT_HELPERS = ['public', 'version', 'context-hook', 'worker-hook'];
 
 const roomOf = (file: string): string => file.split('/')[0]?.replace(/\.ts$/, '') ?? '';
 

@@ -1,7 +1,7 @@
 /** The pool as pure state: events go in with their time (monotonic, in milliseconds), `due` returns what to do. */
 import type { ServiceState } from '../../platform/notify.ts';
 import type { Decision, PoolSettings, RestartReason } from './decisions.ts';
-import { Failover } from './failover.ts';
+import { Failover, silent } from './failover.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { Reconciler } from './reconciler.ts';
 import { type MemoryFull, Recycling, type Wear } from './recycling.ts';
@@ -142,6 +142,12 @@ export class Pool {
 
   get workers(): readonly WorkerView[] {
     return [...this.#workers.values()];
+  }
+
+  /** Its event loop does not turn, or it does not run any more. */
+  silent(workerId: number, now: number): boolean {
+    const worker = this.#workers.get(workerId);
+    return worker === undefined || worker.killed || silent(worker, now);
   }
 
   /** For `/readyz`; the reason is for people. */
