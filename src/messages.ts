@@ -63,6 +63,8 @@ export type ToWorker =
   /** Collect garbage and give the pages back: the worker looks too large. */
   | { readonly type: 'collect-garbage' }
   | { readonly type: 'reload-logs' }
+  /** Run what the app gave to `onLeader()`, until the drain. */
+  | { readonly type: 'lead' }
   /** Report now, with this number in the answers. */
   | { readonly type: 'report'; readonly serial: number };
 
@@ -251,6 +253,10 @@ const FROM_WORKER = {
   'memory-full': { rssBytes: AMOUNT, heap: FLAG },
   /** The worker itself got a SIGTERM and wants a replacement. */
   'replace-me': {},
+  /** The app has called `onLeader()`. */
+  'seek-lead': {},
+  /** All that ran because this worker leads has ended. */
+  resign: {},
   /** Uncaught exception: the worker drains and exits; replace it now. */
   crashing: { reason: TEXT, stack: optional(TEXT) },
 };

@@ -12,10 +12,14 @@ export interface MessageSender {
 
 export type MessageHandler = (message: unknown, from: MessageSender) => void;
 
+/** Runs in one worker at a time. `signal` is aborted when it has to stop. */
+export type LeaderJob = (signal: AbortSignal) => unknown;
+
 /** Set by a worker before it loads the app. Only ever extend it: the other side may be an older or newer copy. */
 export interface WorkerHook {
   broadcast(message: unknown): Promise<void>;
   onMessage(handler: MessageHandler): () => void;
+  onLeader(job: LeaderJob): void;
 }
 
 const HOOK = Symbol.for('tsunicorn.worker');

@@ -59,6 +59,8 @@ export interface WorkerStatus {
   readonly workerId: number;
   /** `leaving`: serves until its replacement is ready. */
   readonly state: 'booting' | 'ready' | 'leaving' | 'draining';
+  /** It runs what the app gave to `onLeader()`. */
+  readonly leads: boolean;
   readonly seconds: number;
   readonly pid: number | null;
   readonly inFlight: number | null;

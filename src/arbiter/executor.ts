@@ -50,6 +50,9 @@ export class Executor {
       case 'collect-garbage':
         log.debug(subject, 'worker collects garbage');
         return worker.send({ type: 'collect-garbage' });
+      case 'lead':
+        log.info(subject, 'worker leads');
+        return worker.send({ type: 'lead' });
       case 'recycle':
         return log[decision.soon ? 'warn' : 'info'](subject, `worker will be replaced: ${decision.why}`);
       case 'drain': {

@@ -79,6 +79,11 @@ export class WorkerEvents implements WorkerProcessListener {
       case 'replace-me':
         if (!pool.stopping) log.info(subjectOf(worker), 'worker received SIGTERM and will be replaced');
         return pool.leave(workerId);
+      case 'seek-lead':
+        return pool.seekLead(workerId);
+      case 'resign':
+        log.info(subjectOf(worker), 'worker does not lead any more');
+        return pool.resign(workerId);
       case 'crashing':
         worker.failure = { ...message, fatal: false };
         return pool.crashing(workerId, message.reason, now);

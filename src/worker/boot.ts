@@ -10,6 +10,7 @@ import { type Hooks, hooksOf } from './app/exports.ts';
 import { loadApp, type Program } from './app/load.ts';
 import type { Channel } from './channel.ts';
 import type { RequestContexts } from './http/request-context.ts';
+import type { LeaderJobs } from './leader.ts';
 import type { Mailbox } from './mailbox.ts';
 import type { Standalone } from './standalone/standalone.ts';
 
@@ -17,6 +18,7 @@ export interface WorkerContext {
   readonly plan: WorkerPlan;
   readonly channel: Channel;
   readonly mailbox: Mailbox;
+  readonly leader: LeaderJobs;
   readonly log: ServerLog;
   readonly standalone: Standalone;
   readonly native: Native | undefined;

@@ -9,6 +9,7 @@ import { setWorkerHook } from '../worker-hook.ts';
 import { boot } from './boot.ts';
 import { Channel } from './channel.ts';
 import { RequestContexts } from './http/request-context.ts';
+import { LeaderJobs } from './leader.ts';
 import { Mailbox } from './mailbox.ts';
 import { Standalone } from './standalone/standalone.ts';
 import { Worker } from './worker.ts';
@@ -50,11 +51,13 @@ async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: 
   restoreSignals();
   try {
     const mailbox = new Mailbox(plan.checkOnly ? undefined : RELAY_FD);
+    const leader = new LeaderJobs(channel);
     setWorkerHook({
       broadcast: (message) => mailbox.send(TOPICS.app, message),
       onMessage: (handler) => mailbox.on(TOPICS.app, handler),
+      onLeader: (job) => leader.add(job),
     });
-    const context = { plan, channel, mailbox, log, standalone, native, requests: new RequestContexts() };
+    const context = { plan, channel, mailbox, leader, log, standalone, native, requests: new RequestContexts() };
     const booted = await boot(context);
     if (typeof booted === 'number') return booted;
     if (!process.connected) return EXIT_CODES.failure.status; // the arbiter vanished while the app was loading

@@ -10,6 +10,11 @@ import { Reporter } from './report/reporter.ts';
 import { AppShutdown, ConnectionDrain } from './shutdown.ts';
 import type { AppActions } from './standalone/standalone.ts';
 
+/** All else has ended. */
+const LEADER_HINT_MS = 1_000;
+const LEADS_ON =
+  'a function given to onLeader() goes on although its signal is aborted: this worker ends when it returns, or at TSUNICORN_GRACEFUL_TIMEOUT, and no other worker leads before';
+
 export class Worker implements AppActions {
   readonly #context: WorkerContext;
   readonly #http: HttpService;
@@ -17,6 +22,7 @@ export class Worker implements AppActions {
   readonly #app: AppShutdown;
   readonly #drained = Promise.withResolvers<void>();
   #drain: ConnectionDrain | undefined;
+  #leaderEnds: Promise<void> | undefined;
   #status: number = EXIT_CODES.ok.status;
 
   constructor(context: WorkerContext, { app, hooks }: Booted) {
@@ -51,6 +57,7 @@ export class Worker implements AppActions {
     stop();
     this.#reporter.unref(); // it goes on while the app ends, and does not count as work of the app
     const status = await this.#app.finish();
+    await this.#untilLeaderEnds();
     this.#http.connections.dispose();
     await Promise.all([this.#http.accessLog?.close(), this.#context.log.destination.close()]);
     await this.#context.mailbox.flush();
@@ -66,6 +73,7 @@ export class Worker implements AppActions {
     const { reload } = this.#context.plan.settings;
     this.#drain = new ConnectionDrain({ connections, acceptor, app: this.#app, reload, drainQueues });
     this.#drain.hasten(quick, leftMs);
+    this.#leaderEnds = this.#context.leader.end();
     void this.#drain.run().then(this.#drained.resolve);
   }
 
@@ -97,6 +105,13 @@ export class Worker implements AppActions {
     this.#context.channel.send({ type: 'replace-me' });
   }
 
+  async #untilLeaderEnds(): Promise<void> {
+    const { logger } = this.#context.log;
+    const hint = setTimeout(() => logger.warn(LEADS_ON), LEADER_HINT_MS);
+    await this.#leaderEnds;
+    clearTimeout(hint);
+  }
+
   #crash(failure: Pick<WorkerFailure, 'reason' | 'stack'>): void {
     this.#status = EXIT_CODES.failure.status;
     this.#context.channel.send({ type: 'crashing', ...failure });
@@ -121,6 +136,8 @@ export class Worker implements AppActions {
         return this.#drain ? undefined : this.#http.watchMemory(message.memory);
       case 'release-hold':
         return this.#http.memory.releaseHold();
+      case 'lead':
+        return this.#context.leader.lead();
       case 'collect-garbage':
         return this.#http.collectGarbage();
       case 'reload-logs':

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { type Answer, start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 import { installExample, installNodes, type NodeRelease } from './install.ts';
@@ -28,18 +29,29 @@ async function onEach(
   directory: string,
   env: (on: TestContext) => Record<string, string> | Promise<Record<string, string>>,
   tried: (server: TestServer, node: NodeRelease, on: TestContext, home: string) => Promise<void>,
+  expected = /$^/,
 ): Promise<void> {
   const home = await installExample({ directory }, UPDATE);
+  linkPackage(home);
   for (const node of nodes) {
     await t.test(`on Node.js ${node.version}`, async (on) => {
       const settings = { NODE_ENV: 'production', TSUNICORN_CHDIR: home, ...(await env(on)) };
       const server = await (await start(on, { node: node.path, env: settings })).ready(BOOT_TIMEOUT_S);
       await tried(server, node, on, home);
       if (server.exitCode === undefined) assert.equal(await server.stop(), 0);
-      const complaints = server.log.filter(({ level }) => ['error', 'fatal'].includes(level));
+      const complaints = server.log.filter(
+        ({ level, msg }) => ['error', 'fatal'].includes(level) && !expected.test(msg),
+      );
       assert.deepEqual(complaints, []);
     });
   }
+}
+
+/** `npm install tsunicorn`, which is not there yet. */
+function linkPackage(home: string): void {
+  const link = join(home, 'node_modules/tsunicorn');
+  rmSync(link, { recursive: true, force: true });
+  symlinkSync(fileURLToPath(new URL('../..', import.meta.url)), link);
 }
 
 function temporary(on: TestContext): string {
@@ -187,3 +199,46 @@ test('a file uploaded to one worker is served whole by every worker (examples/up
 function sha256(content: Buffer): string {
   return createHash('sha256').update(content).digest('hex');
 }
+
+interface Said {
+  readonly job: string;
+  readonly worker: number;
+  readonly at: number;
+}
+
+test('jobs of node-cron, croner and node-schedule run once, also across a reload and a kill (examples/leader)', async (t) => {
+  await onEach(
+    t,
+    'leader',
+    () => ({}),
+    async (server) => {
+      const said = (): Said[] =>
+        server.stdout.split('\n').flatMap((line) => (line.startsWith('{"job"') ? [JSON.parse(line)] : []));
+      const untilAllRun = async (what: string, isNew: (workerId: number) => boolean): Promise<number> => {
+        const options = { seconds: 30, state: () => server.stderr.slice(-2000) };
+        return await waitFor(
+          `all jobs ${what}`,
+          () => {
+            const last = said().filter(({ worker }) => isNew(worker));
+            return new Set(last.map(({ job }) => job)).size === 3 && last[0]?.worker;
+          },
+          options,
+        );
+      };
+      const first = await untilAllRun('at the start', () => true);
+      server.signal('SIGHUP');
+      const second = await untilAllRun('after a reload', (id) => id > first && id > 2);
+      const { workers } = JSON.parse((await server.admin('/status')).body);
+      const { pid } = workers.find(({ workerId }: { workerId: number }) => workerId === second);
+      process.kill(pid, 'SIGKILL');
+      await untilAllRun('after a kill', (id) => id !== first && id !== second);
+      // No job runs again in a worker that another one has followed.
+      for (const runs of Map.groupBy(said(), ({ job }) => job).values()) {
+        const inOrder = runs.toSorted((x, y) => x.at - y.at).map(({ worker }) => worker);
+        const changes = inOrder.filter((worker, i) => worker !== inOrder[i - 1]);
+        assert.equal(new Set(changes).size, changes.length, String(inOrder));
+      }
+    },
+    /worker ended: SIGKILL/,
+  );
+});

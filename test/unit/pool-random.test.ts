@@ -29,6 +29,7 @@ describe('whatever happens', () => {
         ({ slot, state, startedAt }) => `${slot} ${state} ${startedAt > TROUBLE_MS - 10_000}`,
       );
       assert.deepEqual(found.toSorted(), ['0 ready true', '1 ready true', '2 ready true', '3 ready true'], `${seed}`);
+      assert.equal(pool.workers.filter(({ lead }) => lead === 'held').length, 1, `${seed}`);
       assert.deepEqual(pool.readiness(), { ready: true, reason: '4 of 4 workers are ready' });
     }
   });

@@ -29,7 +29,7 @@ export const SETTINGS: PoolSettings = {
  * `ready N`, `deaf N` (it does not confirm that it took over), `exit N` (a crash, or the end of a drain), `oom N`, `fatal N`
  * (the app cannot be loaded), `silent N` (its last heartbeat is now), `speaks N` (its heartbeats go on), `waited N MS` (for a CPU), `served N COUNT`, `holds N
  * MIB` (three reports), `limit MIB` (of resident memory), `full N MIB` (no memory is left in the group, and it has so
- * much), `heap N MIB` (none in its heap), `leave N`, `broke N`, `HUP`, `TERM`, `INT`, `WINCH`, `size N`, `frozen` (the
+ * much), `heap N MIB` (none in its heap), `leave N`, `seek N` (it would lead), `resign N`, `broke N`, `HUP`, `TERM`, `INT`, `WINCH`, `size N`, `frozen` (the
  * arbiter had no CPU since the row before), `?` (what /readyz says), or nothing.
  *
  * The outcome is what events answered and what was decided, in order. What fell due since the row before comes first,
@@ -121,6 +121,8 @@ export class Story {
       full: () => pool.memoryFull(n, { rssBytes: amount * MIB, heap: false }),
       heap: () => pool.memoryFull(n, { rssBytes: amount * MIB, heap: true }),
       leave: () => pool.leave(n),
+      seek: () => pool.seekLead(n),
+      resign: () => pool.resign(n),
       broke: () => pool.crashing(n, 'thrown on purpose', now),
       silent: () => {
         pool.heartbeat(n, now);
@@ -168,6 +170,8 @@ export function inWords(decision: Decision): string {
       return `take-over ${decision.slot} by ${decision.workerId}`;
     case 'hand-back':
       return `hand-back ${decision.slot} by ${decision.workerId}`;
+    case 'lead':
+      return `lead ${decision.workerId}`;
     case 'collect-garbage':
       return `collect-garbage ${decision.workerId}`;
     case 'recycle':

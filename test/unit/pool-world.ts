@@ -53,6 +53,8 @@ interface Process {
   hasHeartbeat: boolean;
   respondedAt: number;
   drains: boolean;
+  /** It runs what must run once. */
+  leads: boolean;
   /** Not a surplus of the pool's making: it was killed, it broke, or its successor died. */
   writtenOff: boolean;
 }
@@ -163,7 +165,20 @@ export class World {
   }
 
   #drains(workerId: number): void {
+    if (this.#processes.get(workerId)?.leads) this.#resigns(workerId);
     this.in(this.chance(0.2) ? 60_000 : this.between(10, 2000), () => this.exit(workerId));
+  }
+
+  /** Some never say so: their processes have to end. */
+  #resigns(workerId: number): void {
+    if (this.#random() < 0.3) return;
+    this.in(this.between(1, 3000), () => {
+      const worker = this.#processes.get(workerId);
+      if (!worker?.leads) return;
+      this.note(`resigned ${workerId}`);
+      worker.leads = false;
+      this.pool.resign(workerId);
+    });
   }
 
   #perform(decision: Decision): void {
@@ -197,6 +212,13 @@ export class World {
       case 'hand-back':
         worker.accepts.delete(decision.slot);
         return;
+      case 'lead': {
+        const leaders = [...this.#processes].filter(([, p]) => p.leads).map(([id]) => id);
+        assert.deepEqual(leaders, [], `${decision.workerId} leads beside another`);
+        worker.leads = true;
+        if (worker.drains) this.#resigns(decision.workerId);
+        return;
+      }
       case 'close-connections':
       case 'collect-garbage':
       case 'recycle':
@@ -228,9 +250,11 @@ export class World {
       hasHeartbeat: true,
       respondedAt: 0,
       drains: false,
+      leads: false,
       writtenOff: false,
     };
     this.#processes.set(workerId, worker);
+    this.in(this.between(0, 3000), () => this.pool.seekLead(workerId));
     const fate = this.chance(0.25) ? 'fails' : this.chance(0.05) ? 'hangs' : 'boots';
     if (fate === 'hangs') return;
     this.in(this.between(50, 1500), () => {
@@ -267,6 +291,7 @@ export class World {
     const counted = [...this.#processes.values()].filter((p) => !p.writtenOff);
     this.#checkSurplus(counted);
     this.#checkStates();
+    this.#checkLeader();
     const serving = counted.filter((p) => p.accepts.size > 0);
     assert.equal(String(pool.workers.map((w) => w.workerId)), String([...this.#processes.keys()]));
     if (serving.length === 0 || this.#released) return;
@@ -278,6 +303,16 @@ export class World {
       // Two share a slot until the newer one is stable, or at the stop.
       const pair = serving.filter((p) => p.slot === slot).length === 2;
       assert.ok(responsive === 1 || (responsive === 2 && pair), `slot ${slot} has ${responsive} responsive acceptors`);
+    }
+  }
+
+  /** No worker leads only if none can. */
+  #checkLeader(): void {
+    if (this.pool.stopping || [...this.#processes.values()].some((p) => p.leads)) return;
+    for (const { workerId, state, lead } of this.pool.workers) {
+      const p = this.#processes.get(workerId);
+      if (lead === 'none' || !p || p.writtenOff || this.now - p.respondedAt >= SILENT_MS) continue;
+      assert.ok(state !== 'ready' && state !== 'leaving', `${workerId} could lead, and none does`);
     }
   }
 

@@ -119,6 +119,8 @@ describe('/status', () => {
     const store = new MetricsStore(() => {});
     pool.due(1_000);
     for (const workerId of [1, 2]) pool.ready(workerId, 1_200);
+    for (const workerId of [1, 2]) pool.seekLead(workerId);
+    pool.due(1_300);
     pool.leave(1);
     pool.due(4_000); // spawns workerId 3 for slot 0
     store.add(
@@ -139,6 +141,7 @@ describe('/status', () => {
       slot: 0,
       workerId: 1,
       state: 'leaving',
+      leads: true,
       seconds: 4,
       pid: 101,
       inFlight: 2,

@@ -14,7 +14,7 @@ interface Column {
 }
 
 const COLUMNS: readonly Column[] = [
-  { label: 'State', look: 'state', text: ({ state }) => state },
+  { label: 'State', look: 'state', text: ({ state, leads }) => (leads ? `${state}, leads` : state) },
   { label: 'Worker', text: ({ workerId }) => String(workerId) },
   { label: 'Up', text: ({ seconds }) => span(seconds) },
   { label: 'Pid', text: ({ pid }) => (pid === null ? NONE : String(pid)) },
@@ -47,10 +47,12 @@ function summary({ workers, sizing, cgroup }: Status): string {
   const sum = (key: 'inFlight' | 'connections' | 'residentBytes'): number =>
     workers.reduce((total, worker) => total + (worker[key] ?? 0), 0);
   const ready = workers.filter(({ state }) => state === 'ready' || state === 'leaving').length;
+  const leader = workers.find(({ leads }) => leads);
   return [
     `${ready} of ${sizing.target} ready`,
     `${plural(sum('inFlight'), 'request')} in flight`,
     plural(sum('connections'), 'connection'),
+    ...(leader ? [`slot ${leader.slot} leads`] : []),
     cgroup.memoryUsageBytes === null || sizing.limits.memoryBytes === null
       ? `${bytes(sum('residentBytes'))} resident`
       : `memory ${bytesOf(cgroup.memoryUsageBytes, sizing.limits.memoryBytes)}`,

@@ -23,7 +23,7 @@ export interface MetricsSnapshot {
 type GaugeValue = readonly [name: MetricName, labels: Labels, value: number | undefined];
 
 export function* families(snapshot: MetricsSnapshot): Generator<Family> {
-  const states = [serverState(snapshot), workersState(snapshot), arbiterProcess(snapshot), kernelState(snapshot)];
+  const states = [serverState, leaderState, workersState, arbiterProcess, kernelState].map((state) => state(snapshot));
   const gauges = Map.groupBy(
     states.flatMap((state) => [...state]),
     ([name]) => name,
@@ -57,6 +57,14 @@ const SUMMED: readonly (readonly [MetricName, Exclude<keyof WorkerGauges, 'lag'>
   ['tsunicorn_worker_heap_total_bytes', 'heapTotalBytes'],
   ['tsunicorn_worker_external_memory_bytes', 'externalBytes'],
 ];
+
+/** Of slots whose app calls `onLeader()`: without a leader all are 0. */
+function* leaderState({ pool }: MetricsSnapshot): Generator<GaugeValue> {
+  const seeking = pool.workers.filter(({ lead }) => lead !== 'none');
+  for (const [slot, workers] of Map.groupBy(seeking, ({ slot }) => slot)) {
+    yield ['tsunicorn_leader', { worker: slot }, workers.some(({ lead }) => lead === 'held') ? 1 : 0];
+  }
+}
 
 function* workersState({ pool, store, now }: MetricsSnapshot): Generator<GaugeValue> {
   const reporting = pool.workers

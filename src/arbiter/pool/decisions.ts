@@ -18,6 +18,8 @@ export type Decision =
   | { readonly do: 'collect-garbage'; readonly workerId: number }
   /** Accept for a slot whose own worker does not, until it is handed back. */
   | { readonly do: 'take-over' | 'hand-back'; readonly workerId: number; readonly slot: number }
+  /** No other worker leads, and none will until this one has resigned or ended. */
+  | { readonly do: 'lead'; readonly workerId: number }
   /** The worker serves until its replacement is ready. `soon`: so early that a setting is probably wrong. */
   | { readonly do: 'recycle'; readonly workerId: number; readonly why: string; readonly soon: boolean }
   | { readonly do: 'warn'; readonly why: string }
@@ -41,6 +43,9 @@ export type PoolSettings = Readonly<
     Pick<Settings, 'gracefulTimeout' | 'drainDelay' | 'crashLimit' | 'reload'> &
     Pick<Sizing, 'workers' | 'bootsAtOnce' | 'maxRss'>
 >;
+
+/** Whether a worker runs what must run once: its app never asked, or gave it back; it would; it does. */
+export type Lead = 'none' | 'sought' | 'held';
 
 /** `leaving` is a ready worker that serves until its replacement is ready. */
 export type WorkerState = 'booting' | 'ready' | 'leaving' | 'draining';

@@ -2,6 +2,7 @@
 import type { ServiceState } from '../../platform/notify.ts';
 import type { Decision, PoolSettings, RestartReason } from './decisions.ts';
 import { Failover, silent } from './failover.ts';
+import { Leadership } from './leadership.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { Reconciler } from './reconciler.ts';
 import { type MemoryFull, Recycling, type Wear } from './recycling.ts';
@@ -16,6 +17,7 @@ export class Pool {
   readonly #workers = new PoolWorkers();
   readonly #context: PoolContext;
   readonly #failover = new Failover(this.#decisions);
+  readonly #leadership: Leadership;
   readonly #lifecycle: Lifecycle;
   readonly #policy: RestartPolicy;
   readonly #reconciler: Reconciler;
@@ -28,6 +30,7 @@ export class Pool {
   /** @param random like Math.random; spreads what must not happen to all workers at once */
   constructor(settings: PoolSettings, random: () => number) {
     this.#context = { settings, wanted: settings, workers: this.#workers, decisions: this.#decisions };
+    this.#leadership = new Leadership(this.#context);
     this.#lifecycle = new Lifecycle(this.#context);
     this.#policy = new RestartPolicy(this.#context, this.#lifecycle);
     this.#reconciler = new Reconciler(this.#context, this.#policy, this.#lifecycle);
@@ -68,6 +71,16 @@ export class Pool {
   /** The worker holds new requests for want of memory. */
   memoryFull(workerId: number, full: MemoryFull): void {
     this.#recycling.memoryFull(this.#workers.get(workerId), full);
+  }
+
+  /** The worker would run what must run once. */
+  seekLead(workerId: number): void {
+    this.#workers.get(workerId)?.seekLead();
+  }
+
+  /** Another worker may lead. */
+  resign(workerId: number): void {
+    this.#workers.get(workerId)?.resign();
   }
 
   /** The worker asked to be replaced; it serves until then. */
@@ -175,6 +188,7 @@ export class Pool {
     if (this.#lifecycle.phase === 'serving') {
       this.#recycling.due(now);
       this.#reconciler.due(now);
+      this.#leadership.due(now);
     } else {
       this.#lifecycle.advance(now);
       for (const w of this.#workers.values()) w.killIfLate(now);

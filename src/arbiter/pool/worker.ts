@@ -1,5 +1,5 @@
 /** A worker as the pool sees it: its record and all its transitions. Pure; times in milliseconds. */
-import type { Decision, DrainOrder, PoolSettings, RestartReason, WorkerState } from './decisions.ts';
+import type { Decision, DrainOrder, Lead, PoolSettings, RestartReason, WorkerState } from './decisions.ts';
 
 /** What is wrong from the start shows sooner; a worker that dies later serves most of the time, so needs no backoff. */
 export const STABILITY_MS = 5_000;
@@ -24,6 +24,7 @@ export class PoolWorker {
   #killAt = Number.POSITIVE_INFINITY;
   #killReason: string | undefined;
   #deathRecorded = false;
+  #lead: Lead = 'none';
 
   constructor(workerId: number, slot: number, now: number, context: PoolContext) {
     this.workerId = workerId;
@@ -123,6 +124,21 @@ export class PoolWorker {
     return { at: stalledAt, why: `silent for ${timeout} s (TSUNICORN_TIMEOUT)`, reason: 'stall' };
   }
 
+  seekLead(): void {
+    if (this.#lead === 'none' && this.#is('booting', 'ready', 'leaving')) this.#lead = 'sought';
+  }
+
+  takeLead(): void {
+    if (this.#lead !== 'sought' || !this.#is('ready', 'leaving')) return;
+    this.#lead = 'held';
+    this.#context.decisions.push({ do: 'lead', workerId: this.workerId });
+  }
+
+  /** It has ended all that it did as the leader. */
+  resign(): void {
+    this.#lead = 'none';
+  }
+
   /** @returns false if it was recorded before */
   recordDeath(): boolean {
     const first = !this.#deathRecorded;
@@ -159,6 +175,9 @@ export class PoolWorker {
   get stable(): boolean {
     return this.#lastHeartbeat - this.#readyAt >= STABILITY_MS;
   }
+  get lead(): Lead {
+    return this.#lead;
+  }
   get surplus(): boolean {
     return this.#surplus;
   }
@@ -174,7 +193,7 @@ export class PoolWorker {
   }
 }
 
-export type WorkerView = Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'state'>;
+export type WorkerView = Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'state' | 'lead'>;
 
 /** The workers that run by workerId, in the order of their start, and the generation that is current. */
 export class PoolWorkers extends Map<number, PoolWorker> {

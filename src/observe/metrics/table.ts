@@ -78,6 +78,7 @@ export const RESTART_REASONS = [...FAILURES, 'max_requests', 'rss', 'lifetime', 
 export const METRICS = {
   tsunicorn_build_info: gauge('server', 'Versions; always 1.', ['version', 'node']),
   tsunicorn_workers: gauge('server', 'Workers by state.', ['state']),
+  tsunicorn_leader: gauge('slot', '1 if a worker of the slot leads, if any calls `onLeader()`.', ['worker']),
   tsunicorn_worker_restarts_total: counter('server', 'Workers replaced, by reason.', ['reason'], RESTART_REASONS),
   tsunicorn_http_requests_total: counter(
     'workers',
