@@ -131,7 +131,8 @@ export class Worker implements AppActions {
         acceptor.takeOver(message.key, handle);
         return this.#context.channel.send({ type: 'took-over', key: message.key });
       case 'hand-back':
-        return acceptor.handBack(message.key);
+        acceptor.handBack(message.key);
+        return connections.closeAfterResponseFrom(message.key);
       case 'memory-limit':
         return this.#drain ? undefined : this.#http.watchMemory(message.memory);
       case 'release-hold':

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import http from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -91,6 +92,26 @@ test('a slot without a worker is served by a neighbour', { skip }, async (t) => 
   const { slot } = await answerTo(server, '127.0.0.1');
   assert.ok(slot >= 0);
   await waitFor('its own worker is back', async () => (await answerTo(server, '127.0.0.1')).slot === victim.slot);
+});
+
+test('a connection that a neighbour accepted leads back to the slot once it has a worker', { skip }, async (t) => {
+  const server = await started(t, { BOOT_STEP_MS: '0' });
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  t.after(() => agent.destroy());
+  const kept = async () => {
+    const { body, headers } = await server.get('/', { agent });
+    return { ...JSON.parse(body), connection: headers.connection };
+  };
+  const victim = await answerTo(server, '127.0.0.1');
+  process.kill(victim.pid, 'SIGSTOP');
+  process.kill(victim.pid, 'SIGKILL');
+  const neighbour = await kept();
+  assert.notEqual(neighbour.slot, victim.slot);
+  await waitFor('its own worker is back', async () => (await answerTo(server, '127.0.0.1')).slot === victim.slot);
+  let last = await kept();
+  for (; last.connection !== 'close'; last = await kept()) assert.equal(last.pid, neighbour.pid);
+  assert.equal(last.pid, neighbour.pid);
+  assert.equal((await kept()).slot, victim.slot);
 });
 
 test('the first worker that is ready answers every client, whatever its slot', { skip }, async (t) => {

@@ -35,7 +35,7 @@ test('a connection is not taken for idle before its request could be read, howev
   const drained = Promise.withResolvers<void>();
   // All in one turn: accepted, a second of other requests, told to drain, and again other requests.
   const listener = net.createServer({ allowHalfOpen: true }, (socket) => {
-    connections.add(socket, PEER);
+    connections.add(socket, PEER, '0/0');
     spin(1_100);
     const drain = new ConnectionDrain({ connections, acceptor, app, reload: false, drainQueues: false });
     drain.hasten(false, 25_000);
@@ -60,7 +60,7 @@ test('a stream that was ended is not closed before all of it is sent, and then i
   const connections = new Connections(server, true, { count: () => {}, finished: () => {} });
   t.after(() => connections.dispose());
   const listener = net.createServer({ allowHalfOpen: true }, (socket) => {
-    connections.add(socket, PEER);
+    connections.add(socket, PEER, '0/0');
     connections.markUpgraded(socket);
   });
   listener.listen(0, '127.0.0.1');

@@ -17,7 +17,8 @@ export interface AcceptOptions {
   /** The cap or {@link Acceptor.pause} will pause it: keep a spare descriptor of each listener. */
   readonly spares: boolean;
   readonly trusts: Trust;
-  readonly onConnection: (socket: net.Socket, peer: Peer) => void;
+  /** `key` is the listener's. */
+  readonly onConnection: (socket: net.Socket, peer: Peer, key: string) => void;
   /** Asks the arbiter for a duplicate descriptor of a listener; it comes back through {@link Acceptor.lend}. */
   readonly needDescriptor: (key: string) => void;
 }
@@ -139,7 +140,7 @@ export class Acceptor {
       const kind = spare.getsockname ? 'tcp' : 'unix';
       // As node:http does for a server that listens by itself.
       source.server = net.createServer({ allowHalfOpen: true, noDelay: true });
-      source.server.on('connection', (socket) => this.#accept(socket, kind));
+      source.server.on('connection', (socket) => this.#accept(socket, kind, key));
       listenOnHandle(source.server, spare, this.#options.backlog);
       source.spare = undefined;
       if (this.#options.spares) this.#options.needDescriptor(key);
@@ -165,12 +166,12 @@ export class Acceptor {
     source.server = undefined;
   }
 
-  #accept(socket: net.Socket, kind: Peer['kind']): void {
+  #accept(socket: net.Socket, kind: Peer['kind'], key: string): void {
     const { cap, trusts, onConnection } = this.#options;
     this.#accepted++;
     const peer = Peer.of(socket, kind, trusts);
     if (peer === undefined) return void socket.destroy();
-    if (cap > 0 && this.#open >= cap) this.#held.push(() => onConnection(socket, peer));
-    else onConnection(socket, peer);
+    if (cap > 0 && this.#open >= cap) this.#held.push(() => onConnection(socket, peer, key));
+    else onConnection(socket, peer, key);
   }
 }

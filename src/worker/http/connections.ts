@@ -26,6 +26,10 @@ export interface Exchange {
 export class Connection {
   readonly socket: Socket;
   readonly peer: Peer;
+  /** Key of the listener that it came from. */
+  readonly listener: string;
+  /** It ends with its next response. */
+  closing = false;
   /** In flight, oldest first; more than one when the client pipelines. */
   readonly exchanges: Exchange[] = [];
   /** Bytes sent up to the end of the last response that was logged. */
@@ -40,9 +44,10 @@ export class Connection {
   /** WebSocket and the like: no longer HTTP, and never idle. */
   upgraded = false;
 
-  constructor(socket: Socket, peer: Peer) {
+  constructor(socket: Socket, peer: Peer, listener: string) {
     this.socket = socket;
     this.peer = peer;
+    this.listener = listener;
   }
 }
 
@@ -111,8 +116,8 @@ export class Connections {
     return this.#open.values();
   }
 
-  add(socket: TrackedSocket, peer: Peer): void {
-    const connection = new Connection(socket, peer);
+  add(socket: TrackedSocket, peer: Peer, listener: string): void {
+    const connection = new Connection(socket, peer, listener);
     socket[CONNECTION] = connection;
     this.#open.add(connection);
     socket.once('close', () => this.#remove(connection));
@@ -137,6 +142,18 @@ export class Connections {
   closeAfterResponse(): void {
     this.#closing = true;
     for (const { exchanges } of this.#open) for (const e of exchanges) endConnectionWith(e.response);
+  }
+
+  /**
+   * The same for the connections of one listener: its slot has a worker of its own again. A proxy in front would go on
+   * using the ones that it keeps, and its clients would reach two workers.
+   */
+  closeAfterResponseFrom(listener: string): void {
+    for (const connection of this.#open) {
+      if (connection.listener !== listener) continue;
+      connection.closing = true;
+      for (const e of connection.exchanges) endConnectionWith(e.response);
+    }
   }
 
   /**
@@ -189,7 +206,7 @@ export class Connections {
       startedAt: performance.now(),
     });
     this.#inFlight++;
-    if (this.#closing) endConnectionWith(response);
+    if (this.#closing || connection.closing) endConnectionWith(response);
   };
 
   readonly #onFinish = (message: unknown): void => {

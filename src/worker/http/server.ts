@@ -55,7 +55,7 @@ export class HttpService {
       cap: isSync ? 1 : settings.workerConnections,
       spares: isSync || settings.workerConnections > 0 || plan.memory !== undefined,
       trusts: trustIn(settings.forwardedAllowIps),
-      onConnection: (socket, peer) => this.connections.add(socket, peer),
+      onConnection: (socket, peer, key) => this.connections.add(socket, peer, key),
       needDescriptor: (key) => channel.send({ type: 'need-descriptor', key }),
     });
     this.#heap = v8Heap(native);
