@@ -50,7 +50,7 @@ WORKDIR /app
 USER 10001:10001
 RUN ["node", "/opt/tsunicorn/dist/main.js", "version"]
 RUN ["node", "/opt/tsunicorn/dist/main.js", "check"]
-EXPOSE 8000 9464
+EXPOSE 8000 10464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s \
   CMD ["node", "/opt/tsunicorn/dist/main.js", "healthcheck"]
@@ -69,7 +69,7 @@ WORKDIR /app
 USER 10001:10001
 # Smoke test: an image that cannot start is not built.
 RUN tsunicorn version && tsunicorn config >/dev/null && tsunicorn check
-EXPOSE 8000 9464
+EXPOSE 8000 10464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s \
   CMD ["node", "/opt/tsunicorn/dist/main.js", "healthcheck"]

@@ -282,7 +282,7 @@ export const SETTINGS = {
   ...section('Admin', {
     adminBind: {
       parser: adminAddress,
-      default: '0.0.0.0:9464',
+      default: '0.0.0.0:10464',
       text: 'The address of the admin endpoint with health, metrics, status and the live page. It has no access control: keep it off the public network. With `off`, `tsunicorn healthcheck` cannot work.',
     },
     appMetrics: {

@@ -134,8 +134,8 @@ const CASES: Readonly<Record<string, { readonly fires: readonly Case[]; readonly
   },
 };
 
-const KUBERNETES = 'job="shop/tsunicorn",namespace="shop",pod="shop-1",instance="10.0.0.1:9464"';
-const COMPOSE = 'job="tsunicorn",instance="app:9464"';
+const KUBERNETES = 'job="shop/tsunicorn",namespace="shop",pod="shop-1",instance="10.0.0.1:10464"';
+const COMPOSE = 'job="tsunicorn",instance="app:10464"';
 
 /** Adds the labels of a scrape. */
 function inputs(series: Series, scrape: string): object[] {
@@ -205,7 +205,7 @@ suite('alerts', { skip: skipReason() }, () => {
     await promtool(
       [
         { scrape: KUBERNETES, where: 'shop-1' },
-        { scrape: COMPOSE, where: 'app:9464' },
+        { scrape: COMPOSE, where: 'app:10464' },
       ].map(({ scrape, where }) => ({
         interval: '15s',
         input_series: inputs(workers('0x200'), scrape),

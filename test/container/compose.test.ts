@@ -63,7 +63,7 @@ networks: !reset {}
     const port = await freePort();
     const prometheusPort = await freePort();
     const app = (address: string) => `
-    environment: { TSUNICORN_BIND: "${address}:8000", TSUNICORN_ADMIN_BIND: "${address}:9464", TSUNICORN_WORKERS: "2" }`;
+    environment: { TSUNICORN_BIND: "${address}:8000", TSUNICORN_ADMIN_BIND: "${address}:10464", TSUNICORN_WORKERS: "2" }`;
     const here = `
 services:
   app:

@@ -46,7 +46,7 @@ suite('the image', { skip: skipReason() }, () => {
       assert.match(config.User, /^[1-9]\d*:[1-9]\d*$/);
       assert.equal(config.WorkingDir, '/app');
       assert.deepEqual(config.Entrypoint, ['node', '--disable-sigusr1', '/opt/tsunicorn/dist/main.js']);
-      assert.deepEqual(Object.keys(config.ExposedPorts).sort(), ['8000/tcp', '9464/tcp']);
+      assert.deepEqual(Object.keys(config.ExposedPorts).sort(), ['8000/tcp', '10464/tcp']);
       assert.ok(config.Env.includes('NODE_ENV=production'));
       assert.equal(config.Labels['org.opencontainers.image.title'], 'tsunicorn');
       assert.equal(config.StopSignal, 'SIGTERM');
@@ -121,7 +121,7 @@ suite('the image', { skip: skipReason() }, () => {
     const app = await Container.start(t, { args: [APP] });
     await app.untilLogged('worker is ready');
     const script = `for (const path of ['', 'page/main.js', 'page/page.css', 'status']) {
-      const { status, headers } = await fetch('http://127.0.0.1:9464/' + path);
+      const { status, headers } = await fetch('http://127.0.0.1:10464/' + path);
       console.log(status, headers.get('content-type').split(';')[0]);
     }`;
     assert.equal(

@@ -36,7 +36,7 @@ async function supervise(
   const app = installedApp(join(directory, 'app'), source);
   const [port, adminPort] = [await freePort(), await freePort()];
   const program = read(PROGRAM).replaceAll('/srv/app', app).replaceAll('/var/log/supervisor', directory);
-  writeFileSync(join(directory, 'tsunicorn.conf'), program.replaceAll('9464', String(adminPort)));
+  writeFileSync(join(directory, 'tsunicorn.conf'), program.replaceAll('10464', String(adminPort)));
   const configuration = join(directory, 'supervisord.conf');
   const socket = join(directory, 'supervisor.sock');
   const factory = 'supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface';

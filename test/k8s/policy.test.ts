@@ -48,7 +48,7 @@ suite('policy', { skip }, async () => {
     ['containers.0.securityContext.capabilities.drop', ['NET_RAW'], 'app: capabilities are not dropped'],
     ['containers.0.securityContext.capabilities.add', ['SYS_PTRACE'], 'app: capabilities are added'],
     ['containers.0.securityContext.procMount', 'Unmasked', 'app: procMount'],
-    ['containers.0.ports.0.hostPort', 9464, 'app: hostPort'],
+    ['containers.0.ports.0.hostPort', 10464, 'app: hostPort'],
     ['containers.0.livenessProbe.httpGet.host', '10.0.0.1', 'app: host of a probe'],
     ['initContainers.0.securityContext', undefined, 'nginx: capabilities are not dropped'],
   ];

@@ -94,7 +94,7 @@ export const ADDRESS_CASES: Record<AddressKey & keyof Settings, Case> = {
   adminBind: {
     good: { off: undefined, ':9000': tcp('0.0.0.0', 9000), 'unix:admin.sock': unix('/srv/app/admin.sock') },
     bad: {
-      ...none('9464'),
+      ...none('10464'),
       ...none('a:1,b:2'),
       'fd://3': 'a descriptor cannot be used here',
       'unix:/run/{slot}.sock': '{slot} cannot be used here',

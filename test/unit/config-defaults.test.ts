@@ -84,7 +84,7 @@ test('the defaults', () => {
     accessLog: '-',
     accessLogFormat: { text: 'json', kind: 'json' },
     forwardedAllowIps: ['loopback'],
-    adminBind: tcp('0.0.0.0', 9464),
+    adminBind: tcp('0.0.0.0', 10464),
     appMetrics: true,
     pidfile: undefined,
     user: undefined,

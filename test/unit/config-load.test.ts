@@ -276,8 +276,8 @@ test('settings that cannot hold together', () => {
     [{ TSUNICORN_ADMIN_BIND: ':0', TSUNICORN_BIND: ':0' }, []],
     [{ TSUNICORN_ADMIN_BIND: 'unix:/a', TSUNICORN_BIND: 'unix:/a' }, admin('unix:/a', 'unix:/a')],
     [{ TSUNICORN_ADMIN_BIND: 'unix:/a', TSUNICORN_BIND: 'unix:/b,fd://3' }, []],
-    [{ TSUNICORN_ADMIN_BIND: 'off', TSUNICORN_BIND: ':9464' }, []],
-    [{ PORT: '9464' }, admin('0.0.0.0:9464', '0.0.0.0:9464')],
+    [{ TSUNICORN_ADMIN_BIND: 'off', TSUNICORN_BIND: ':10464' }, []],
+    [{ PORT: '10464' }, admin('0.0.0.0:10464', '0.0.0.0:10464')],
   ];
   for (const [env, expected] of cases) assert.deepEqual(refused(env), expected, JSON.stringify(env));
 });

@@ -18,7 +18,7 @@ const PAGE = `<!doctype html>
 <code>TSUNICORN_APP</code> at the module that exports it:</p>
 <pre><code>TSUNICORN_APP=dist/app.js tsunicorn</code></pre>
 <p>A <code>(req, res)</code> or a <code>fetch(request)</code> function will do, an app of Express, Fastify, Koa, Nest,
-Hono, H3 or Elysia as it is, or an <code>http.Server</code>. Health and metrics are on the admin port, 9464 by
+Hono, H3 or Elysia as it is, or an <code>http.Server</code>. Health and metrics are on the admin port, 10464 by
 default: <code>/livez</code>, <code>/readyz</code>, <code>/metrics</code>.</p>
 </html>
 `;

@@ -56,7 +56,7 @@ for file in /cases/*.json; do
     serve*)
       crun --cgroup-manager=cgroupfs run -f "$file" "$name" </dev/null 2>&1 &
       i=0
-      until wget -qO- http://127.0.0.1:9464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
+      until wget -qO- http://127.0.0.1:10464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
       for pid in $(cat "/sys/fs/cgroup/$name/cgroup.procs"); do tr '\0' ' ' <"/proc/$pid/cmdline"; echo; done
       crun kill "$name" TERM
       wait $!
@@ -64,21 +64,21 @@ for file in /cases/*.json; do
     eat*)
       crun --cgroup-manager=cgroupfs run -f "$file" "$name" </dev/null 2>&1 &
       i=0
-      until wget -qO- http://127.0.0.1:9464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
+      until wget -qO- http://127.0.0.1:10464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
       wget -qO- http://127.0.0.1:8000/eat || true
       i=0
-      until wget -qO- http://127.0.0.1:9464/metrics | grep '^tsunicorn_worker_restarts_total{reason="oom"} 1' || [ $i -ge 100 ]; do i=$((i + 1)); sleep 0.2; done
-      wget -qO- http://127.0.0.1:9464/metrics | grep '^tsunicorn_cgroup_oom_kills_total'
-      until wget -qO- http://127.0.0.1:9464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
+      until wget -qO- http://127.0.0.1:10464/metrics | grep '^tsunicorn_worker_restarts_total{reason="oom"} 1' || [ $i -ge 100 ]; do i=$((i + 1)); sleep 0.2; done
+      wget -qO- http://127.0.0.1:10464/metrics | grep '^tsunicorn_cgroup_oom_kills_total'
+      until wget -qO- http://127.0.0.1:10464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
       crun kill "$name" TERM
       wait $!
       ;;
     leak*)
       crun --cgroup-manager=cgroupfs run -f "$file" "$name" </dev/null 2>&1 &
       i=0
-      until wget -qO- http://127.0.0.1:9464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
+      until wget -qO- http://127.0.0.1:10464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
       chroot /bundle/rootfs /usr/local/bin/node /app/leak-client.ts "$(cat /cases/seconds)"
-      wget -qO- http://127.0.0.1:9464/metrics | grep '^tsunicorn_worker_restarts_total'
+      wget -qO- http://127.0.0.1:10464/metrics | grep '^tsunicorn_worker_restarts_total'
       cat "/sys/fs/cgroup/$name/memory.events"
       echo "peak $(cat "/sys/fs/cgroup/$name/memory.peak")"
       crun kill "$name" TERM
@@ -87,11 +87,11 @@ for file in /cases/*.json; do
     resize*)
       crun --cgroup-manager=cgroupfs run -f "$file" "$name" </dev/null 2>&1 &
       i=0
-      until wget -qO- http://127.0.0.1:9464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
+      until wget -qO- http://127.0.0.1:10464/readyz || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
       echo "100000 100000" >"/sys/fs/cgroup/$name/cpu.max"
-      until wget -qO- http://127.0.0.1:9464/readyz | grep '3 of 3 workers are ready' || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
+      until wget -qO- http://127.0.0.1:10464/readyz | grep '3 of 3 workers are ready' || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
       echo 400M >"/sys/fs/cgroup/$name/memory.max"
-      until wget -qO- http://127.0.0.1:9464/readyz | grep '2 of 2 workers are ready' || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
+      until wget -qO- http://127.0.0.1:10464/readyz | grep '2 of 2 workers are ready' || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done
       crun kill "$name" TERM
       wait $!
       ;;
