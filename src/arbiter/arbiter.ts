@@ -8,7 +8,7 @@
 import { relative } from 'node:path';
 import { isatty } from 'node:tty';
 import { serveAdmin } from '../admin/routes.ts';
-import { HaltServer } from '../errors.ts';
+import { ConfigError, HaltServer } from '../errors.ts';
 import type { Logger } from '../observe/log/server-log.ts';
 import { garbageWatch } from '../platform/gc.ts';
 import { loadNative } from '../platform/native/native.ts';
@@ -170,7 +170,7 @@ export class Arbiter {
     if (adminBind) undo.push(await serveAdmin(adminBind, socketMode, this.#adminSource));
     log.info(`listening on ${listeners.urls.join(', ')}`);
     if (reload) {
-      const onChange = (): void => enqueue('reload', () => pool.reload(sizer.inForce.workers));
+      const onChange = (): void => enqueue('reload', () => pool.reload({ ...settings, ...sizer.inForce }));
       undo.push(reloadOnChange(this.#context, onChange));
     }
     if (resizeInterval > 0) undo.push(this.#every(resizeInterval * 1000, 'resizing', () => this.#lookAtLimits()));
@@ -181,6 +181,23 @@ export class Arbiter {
     const { user, group, errorLog, accessLog } = this.#context.settings;
     const identity = identityOf(user, group);
     for (const path of new Set([errorLog, accessLog])) if (path !== '-' && path !== 'off') handOverLog(path, identity);
+  }
+
+  #rereadSettings(): void {
+    const { log } = this.#context;
+    try {
+      const { loaded, changed, needRestart } = this.#context.rereadSettings();
+      this.#context.settings = loaded.settings;
+      log.level = loaded.settings.logLevel;
+      if (changed.length > 0) {
+        log.info(`new workers get new values from files: ${changed.join(', ')}`);
+        this.#handOverLogs();
+      }
+      for (const name of needRestart) log.warn(`${name} has a new value in its file, which needs a restart`);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      for (const line of error.message.split('\n')) log.error(`the settings stay as they were: ${line}`);
+    }
   }
 
   #lookAtLimits(): void {
@@ -220,8 +237,9 @@ export class Arbiter {
       case 'SIGQUIT':
         return pool.quit(performance.now());
       case 'SIGHUP':
-        this.#resize(sizer.set(undefined));
-        return pool.reload(sizer.inForce.workers);
+        if (!pool.stopping) this.#rereadSettings();
+        this.#resize(sizer.set(undefined, this.#context.settings));
+        return pool.reload({ ...this.#context.settings, ...sizer.inForce });
       case 'SIGTTIN':
         return this.#resize(sizer.set(pool.target + 1));
       case 'SIGTTOU':

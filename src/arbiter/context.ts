@@ -1,5 +1,6 @@
 /** What the arbiter is started with, and what its parts share. */
 import type { SettingStatus } from '../admin/status.ts';
+import type { Reread } from '../config/reread.ts';
 import type { Settings } from '../config/settings.ts';
 import type { FromWorker } from '../messages.ts';
 import type { Logger, ServerLog } from '../observe/log/server-log.ts';
@@ -18,7 +19,10 @@ import type { WorkerProcess } from './worker-process.ts';
 export type ReportMessage = FromWorker & { readonly type: 'heartbeat' | 'report' | 'app-report' };
 
 export interface ArbiterOptions {
-  readonly settings: Settings;
+  /** Of workers that start now: HUP may change them. */
+  settings: Settings;
+  /** For HUP. Throws ConfigError where the old ones stay. */
+  readonly rereadSettings: () => Reread;
   /** Every setting as in `config --json`, with what sizing chose for `auto`. */
   readonly describeSettings: (sizing: Sizing) => Readonly<Record<string, SettingStatus>>;
   readonly readLimits: () => Limits;

@@ -20,7 +20,7 @@ export interface Resize {
 }
 
 export class Sizer {
-  readonly #settings: SizerSettings;
+  #settings: SizerSettings;
   readonly #quietMs: number;
   #limits: Limits;
   #inForce: Sizing;
@@ -56,8 +56,9 @@ export class Sizer {
     return taken ?? (meantToShrink ? { say: `still as many workers: ${wanted.why}` } : undefined);
   }
 
-  /** TTIN and TTOU, with the number; HUP, with undefined: the number is sizing's again, at once. */
-  set(workers: number | undefined): Resize | undefined {
+  /** TTIN and TTOU, with the number; HUP, with undefined: the number is sizing's again, at once, by settings that may be new. */
+  set(workers: number | undefined, settings = this.#settings): Resize | undefined {
+    this.#settings = settings;
     this.#number = workers === undefined ? undefined : Math.max(1, workers);
     this.#shrink = undefined;
     return this.#take(decideSizing(this.#settings, this.#limits, this.#number));

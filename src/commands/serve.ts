@@ -2,6 +2,7 @@
 import { Arbiter } from '../arbiter/arbiter.ts';
 import { environmentOf, loadSettings } from '../config/load.ts';
 import { describeConfig } from '../config/render.ts';
+import { rereadSettings } from '../config/reread.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { openServerLog, type ServerLog } from '../observe/log/server-log.ts';
 import { limitsReader } from '../platform/kernel/limits.ts';
@@ -10,14 +11,20 @@ import { effectiveSettings } from './config.ts';
 
 /** Resolves with the exit status; the last line of the log says why. */
 export async function serve(process: NodeJS.Process, signals: Signals): Promise<number> {
-  const loaded = loadSettings(environmentOf(process));
+  const environment = environmentOf(process);
+  let loaded = loadSettings(environment);
   const { settings } = loaded;
   const log = openServerLog(settings, { pid: process.pid });
   logWarnings(process, log);
   process.title = 'tsunicorn: arbiter';
   const arbiter = new Arbiter({
     settings,
-    describeSettings: (decided) => describeConfig(loaded, effectiveSettings(settings, decided)),
+    rereadSettings: () => {
+      const reread = rereadSettings(loaded, environment);
+      loaded = reread.loaded;
+      return reread;
+    },
+    describeSettings: (decided) => describeConfig(loaded, effectiveSettings(loaded.settings, decided)),
     readLimits: limitsReader(),
     serverLog: log,
     signals,

@@ -48,6 +48,7 @@ export const SETTINGS = {
     reload: {
       parser: boolean,
       default: 'false',
+      atStart: true,
       text: 'For development: reloads the workers when a source file below `TSUNICORN_CHDIR` changes, except in `node_modules` and hidden directories. If the new code does not load, the error is logged and the old code keeps serving.',
     },
   }),
@@ -56,33 +57,39 @@ export const SETTINGS = {
       name: 'HOST',
       parser: host,
       default: '0.0.0.0',
+      atStart: true,
       text: 'The address to serve on when `TSUNICORN_BIND` is not set. `0.0.0.0` is every IPv4 address, `::` every address.',
     },
     port: {
       name: 'PORT',
       parser: port,
       default: '8000',
+      atStart: true,
       text: 'The port to serve on when `TSUNICORN_BIND` is not set. `0` takes any free port.',
     },
     bind: {
       parser: addresses,
       default: fromHostAndPort,
       defaultMeans: '`HOST:PORT`',
+      atStart: true,
       text: "The addresses to serve on. `:port` is every IPv4 address, `fd://N` a socket passed by a supervisor. `{slot}` in a unix socket's path makes one socket per worker, such as `unix:/run/tsunicorn/app-{slot}.sock`, so that a proxy can balance between workers itself.",
     },
     backlog: {
       parser: integer({ min: 1, max: 65535 }),
       default: '2048',
+      atStart: true,
       text: 'How many connections may wait to be accepted on each listening socket; Linux caps it at `net.core.somaxconn`.',
     },
     socketMode: {
       parser: mode,
       default: '0666',
+      atStart: true,
       text: 'The mode of unix sockets that tsunicorn creates. A proxy needs write permission to connect.',
     },
     reusePort: {
       parser: boolean,
       default: 'true',
+      atStart: true,
       text: 'Gives each worker its own TCP socket on the same port (`SO_REUSEPORT`), so the kernel spreads connections evenly. With `false` all workers accept from one shared socket, as on unix sockets without `{slot}`.',
     },
   }),
@@ -121,21 +128,25 @@ export const SETTINGS = {
     workerClass: {
       parser: oneOf(['async', 'sync']),
       default: 'async',
+      atStart: true,
       text: '`async` serves many requests at once on the event loop. `sync` serves one connection at a time per worker, without keep-alive, for handlers that keep the CPU busy; `TSUNICORN_TIMEOUT` then covers the request.',
     },
     workerConnections: {
       parser: integer(),
       default: '0',
+      atStart: true,
       text: 'The most connections a worker keeps open. At the limit it stops accepting, and new connections go to other workers or wait in the backlog. `0` is no limit.',
     },
     sticky: {
       parser: oneOf(['off', 'ip']),
       default: 'off',
+      atStart: true,
       text: '`ip` sends all connections from one client address to the same worker slot, for as long as the number of slots stays, for Socket.IO with long polling and the like. The kernel chooses, by the whole of an IPv4 address and the first 64 bits of an IPv6 one. Needs a TCP address and the native part, on Linux. Behind a proxy all clients have its address: let the proxy do it (`NGINX_STICKY`), see [several workers](several-workers.md#socketio-and-other-sessions-in-memory).',
     },
     resizeInterval: {
       parser: seconds(),
       default: '5',
+      atStart: true,
       text: 'How often, in seconds, the CPU quota and memory limit are read again. Workers are added at once, and removed after six intervals without a change. `0` keeps to what was read at the start.',
     },
     instanceVar: {
@@ -253,11 +264,13 @@ export const SETTINGS = {
       parser: oneOf(['json', 'pretty']),
       default: ({ isTerminal }) => (isTerminal ? 'pretty' : 'json'),
       defaultMeans: '`json`; on a terminal `pretty`',
+      atStart: true,
       text: '`json` writes one JSON object per line, for log collectors; `pretty` is for people.',
     },
     errorLog: {
       parser: wordOr(['-'], pathNotOff),
       default: '-',
+      atStart: true,
       text: 'Where the server log goes: `-` is stderr. A file is reopened on SIGUSR1.',
     },
     accessLog: {
@@ -283,6 +296,7 @@ export const SETTINGS = {
     adminBind: {
       parser: adminAddress,
       default: '0.0.0.0:10464',
+      atStart: true,
       text: 'The address of the admin endpoint with health, metrics, status and the live page. It has no access control: keep it off the public network. With `off`, `tsunicorn healthcheck` cannot work.',
     },
     appMetrics: {
@@ -294,14 +308,17 @@ export const SETTINGS = {
   ...section('Process', {
     pidfile: {
       parser: path,
+      atStart: true,
       text: "A file for the arbiter's process ID.",
     },
     user: {
       parser: account('user'),
+      atStart: true,
       text: 'The user that workers run as. Needs tsunicorn to be started as root.',
     },
     group: {
       parser: account('group'),
+      atStart: true,
       text: 'The group that workers run as. Needs tsunicorn to be started as root.',
     },
   }),

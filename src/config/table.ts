@@ -36,6 +36,8 @@ export interface Setting {
   readonly defaultMeans?: string;
   /** A sentence or two for users (Markdown). */
   readonly text: string;
+  /** A new value needs a restart: HUP keeps the old one, also where a file gives another. */
+  readonly atStart?: boolean;
   /** Never shown, neither in errors nor by `tsunicorn config`. */
   readonly secret?: boolean;
 }

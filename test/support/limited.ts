@@ -23,10 +23,12 @@ const { readFileSync } = await import('node:fs');
 
 const [folder = ''] = process.argv.slice(2);
 const file = join(folder, 'memory.max');
-const { settings } = loadSettings(environmentOf(process));
+const loaded = loadSettings(environmentOf(process));
+const { settings } = loaded;
 const log = openServerLog(settings, { pid: process.pid });
 const arbiter = new Arbiter({
   settings,
+  rereadSettings: () => ({ loaded, changed: [], needRestart: [] }),
   describeSettings: () => ({}),
   readLimits: () => {
     const limits = readLimits();

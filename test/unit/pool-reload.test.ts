@@ -3,6 +3,15 @@ import { describe, it } from 'node:test';
 import { SETTINGS, Story, started, tell } from './pool-story.ts';
 
 describe('a reload', () => {
+  it('has new settings for the workers that it starts, and leaves the others theirs', () => {
+    const story = new Story({ ...SETTINGS, timeout: 30, bootTimeout: 60, workers: 1 });
+    for (const [at, events] of started(1)) story.at(at, events);
+    story.pool.reload({ ...SETTINGS, timeout: 3, bootTimeout: 7, workers: 1 });
+    assert.deepEqual(story.at(100, 'silent 1'), ['spawn 2@0']);
+    assert.deepEqual(story.at(7_050, ''), [], 'the old one is silent for longer than the new timeout');
+    assert.deepEqual(story.at(7_200, ''), ['+7100 kill 2']);
+  });
+
   it('replaces one worker after the other: ready before the old one drains, ended before the next one starts', () => {
     tell([
       ...started(2),

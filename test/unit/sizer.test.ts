@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, test } from 'node:test';
 import { Sizer, type SizerSettings } from '../../src/arbiter/sizer.ts';
 import type { Limits } from '../../src/platform/kernel/limits.ts';
 import { memoryLimits } from './memory-limits.ts';
@@ -50,6 +50,14 @@ function happen(sizer: Sizer, what: Row[1], now: number) {
   if (what === 'HUP') return sizer.set(undefined);
   return sizer.look(typeof what === 'number' ? limits(what) : limits(...what), now);
 }
+
+test('HUP decides by settings that may be new', () => {
+  const sizer = new Sizer(SETTINGS, limits(2));
+  assert.equal(sizer.set(undefined, { ...SETTINGS, workers: 5 })?.sizing?.workers, 5);
+  assert.equal(sizer.look(limits(3), 0)?.sizing?.workers, 5);
+  assert.equal(sizer.set(undefined), undefined);
+  assert.equal(sizer.set(undefined, SETTINGS)?.sizing?.workers, 3);
+});
 
 describe('a limit that changes', () => {
   it('makes more workers at once, fewer after six intervals without a change', () => {

@@ -104,12 +104,13 @@ export class Pool {
     return worker && !this.stopping ? this.#policy.exited(worker, exit, this.#started, now) : undefined;
   }
 
-  /** HUP, with the number of workers that sizing wants now. */
-  reload(workers = this.#context.settings.workers): void {
+  /** HUP, with the number of workers that sizing wants now. Workers that run keep to the settings of their start. */
+  reload(settings = this.#context.settings): void {
     if (this.stopping) return;
     this.#lifecycle.enter('serving');
     this.#workers.generation++;
-    this.#context.wanted = { ...this.#context.wanted, workers };
+    this.#context.settings = settings;
+    this.#context.wanted = { ...this.#context.wanted, workers: settings.workers };
     this.#reloading = true;
     this.#policy.reset();
   }

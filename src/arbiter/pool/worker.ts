@@ -13,6 +13,7 @@ export class PoolWorker {
   readonly slot: number;
   readonly startedAt: number;
   readonly #context: PoolContext;
+  readonly #settings: PoolSettings;
   #generation: number;
   #state: WorkerState = 'booting';
   #reason: RestartReason | undefined;
@@ -31,6 +32,7 @@ export class PoolWorker {
     this.slot = slot;
     this.startedAt = now;
     this.#context = context;
+    this.#settings = context.settings;
     this.#generation = context.workers.generation;
     this.#bootBy = now + context.settings.bootTimeout * 1000;
     this.#lastHeartbeat = now;
@@ -66,7 +68,7 @@ export class PoolWorker {
     if (!this.#is('ready', 'leaving')) return;
     this.#state = 'draining';
     this.#reason = 'crash';
-    this.#killAt = now + this.#context.settings.gracefulTimeout * 1000;
+    this.#killAt = now + this.#settings.gracefulTimeout * 1000;
   }
 
   /** Brings the end of its drain forward. One whose time is over is killed and not told. */
@@ -114,7 +116,7 @@ export class PoolWorker {
 
   /** When it is killed next, and what for. */
   get deadline(): { at: number; why: string; reason?: RestartReason } {
-    const { bootTimeout, timeout } = this.#context.settings;
+    const { bootTimeout, timeout } = this.#settings;
     if (this.killed) return { at: Number.POSITIVE_INFINITY, why: '' };
     if (this.#state === 'booting') {
       return { at: this.#bootBy, why: lateBoot(bootTimeout, this.#waitingFor), reason: 'boot' };
@@ -222,7 +224,8 @@ export function lateBoot(seconds: number, waitingFor: string | undefined): strin
 }
 
 export interface PoolContext {
-  readonly settings: PoolSettings;
+  /** Of workers that start now. */
+  settings: PoolSettings;
   /** What sizing, or a person, wants now. */
   wanted: Pick<PoolSettings, 'workers' | 'bootsAtOnce' | 'maxRss'>;
   readonly workers: PoolWorkers;
