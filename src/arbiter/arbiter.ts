@@ -10,8 +10,10 @@ import { isatty } from 'node:tty';
 import { serveAdmin } from '../admin/routes.ts';
 import { ConfigError, HaltServer } from '../errors.ts';
 import type { Logger } from '../observe/log/server-log.ts';
+import { directoryProblem } from '../platform/directory.ts';
 import { garbageWatch } from '../platform/gc.ts';
 import { loadNative } from '../platform/native/native.ts';
+import { existsSync } from '../platform/node-fs.ts';
 import { Notifier } from '../platform/notify.ts';
 import { startReaper } from '../platform/reaper.ts';
 import type { ArbiterSignal } from '../platform/signals.ts';
@@ -30,12 +32,15 @@ import { Relay, type RelayOptions } from './relay.ts';
 import { type Resize, Sizer } from './sizer.ts';
 import { StickySlots, stickyCalls } from './sticky.ts';
 import { WorkerEvents } from './worker-events.ts';
-import { directoryProblem, subjectOf, type WorkerProcess } from './worker-process.ts';
+import { subjectOf, type WorkerProcess } from './worker-process.ts';
 
 /** The loop turns at least this often, so that a gap in its own time shows (see the pool's starvation rule). */
 const TICK_MS = 1_000;
 const OOM_KILLS_MS = 5_000;
 const GARBAGE_MS = 10_000;
+
+const NO_PROC =
+  '/proc is not mounted: sizes, cgroup limits and the memory of workers are unknown, and orphans cannot be reaped. Mount it (mount -t proc proc /proc)';
 
 const STOPS: ReadonlySet<ArbiterSignal> = new Set(['SIGTERM', 'SIGINT', 'SIGQUIT']);
 
@@ -159,6 +164,7 @@ export class Arbiter {
     const problem = directoryProblem(chdir);
     if (problem) throw problem;
     log.info(`tsunicorn ${version()} on Node.js ${process.version}`);
+    if (process.platform === 'linux' && !existsSync('/proc/self')) log.warn(NO_PROC);
     const { warning, why, workers } = sizer.inForce;
     if (warning) log.warn(warning);
     log.info(why);

@@ -5,7 +5,6 @@ import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Settings } from '../config/settings.ts';
 import { identityVariables } from '../config/worker-identity.ts';
-import { HaltServer } from '../errors.ts';
 import {
   FIRST_SOCKET_FD,
   type FromWorker,
@@ -18,9 +17,9 @@ import {
   type WorkerPlan,
 } from '../messages.ts';
 import { MIB } from '../platform/bytes.ts';
+import { directoryProblem } from '../platform/directory.ts';
 import { CpuWait } from '../platform/kernel/cpu.ts';
 import { DiagnosticSocket, type OutOfMemory, processState } from '../platform/native/diagnostics.ts';
-import { accessSync, constants } from '../platform/node-fs.ts';
 import { NO_DEBUGGER } from '../platform/signals.ts';
 import type { ListeningSocket } from '../platform/sockets.ts';
 import type { Identity } from '../platform/users.ts';
@@ -32,11 +31,6 @@ const LONGEST_CLOSE_MS = 1_000;
 
 const NO_RIGHT =
   'the arbiter must run as the user of its workers or have CAP_KILL (docker run --cap-add KILL; systemd: add CAP_KILL to CapabilityBoundingSet=)';
-const DIRECTORY_PROBLEMS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such directory',
-  ENOTDIR: 'this is not a directory',
-};
-
 export interface SpawnOptions extends Omit<WorkerPlan, 'listeners' | 'heapLimitBytes'> {
   /** Of the release that it runs: 1 at the start, one more with each HUP. */
   readonly generation: number;
@@ -217,18 +211,6 @@ export class WorkerProcess {
         problem: `kill() failed with ${code} (${reason})${code === 'EPERM' ? `: ${NO_RIGHT}` : ''}`,
       };
     }
-  }
-}
-
-/** spawn reports ENOENT and EACCES for the directory to start in and for the program alike. */
-export function directoryProblem(path: string): HaltServer | undefined {
-  try {
-    accessSync(`${path}/.`, constants.X_OK); // as chdir(2)
-    return undefined;
-  } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException;
-    const why = DIRECTORY_PROBLEMS[code] ?? `the directory cannot be entered (${code})`;
-    return new HaltServer(`TSUNICORN_CHDIR=${path}: ${why}`, 'config');
   }
 }
 

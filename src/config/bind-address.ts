@@ -1,7 +1,7 @@
 /** Addresses to listen on: `TSUNICORN_BIND` and `TSUNICORN_ADMIN_BIND`. */
 import { isIPv4, isIPv6 } from 'node:net';
 import env from 'env-var';
-import { type BindAddress, bracketed, formatBindAddress } from '../platform/address.ts';
+import { ABSTRACT, type BindAddress, bracketed, formatBindAddress } from '../platform/address.ts';
 import { entriesOf, fromChdir } from './parsers.ts';
 import { BadValue, type ParseContext, type Parser } from './table.ts';
 
@@ -40,14 +40,22 @@ export function fromHostAndPort({ text }: ParseContext): string {
 
 function parseUnix(text: string, context: ParseContext): BindAddress {
   if (text === '') throw new BadValue('unix: needs a path');
-  const path = fromChdir(text, context);
+  const path = text.startsWith('@') ? abstractPath(text.slice(1)) : fromChdir(text, context);
+  const shown = path.replace(ABSTRACT, '@');
   const longest = path.replaceAll('{slot}', LONGEST_SLOT);
-  if (/[{}]/.test(longest)) throw new BadValue(`${path} has a placeholder other than {slot}`);
+  if (/[{}]/.test(longest)) throw new BadValue(`${shown} has a placeholder other than {slot}`);
   const bytes = Buffer.byteLength(longest);
   if (bytes > MAX_UNIX_PATH_BYTES) {
-    throw new BadValue(`${path} has ${bytes} bytes, and a unix socket's path at most ${MAX_UNIX_PATH_BYTES}`);
+    throw new BadValue(`${shown} has ${bytes} bytes, and a unix socket's path at most ${MAX_UNIX_PATH_BYTES}`);
   }
   return { kind: 'unix', path };
+}
+
+/** Of Linux alone (unix(7)). */
+function abstractPath(name: string): string {
+  if (process.platform !== 'linux') throw new BadValue(`unix:@${name}: abstract sockets need Linux`);
+  if (name === '') throw new BadValue('unix:@ needs a name');
+  return ABSTRACT + name;
 }
 
 /** 0 is what inetd hands over, 3 and up what systemd does. */
@@ -82,7 +90,7 @@ export function overlap(a: BindAddress, b: BindAddress): boolean {
 }
 
 export const addresses: Parser<BindAddress[]> = {
-  accepts: 'a comma-separated list of host:port, [v6]:port, :port, unix:/path and fd://N',
+  accepts: 'a comma-separated list of host:port, [v6]:port, :port, unix:/path, unix:@name and fd://N',
   parse(text, context) {
     const seen = new Set<string>();
     return entriesOf(text).map((entry) => {
@@ -98,7 +106,7 @@ export const addresses: Parser<BindAddress[]> = {
 };
 
 export const adminAddress: Parser<BindAddress | undefined> = {
-  accepts: 'off, host:port, [v6]:port, :port or unix:/path',
+  accepts: 'off, host:port, [v6]:port, :port, unix:/path or unix:@name',
   parse(text, context) {
     if (text.toLowerCase() === 'off') return undefined;
     const address = parseBindAddress(text, context);

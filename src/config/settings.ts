@@ -72,7 +72,7 @@ export const SETTINGS = {
       default: fromHostAndPort,
       defaultMeans: '`HOST:PORT`',
       atStart: true,
-      text: "The addresses to serve on. `:port` is every IPv4 address, `fd://N` a socket passed by a supervisor. `{slot}` in a unix socket's path makes one socket per worker, such as `unix:/run/tsunicorn/app-{slot}.sock`, so that a proxy can balance between workers itself.",
+      text: "The addresses to serve on. `:port` is every IPv4 address, `fd://N` a socket passed by a supervisor. `{slot}` in a unix socket's path makes one socket per worker, such as `unix:/run/tsunicorn/app-{slot}.sock`, so that a proxy can balance between workers itself. `unix:@name` is an abstract socket (Linux), which has no file and so no permissions: every process in the network namespace can connect.",
     },
     backlog: {
       parser: integer({ min: 1, max: 65535 }),

@@ -9,7 +9,7 @@ import { lookup } from 'node:dns/promises';
 import net from 'node:net';
 import { dirname } from 'node:path';
 import { HaltServer } from '../errors.ts';
-import { type BindAddress, formatBindAddress } from './address.ts';
+import { ABSTRACT, type BindAddress, formatBindAddress } from './address.ts';
 import type { Native } from './native/native.ts';
 import { existsSync, lstatSync, unlinkSync } from './node-fs.ts';
 import { bindTcp, bindUnix, errnoError, openDescriptor, REUSE_PORT, type SocketHandle } from './socket-handle.ts';
@@ -200,6 +200,7 @@ export class Listeners {
 
   async #openUnix(path: string): Promise<Opened> {
     const address: BindAddress = { kind: 'unix', path };
+    if (path.startsWith(ABSTRACT)) return bind(address, () => bindUnix(path)); // there is no file
     await removeStaleSocket(path);
     // libuv reports a missing directory as EACCES.
     if (!existsSync(dirname(path))) throw cannotBind(address, 'ENOENT');
@@ -232,6 +233,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: 'the directory of the socket is not a directory (ENOTDIR)',
   EROFS: 'the file system is read-only (EROFS): mount a writable volume there',
   ENOTFOUND: 'the host name cannot be resolved (ENOTFOUND)',
+  EAI_AGAIN: 'the name server did not answer, so the host name cannot be resolved (EAI_AGAIN)',
+  EAI_FAIL: 'the name server failed to resolve the host name (EAI_FAIL)',
   EBADF: 'there is no such open descriptor (EBADF): the parent process has to pass it',
   ENOTSOCK: 'the descriptor is not a socket (ENOTSOCK)',
   EINVAL: 'the descriptor is not a stream socket (EINVAL)',

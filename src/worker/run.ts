@@ -2,6 +2,7 @@
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { describeError, RELAY_FD, STACK_FD } from '../messages.ts';
 import { openServerLog } from '../observe/log/server-log.ts';
+import { directoryProblem } from '../platform/directory.ts';
 import { TOPICS } from '../platform/frames.ts';
 import { loadNative } from '../platform/native/native.ts';
 import { NO_DEBUGGER } from '../platform/signals.ts';
@@ -41,6 +42,8 @@ async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: 
   const { settings, slot, workerId, started } = plan;
   native?.dieWithParent(arbiter, Math.ceil(settings.gracefulTimeout) + ORPHAN_MARGIN_S);
   const log = openServerLog(settings, { pid: process.pid, worker: slot, workerId }, started);
+  const problem = settings.user === undefined ? undefined : directoryProblem(settings.chdir, settings.user);
+  if (problem) throw problem;
   // Its deferred signals come first; the others have no effect, unless the app gives them one.
   const standalone = new Standalone(process, {
     port: process.env.PORT,

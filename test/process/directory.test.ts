@@ -47,6 +47,17 @@ test('78 at the start, where it cannot be entered', { skip }, async (t) => {
   );
 });
 
+test('78 where TSUNICORN_USER cannot enter it', { skip }, async (t) => {
+  const server = await start(t, { app: 'basic.js', env: { TSUNICORN_CHDIR: 'private', TSUNICORN_USER: '65534' } });
+  chmodSync(server.directory, 0o755);
+  mkdirSync(join(server.directory, 'private'), { mode: 0o700 });
+  assert.equal((await server.exited).code, 78);
+  assert.match(
+    server.log.at(-1)?.msg ?? '',
+    /^TSUNICORN_CHDIR=.*\/private: the directory cannot be entered by TSUNICORN_USER=65534 \(EACCES\)$/,
+  );
+});
+
 test('78 where the working directory has been removed', async (t) => {
   const wrapper = ['sh', '-c', 'mkdir gone && cd gone && rmdir ../gone && exec "$@"', 'sh'];
   const server = await start(t, { app: 'basic.js', wrapper });

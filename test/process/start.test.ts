@@ -35,3 +35,14 @@ for (const [variable, signal] of [
     assert.match(server.log.at(-1)?.msg ?? '', /^stopped as asked, before it served/);
   });
 }
+
+test('serves where /proc is not mounted, and says what is missing', { skip }, async (t) => {
+  const wrapper = ['unshare', '--mount', 'sh', '-c', 'umount --lazy /proc && exec "$@"', 'sh'];
+  const env = { TSUNICORN_WORKERS: '2', TSUNICORN_ACCESS_LOG: 'off' };
+  const server = await (await start(t, { app: 'basic.js', env, wrapper })).ready();
+  assert.equal((await server.get('/')).body, 'hello');
+  assert.equal(await server.metric('tsunicorn_workers{state="ready"}'), 2);
+  assert.equal((await server.admin('/status')).status, 200);
+  assert.equal(server.logged(/^\/proc is not mounted: /).length, 1);
+  assert.equal(await server.stop(), 0);
+});

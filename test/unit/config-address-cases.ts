@@ -10,8 +10,8 @@ export interface Case {
   readonly accepts: string;
 }
 
-const LIST = 'a comma-separated list of host:port, [v6]:port, :port, unix:/path and fd://N';
-const ADMIN = 'off, host:port, [v6]:port, :port or unix:/path';
+const LIST = 'a comma-separated list of host:port, [v6]:port, :port, unix:/path, unix:@name and fd://N';
+const ADMIN = 'off, host:port, [v6]:port, :port, unix:/path or unix:@name';
 const PEERS = 'a comma-separated list of IP addresses, CIDRs, loopback, linklocal and uniquelocal, or *';
 const tcp = (host: string, port: number): BindAddress => ({ kind: 'tcp', host, port });
 const unix = (path: string): BindAddress => ({ kind: 'unix', path });
@@ -38,6 +38,7 @@ export const ADDRESS_CASES: Record<AddressKey & keyof Settings, Case> = {
       '[fe80::1%eth0]:80': [tcp('fe80::1%eth0', 80)],
       'unix:/run/a-{slot}.sock': [unix('/run/a-{slot}.sock')],
       'unix:///run/a.sock': [unix('/run/a.sock')],
+      'unix:@app,unix:@app-{slot}': [unix('\0app'), unix('\0app-{slot}')],
       'unix:run/a.sock,unix:run/A.sock': [unix('/srv/app/run/a.sock'), unix('/srv/app/run/A.sock')],
       'fd://3,fd://0': [
         { kind: 'fd', fd: 3 },
@@ -60,6 +61,8 @@ export const ADDRESS_CASES: Record<AddressKey & keyof Settings, Case> = {
       ',': 'the list is empty',
       'fd://2': 'descriptors 1 and 2 are stdout and stderr',
       'unix:': 'unix: needs a path',
+      'unix:@': 'unix:@ needs a name',
+      'unix:@a,unix:@a': 'unix:@a is listed twice',
       'unix:/run/{worker}.sock': '/run/{worker}.sock has a placeholder other than {slot}',
       'Localhost:80,localhost:80': 'localhost:80 is listed twice',
       'unix:/run/a,unix:/run/x/../a': 'unix:/run/x/../a is listed twice',
@@ -92,7 +95,12 @@ export const ADDRESS_CASES: Record<AddressKey & keyof Settings, Case> = {
     accepts: PEERS,
   },
   adminBind: {
-    good: { off: undefined, ':9000': tcp('0.0.0.0', 9000), 'unix:admin.sock': unix('/srv/app/admin.sock') },
+    good: {
+      off: undefined,
+      ':9000': tcp('0.0.0.0', 9000),
+      'unix:admin.sock': unix('/srv/app/admin.sock'),
+      'unix:@admin': unix('\0admin'),
+    },
     bad: {
       ...none('10464'),
       ...none('a:1,b:2'),

@@ -119,7 +119,7 @@ test('files and values that cannot be used', () => {
     [
       { TSUNICORN_BIND_FILE: '/run/wrong' },
       [
-        'TSUNICORN_BIND_FILE=/run/wrong: its content must be a comma-separated list of host:port, [v6]:port, :port, unix:/path and fd://N',
+        'TSUNICORN_BIND_FILE=/run/wrong: its content must be a comma-separated list of host:port, [v6]:port, :port, unix:/path, unix:@name and fd://N',
       ],
     ],
     [

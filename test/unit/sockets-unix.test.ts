@@ -17,6 +17,8 @@ import {
   unix,
 } from './sockets-kit.ts';
 
+const LINUX = process.platform === 'linux' ? false : 'abstract sockets need Linux';
+
 describe('a unix socket', () => {
   it('is shared by all slots', async () => {
     const path = socketPath();
@@ -43,6 +45,18 @@ describe('a unix socket', () => {
     }
     bound.release();
     for (const slot of [0, 1, 2]) assert.equal(existsSync(join(directory, `${slot}-${slot}.sock`)), false);
+  });
+
+  it('has no file where it is abstract, and one a slot where its name says so', { skip: LINUX }, async () => {
+    const name = `\0tsunicorn-${process.pid}-`;
+    const bound = listeners(false);
+    await bound.bind([unix(`${name}shared`), unix(`${name}{slot}`)], 2);
+    assert.deepEqual(bound.urls, [`unix:@${name.slice(1)}shared`, ...[0, 1].map((s) => `unix:@${name.slice(1)}${s}`)]);
+    accept(bound.get('0/shared'), 'shared');
+    for (const slot of [0, 1]) accept(bound.ownedBy(slot)[0], `slot ${slot}`);
+    assert.equal(await connect({ path: `${name}shared` }), 'shared');
+    for (const slot of [0, 1]) assert.equal(await connect({ path: `${name}${slot}` }), `slot ${slot}`);
+    await assert.rejects(listeners().bind([unix(`${name}shared`)], 1), /cannot bind unix:@.*-shared: .*EADDRINUSE/);
   });
 
   it('has the mode that was asked for, whatever the umask, and leaves the umask as it was', async () => {

@@ -3,6 +3,7 @@ import type { Labels } from '../../messages.ts';
 import type { Family, Sample } from '../../observe/metrics/aggregate.ts';
 import { LAG_QUANTILES, METRICS, type MetricName } from '../../observe/metrics/table.ts';
 import type { Usage } from '../../platform/kernel/usage.ts';
+import { processMemory } from '../../platform/process-memory.ts';
 import { version } from '../../version.ts';
 import type { WorkerView } from '../pool/worker.ts';
 import type { MetricsStore, WorkerGauges } from './store.ts';
@@ -87,7 +88,7 @@ function* workersState({ pool, store, now }: MetricsSnapshot): Generator<GaugeVa
 }
 
 function* arbiterProcess({ process }: MetricsSnapshot): Generator<GaugeValue> {
-  const { rss, heapUsed } = process.memoryUsage();
+  const { rss, heapUsed } = processMemory(0, process);
   const { user, system } = process.cpuUsage();
   yield ['tsunicorn_arbiter_cpu_seconds_total', {}, (user + system) / 1e6];
   yield ['tsunicorn_arbiter_resident_memory_bytes', {}, rss];

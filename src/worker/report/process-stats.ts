@@ -1,6 +1,7 @@
 /** A worker's process: memory, CPU time, garbage collections, and its event loop's lag and utilisation. */
 import type { ProcessStats, WorkerReport } from '../../messages.ts';
 import { bucketOf, GC_BUCKETS, LAG_QUANTILES } from '../../observe/metrics/table.ts';
+import { processMemory } from '../../platform/process-memory.ts';
 
 // Not imported: the facade reads every export of the module (docs/decisions/0002-memory.md).
 const { constants, monitorEventLoopDelay, PerformanceObserver } = process.getBuiltinModule('node:perf_hooks');
@@ -31,7 +32,7 @@ export class ProcessMonitor {
   readonly #observer = new PerformanceObserver((list) => {
     for (const entry of list.getEntries() as unknown as readonly GcEntry[]) this.#collected(entry);
   });
-  #memory = process.memoryUsage();
+  #rss = 0;
   #cpu = { user: 0, system: 0 };
   #windowFrom = performance.now();
   #loop = performance.eventLoopUtilization();
@@ -81,15 +82,10 @@ export class ProcessMonitor {
     return Math.max(0, ns / NS_PER_S - SAMPLE_MS / 1000);
   }
 
-  /** Reading takes a descriptor (/proc/self/stat). While none is free, the last value stands. */
-  #readMemory(): NodeJS.MemoryUsage {
-    try {
-      this.#memory = process.memoryUsage();
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'EMFILE' && code !== 'ENFILE') throw error;
-    }
-    return this.#memory;
+  #readMemory(): ReturnType<typeof processMemory> {
+    const memory = processMemory(this.#rss);
+    this.#rss = memory.rss;
+    return memory;
   }
 
   #collected({ duration, detail }: GcEntry): void {
