@@ -48,6 +48,7 @@ async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: 
   const standalone = new Standalone(process, {
     port: process.env.PORT,
     ports: plan.ports,
+    adminPort: settings.adminBind?.kind === 'tcp' ? settings.adminBind.port : undefined,
     checkOnly: plan.checkOnly,
     warn: (message) => slot === 0 && log.logger.warn(message), // once per server
   });

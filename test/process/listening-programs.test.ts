@@ -137,6 +137,23 @@ test('an extra server cannot take a port that tsunicorn serves', async (t) => {
   assert.ok(server.stderr.includes(`listen EADDRINUSE: tsunicorn serves port ${port}`));
 });
 
+test('an extra server cannot take the admin port, and the error names both ways out', async (t) => {
+  const admin = await freePort();
+  const env = {
+    ...one,
+    TSUNICORN_ADMIN_BIND: `127.0.0.1:${admin}`,
+    RAW_PORT: String(admin),
+    TSUNICORN_CRASH_LIMIT: '1',
+  };
+  const server = await start(t, { app: 'programs/several.cjs', env });
+  assert.equal((await server.exited).code, 3);
+  assert.ok(
+    server.stderr.includes(
+      `listen EADDRINUSE: port ${admin} is tsunicorn's admin port: move that (TSUNICORN_ADMIN_BIND)`,
+    ),
+  );
+});
+
 test('a program that asks first whether PORT is free is told that it is', async (t) => {
   const server = await (await start(t, { app: 'programs/probes.js', env: one })).ready();
   const free = [true, false];

@@ -15,6 +15,8 @@ import { describeCall, type ListenCall, NO_CALL, parseListenCall } from './liste
 export interface CaptureOptions extends Pick<WorkerPlan, 'ports' | 'checkOnly'> {
   /** PORT in the environment: decides which of several servers is the app's. */
   readonly port: string | undefined;
+  /** Of `TSUNICORN_ADMIN_BIND`; undefined if it has none. */
+  readonly adminPort: number | undefined;
   /** The app closed its server while it is served. */
   readonly onClose: () => void;
   readonly warn: (message: string) => void;
@@ -135,7 +137,7 @@ export class Capture {
   }
 
   #listenForReal(server: Server, call: ListenCall, args: unknown[]): Server {
-    const { ports, warn } = this.#options;
+    const { ports, adminPort, warn } = this.#options;
     const { port, options, callback } = call;
     if (options.path !== undefined) {
       warn(
@@ -149,9 +151,13 @@ export class Capture {
       refusePort(server, port);
       return server;
     }
+    if (port === adminPort) {
+      refuse(server, port, ADMIN_PORT(port));
+      return server;
+    }
     if (answers) {
       warn(
-        `the app also listens on port ${port}: every worker does, and the kernel spreads the connections (SO_REUSEPORT). tsunicorn neither counts nor drains them`,
+        `the app also listens on port ${port}: every worker does, and the kernel spreads the connections (SO_REUSEPORT), so a scrape of metrics there sees one worker at a time. tsunicorn neither counts nor drains them`,
       );
     }
     return this.#listen(server, [{ ...options, reusePort: CAN_SHARE_PORTS }, callback]);
@@ -210,8 +216,19 @@ function throwIfSecure(server: Server, call: ListenCall): void {
   );
 }
 
+const ADMIN_PORT = (port: number): string =>
+  `port ${port} is tsunicorn's admin port: move that (TSUNICORN_ADMIN_BIND), or this server of the app`;
+
 function refusePort(server: Server, port: number | undefined): void {
-  const message = `listen EADDRINUSE: tsunicorn serves port ${port} with another server of the app. Let the app's http server listen first, or set PORT to its port`;
+  refuse(
+    server,
+    port,
+    `tsunicorn serves port ${port} with another server of the app. Let the app's http server listen first, or set PORT to its port`,
+  );
+}
+
+function refuse(server: Server, port: number | undefined, why: string): void {
+  const message = `listen EADDRINUSE: ${why}`;
   const error = Object.assign(new Error(message), { code: 'EADDRINUSE', syscall: 'listen', port });
   process.nextTick(() => server.emit('error', error));
 }
