@@ -1,4 +1,5 @@
 /** The process of a worker: gets its plan, prepares the process for the app, boots the app and serves it. */
+import { isAbsolute } from 'node:path';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { describeError, RELAY_FD, STACK_FD } from '../messages.ts';
 import { openServerLog } from '../observe/log/server-log.ts';
@@ -42,7 +43,9 @@ async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: 
   const { settings, slot, workerId, started } = plan;
   native?.dieWithParent(arbiter, Math.ceil(settings.gracefulTimeout) + ORPHAN_MARGIN_S);
   const log = openServerLog(settings, { pid: process.pid, worker: slot, workerId }, started);
-  const problem = settings.user === undefined ? undefined : directoryProblem(settings.chdir, settings.user);
+  // The arbiter has entered it for this process, but a relative path of the app does not lead through it.
+  const enters = settings.user === undefined || isAbsolute(settings.app ?? '');
+  const problem = enters ? undefined : directoryProblem(settings.chdir, settings.user);
   if (problem) throw problem;
   // Its deferred signals come first; the others have no effect, unless the app gives them one.
   const standalone = new Standalone(process, {

@@ -47,15 +47,23 @@ test('78 at the start, where it cannot be entered', { skip }, async (t) => {
   );
 });
 
-test('78 where TSUNICORN_USER cannot enter it', { skip }, async (t) => {
-  const server = await start(t, { app: 'basic.js', env: { TSUNICORN_CHDIR: 'private', TSUNICORN_USER: '65534' } });
-  chmodSync(server.directory, 0o755);
-  mkdirSync(join(server.directory, 'private'), { mode: 0o700 });
+test('78 where TSUNICORN_USER cannot enter it and the app is below it; an absolute path is served', {
+  skip,
+}, async (t) => {
+  const user = { TSUNICORN_USER: '65534', TSUNICORN_CHDIR: 'private' };
+  const server = await start(t, { env: { ...user, TSUNICORN_APP: 'app.js' } });
+  const elsewhere = await start(t, { app: 'basic.js', env: user });
+  for (const { directory } of [server, elsewhere]) {
+    chmodSync(directory, 0o755);
+    mkdirSync(join(directory, 'private'), { mode: 0o700 });
+  }
   assert.equal((await server.exited).code, 78);
   assert.match(
     server.log.at(-1)?.msg ?? '',
     /^TSUNICORN_CHDIR=.*\/private: the directory cannot be entered by TSUNICORN_USER=65534 \(EACCES\)$/,
   );
+  await elsewhere.ready();
+  assert.equal(await elsewhere.stop(), 0);
 });
 
 test('78 where the working directory has been removed', async (t) => {

@@ -99,6 +99,19 @@ test('a link is not followed to give away what it leads to', { skip }, async (t)
   writeFileSync(target, '', { mode: 0o600 });
   symlinkSync(target, join(server.directory, 'access.log'));
   assert.equal((await server.exited).code, 78);
-  assert.match(server.log.at(-1)?.msg ?? '', /^cannot open TSUNICORN_ACCESS_LOG: EACCES/);
+  assert.match(server.log.at(-1)?.msg ?? '', /^cannot open TSUNICORN_ACCESS_LOG: EACCES.*Let user 65534 write there/);
   assert.equal(lstatSync(target).uid, 0);
+});
+
+test('/dev/stdout and /dev/stderr are the streams themselves, whoever owns them', { skip }, async (t) => {
+  const env = { TSUNICORN_USER: String(USER), TSUNICORN_ERROR_LOG: '/dev/stderr', TSUNICORN_ACCESS_LOG: '/dev/stdout' };
+  const server = await (await start(t, { app: 'basic.js', env })).ready();
+  assert.equal((await server.get('/throw')).status, 500);
+  await server.untilLogged('the request handler failed');
+  await waitFor('an access line', () => server.access.length === 1);
+  server.signal('SIGUSR1');
+  await server.untilLogged('received SIGUSR1');
+  assert.equal((await server.get('/')).status, 200);
+  await waitFor('another', () => server.access.length === 2);
+  assert.equal(await server.stop(), 0);
 });

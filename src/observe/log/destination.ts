@@ -58,7 +58,7 @@ export class Destination {
       this.#sink = openSink(target, fd);
     } catch (error) {
       const cause = error as Error;
-      const problem = `cannot open ${fd === 1 ? 'TSUNICORN_ACCESS_LOG' : 'TSUNICORN_ERROR_LOG'}: ${cause.message}`;
+      const problem = `cannot open ${fd === 1 ? 'TSUNICORN_ACCESS_LOG' : 'TSUNICORN_ERROR_LOG'}: ${cause.message}${cureOf(cause)}`;
       if (!lost) throw new HaltServer(problem, 'config', { cause });
       lost(problem);
       this.#sink = lostSink(cause);
@@ -88,7 +88,7 @@ export class Destination {
 
   /** After logrotate has moved the file; no effect on stdout and stderr. */
   reopen(): void {
-    if (this.#target === '-' || this.#closed) return;
+    if (this.#target === '-' || this.#target in STANDARD_STREAMS || this.#closed) return;
     let sink: LogSink;
     try {
       sink = openSink(this.#target, this.#fd);
@@ -213,11 +213,20 @@ interface LogSink {
   close(): void;
 }
 
+/** What `-` stands for, as other servers are told it. Opened by name they would be refused to `TSUNICORN_USER`. */
+const STANDARD_STREAMS: Readonly<Record<string, 1 | 2>> = { '/dev/stdout': 1, '/dev/stderr': 2 };
+
 function openSink(target: string, fd: 1 | 2): LogSink {
-  if (target === '-') return standardSink(fd);
+  const standard = target === '-' ? fd : STANDARD_STREAMS[target];
+  if (standard !== undefined) return standardSink(standard);
   // O_NONBLOCK: a FIFO without a reader fails instead of blocking.
   const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
   return ownSink(openSync(target, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, FILE_MODE));
+}
+
+function cureOf({ code }: NodeJS.ErrnoException): string {
+  if (code !== 'EACCES') return '';
+  return `. Let user ${process.geteuid?.()} write there: chown(1), not through a symbolic link; or log to - (TSUNICORN_USER)`;
 }
 
 /** In place of a file that cannot be opened: loses what it gets. */
