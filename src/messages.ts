@@ -253,6 +253,8 @@ const FROM_WORKER = {
   'memory-full': { rssBytes: AMOUNT, heap: FLAG },
   /** The worker itself got a SIGTERM and wants a replacement. */
   'replace-me': {},
+  /** The app has called `setReady()`, or pm2's `process.send('ready')`. */
+  'app-ready': { ready: FLAG },
   /** The app has called `onLeader()`. */
   'seek-lead': {},
   /** All that ran because this worker leads has ended. */

@@ -41,6 +41,14 @@ export function onLeader(job: LeaderJob): void {
 }
 
 /**
+ * Says whether this worker is ready. `false` while it boots holds its readiness until `true`; later, new connections go
+ * to other workers, where one is ready, and `/readyz` does not count it. Under plain `node` it does nothing.
+ */
+export function setReady(ready: boolean): void {
+  ownHook('setReady')?.setReady(Boolean(ready));
+}
+
+/**
  * Sends `message` to every other worker that called {@link onMessage}; under plain `node` there is none. It is copied as
  * by `postMessage()`, and may have 4 MiB. Resolves when there is room for more, so await it where many are sent.
  *

@@ -20,6 +20,7 @@ export interface WorkerHook {
   broadcast(message: unknown): Promise<void>;
   onMessage(handler: MessageHandler): () => void;
   onLeader(job: LeaderJob): void;
+  setReady(ready: boolean): void;
 }
 
 const HOOK = Symbol.for('tsunicorn.worker');

@@ -59,6 +59,8 @@ export interface WorkerStatus {
   readonly workerId: number;
   /** `leaving`: serves until its replacement is ready. */
   readonly state: 'booting' | 'ready' | 'leaving' | 'draining';
+  /** False after `setReady(false)`: new connections go to other workers, where one is ready. */
+  readonly appReady: boolean;
   /** It runs what the app gave to `onLeader()`. */
   readonly leads: boolean;
   readonly seconds: number;

@@ -120,7 +120,7 @@ export function statusOf(sources: StatusSources, now: number, date: Date): Statu
 const LAG_INDEX = LAG_QUANTILES.indexOf(0.99);
 
 function workerStatus(
-  { slot, workerId, state, startedAt, lead }: WorkerView,
+  { slot, workerId, state, startedAt, lead, appReady }: WorkerView,
   { store, history, workers }: StatusSources,
   now: number,
 ): WorkerStatus {
@@ -130,6 +130,7 @@ function workerStatus(
     slot,
     workerId,
     state,
+    appReady,
     leads: lead === 'held',
     seconds: seconds(now - startedAt),
     pid: worker?.pid ?? null,

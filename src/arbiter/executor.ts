@@ -29,7 +29,8 @@ export class Executor {
 
   /** Throws HaltServer at the end. */
   async perform(decision: Decision): Promise<void> {
-    const { log, listeners, workers, failed } = this.#context;
+    const { log, listeners, workers, pool, enqueue, failed } = this.#context;
+    const accepted = (by: WorkerProcess, slot: number) => listeners.acceptedBy(by, slot);
     if (decision.do === 'spawn') return await this.#spawn(decision);
     if (decision.do === 'halt') throw new HaltServer(decision.why, decision.exit);
     if (decision.do === 'warn') return log.warn(decision.why);
@@ -65,10 +66,14 @@ export class Executor {
         this.#kill(worker, decision.why, decision.stuck).catch((error) => failed('killing a worker', error));
         return;
       case 'take-over':
-        for (const listener of listeners.ownedBy(decision.slot)) worker.lend(listener, true);
+        for (const listener of accepted(worker, decision.slot)) worker.lend(listener, true);
+        // It has only shared sockets, so nothing will come from the worker.
+        if (accepted(worker, decision.slot).length === 0) {
+          enqueue('takeover', () => pool.tookOver(decision.workerId, decision.slot));
+        }
         return;
       case 'hand-back':
-        for (const { key } of listeners.ownedBy(decision.slot)) {
+        for (const { key } of accepted(worker, decision.slot)) {
           worker.tookOver.delete(key);
           worker.send({ type: 'hand-back', key });
         }

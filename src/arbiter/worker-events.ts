@@ -79,6 +79,10 @@ export class WorkerEvents implements WorkerProcessListener {
       case 'replace-me':
         if (!pool.stopping) log.info(subjectOf(worker), 'worker received SIGTERM and will be replaced');
         return pool.leave(workerId);
+      case 'app-ready':
+        if (pool.setReady(workerId, message.ready))
+          log.info(subjectOf(worker), message.ready ? READY_AGAIN : NOT_READY);
+        return;
       case 'seek-lead':
         return pool.seekLead(workerId);
       case 'resign':
@@ -95,9 +99,11 @@ export class WorkerEvents implements WorkerProcessListener {
         return listener && worker.lend(listener, false);
       }
       case 'took-over': {
-        const slot = listeners.get(message.key)?.slot;
+        const listener = listeners.get(message.key);
+        if (!listener) return;
+        const { slot = worker.slot } = listener;
         worker.tookOver.add(message.key);
-        if (slot === undefined || !listeners.ownedBy(slot).every(({ key }) => worker.tookOver.has(key))) return;
+        if (!listeners.acceptedBy(worker, slot).every(({ key }) => worker.tookOver.has(key))) return;
         return pool.tookOver(workerId, slot);
       }
       case 'hello':
@@ -179,6 +185,9 @@ function causeOf(worker: Evidence, oomKilled: boolean, heapUsedBytes: number): P
   if (heapUsedBytes < NEARLY_FULL * (heapLimitBytes ?? UNKNOWN_LIMIT_BYTES)) return unknown(`, ${ABORTED_SOMEHOW}`);
   return { cause: 'heap', how: `${how}, probably as its JavaScript heap was full (${seen}). ${HEAP}` };
 }
+
+const NOT_READY = 'worker is not ready, says its app: new connections go to other workers, if any is ready';
+const READY_AGAIN = 'worker is ready again, says its app';
 
 /** Node.js did not start: a flag that it does not know, a preload that throws. */
 const NO_HELLO = ' before it could say why: see stderr';

@@ -196,6 +196,11 @@ export const SETTINGS = {
       default: '60',
       text: 'A worker that is not ready this long after its start is killed, which counts towards `TSUNICORN_CRASH_LIMIT`.',
     },
+    waitReady: {
+      parser: boolean,
+      default: 'false',
+      text: "As pm2's `wait_ready`: a worker is ready once its app has called `process.send('ready')` or `setReady(true)`.",
+    },
     requestTimeout: {
       parser: seconds(),
       default: '0',

@@ -109,8 +109,9 @@ export class Listeners {
     return this.#listeners.filter((l) => l.slot === undefined || l.slot === slot);
   }
 
-  ownedBy(slot: number): ListeningSocket[] {
-    return this.#listeners.filter((l) => l.slot === slot);
+  /** What a worker accepts on for `slot`: for its own all sockets, for another one those that this slot has to itself. */
+  acceptedBy(worker: { readonly slot: number }, slot: number): ListeningSocket[] {
+    return worker.slot === slot ? this.of(slot) : this.#listeners.filter((l) => l.slot === slot);
   }
 
   get(key: string): ListeningSocket | undefined {

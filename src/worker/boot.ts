@@ -12,6 +12,7 @@ import type { Channel } from './channel.ts';
 import type { RequestContexts } from './http/request-context.ts';
 import type { LeaderJobs } from './leader.ts';
 import type { Mailbox } from './mailbox.ts';
+import type { Readiness } from './readiness.ts';
 import type { Standalone } from './standalone/standalone.ts';
 
 export interface WorkerContext {
@@ -19,6 +20,7 @@ export interface WorkerContext {
   readonly channel: Channel;
   readonly mailbox: Mailbox;
   readonly leader: LeaderJobs;
+  readonly readiness: Readiness;
   readonly log: ServerLog;
   readonly standalone: Standalone;
   readonly native: Native | undefined;
@@ -68,7 +70,11 @@ export async function boot(context: WorkerContext): Promise<Booted | number> {
   };
   try {
     const { app: reference, chdir } = plan.settings;
-    const app = await Promise.race([loadApp(reference, chdir, program), failure.promise]);
+    const loaded = loadApp(reference, chdir, program).then(async (app) => {
+      if (!plan.checkOnly) await context.readiness.untilReady();
+      return app;
+    });
+    const app = await Promise.race([loaded, failure.promise]);
     standalone.capture.settled(app.kind === 'server' ? app.server : undefined);
     return { app, hooks };
   } catch (error) {

@@ -8,10 +8,14 @@ export class Channel {
   readonly #send: NonNullable<NodeJS.Process['send']> | undefined;
   onMessage: (message: ToWorker, handle: SocketHandle | undefined) => void = () => {};
   gone = (): void => {};
+  /** What the app sends itself. */
+  appSent: (message: unknown) => void = () => {};
 
   constructor(process: NodeJS.Process) {
     this.#process = process;
-    this.#send = process.send?.bind(process);
+    const send = process.send?.bind(process);
+    this.#send = send;
+    if (send) process.send = this.#spyOn(send);
     keepHooks(process);
     keepListener(process, 'message', (raw: unknown, handle: unknown) => {
       const message = unseal(raw) as ToWorker | undefined;
@@ -19,6 +23,13 @@ export class Channel {
     });
     keepListener(process, 'disconnect', () => this.gone());
     process.disconnect = () => void process.nextTick(() => this.#disconnected());
+  }
+
+  #spyOn(send: NonNullable<NodeJS.Process['send']>): typeof send {
+    return (message: unknown, ...rest: []) => {
+      this.appSent(message);
+      return send(message, ...rest);
+    };
   }
 
   /**

@@ -13,6 +13,7 @@ import { Channel } from './channel.ts';
 import { RequestContexts } from './http/request-context.ts';
 import { LeaderJobs } from './leader.ts';
 import { Mailbox } from './mailbox.ts';
+import { Readiness } from './readiness.ts';
 import { Standalone } from './standalone/standalone.ts';
 import { Worker } from './worker.ts';
 
@@ -59,12 +60,25 @@ async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: 
   try {
     const mailbox = new Mailbox(plan.checkOnly ? undefined : RELAY_FD);
     const leader = new LeaderJobs(channel);
+    const readiness = new Readiness(channel);
+    if (settings.waitReady) readiness.set(false);
     setWorkerHook({
       broadcast: (message) => mailbox.send(TOPICS.app, message),
       onMessage: (handler) => mailbox.on(TOPICS.app, handler),
       onLeader: (job) => leader.add(job),
+      setReady: (ready) => readiness.set(ready),
     });
-    const context = { plan, channel, mailbox, leader, log, standalone, native, requests: new RequestContexts() };
+    const context = {
+      plan,
+      channel,
+      mailbox,
+      leader,
+      readiness,
+      log,
+      standalone,
+      native,
+      requests: new RequestContexts(),
+    };
     const booted = await boot(context);
     if (typeof booted === 'number') return booted;
     if (!process.connected) return EXIT_CODES.failure.status; // the arbiter vanished while the app was loading

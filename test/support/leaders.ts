@@ -1,6 +1,7 @@
 /** What test/fixtures/apps/leader.mjs wrote: who led, and when. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Status } from '../../src/admin/status.ts';
 import { type StartOptions, start, type TestServer } from './server.ts';
 import { waitFor } from './wait.ts';
 
@@ -47,8 +48,8 @@ export class Leaders {
   }
 
   async pidOf(workerId: number): Promise<number | undefined> {
-    const { workers } = JSON.parse((await this.server.admin('/status')).body);
-    return workers.find((worker: { workerId: number }) => worker.workerId === workerId)?.pid;
+    const { workers } = await statusOf(this.server);
+    return workers.find((worker) => worker.workerId === workerId)?.pid ?? undefined;
   }
 
   /** Milliseconds without a leader between stints, and stints that overlap. */
@@ -65,6 +66,10 @@ export class Leaders {
   }
 }
 
+async function statusOf(server: TestServer): Promise<Status> {
+  return JSON.parse((await server.admin('/status')).body);
+}
+
 export async function leaders(
   t: Parameters<typeof start>[0],
   { env, ...options }: Omit<StartOptions, 'app'> = {},
@@ -74,11 +79,17 @@ export async function leaders(
   return new Leaders(server, join(server.directory, 'leaders.log'));
 }
 
-/** Reloads and kills of the leader, one right after the other or at the same time. */
+/** In each round a reload and a kill of the leader at any time in it, and now and then a worker more or less before. */
 export async function shake(all: Leaders, rounds: number, random: () => number): Promise<void> {
   const { server } = all;
+  let resizes = 0;
   for (let round = 1; round <= rounds; round++) {
     const { workerId } = (await all.untilLed(1)).at(-1) as Stint;
+    const { workers } = await statusOf(server);
+    const newest = Math.max(...workers.map((worker) => worker.workerId));
+    const resize = random() < 0.4 ? ++resizes : 0;
+    if (resize > 0) server.signal(resize % 2 === 0 ? 'SIGTTIN' : 'SIGTTOU');
+    if (resize > 0) await server.untilLogged('received SIGTT', resize); // signals do not queue
     server.signal('SIGHUP');
     await server.untilLogged('received SIGHUP', round);
     const pid = await all.pidOf(workerId);
@@ -88,10 +99,9 @@ export async function shake(all: Leaders, rounds: number, random: () => number):
     await waitFor(
       'all workers are of the new generation',
       async () => {
-        const { workers, sizing } = JSON.parse((await server.admin('/status')).body);
-        const ready = workers.filter((worker: { state: string }) => worker.state === 'ready');
-        const settled = ready.length === sizing.target && workers.length === ready.length;
-        return settled && server.logged('worker is ready').length >= sizing.target * (round + 1);
+        const { workers, sizing } = await statusOf(server);
+        const settled = workers.every(({ state, workerId: id }) => state === 'ready' && id > newest);
+        return settled && workers.length === sizing.target;
       },
       { seconds: 60, state: () => server.stderr.slice(-3000) },
     );

@@ -163,6 +163,7 @@ export const CASES: Record<keyof Settings, Case> = {
   crashLimit: wholeFrom1,
   timeout: seconds,
   bootTimeout: secondsAbove0,
+  waitReady: { good: { on: true, '0': false }, bad: { '2': '', pm2: '' }, accepts: BOOLEAN },
   requestTimeout: seconds,
   gracefulTimeout: secondsAbove0,
   drainDelay: {

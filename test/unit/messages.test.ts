@@ -41,6 +41,7 @@ const GENUINE: readonly FromWorker[] = [
   { type: 'need-descriptor', key: '0/0' },
   { type: 'memory-full', rssBytes: 1e9, heap: true },
   { type: 'replace-me' },
+  { type: 'app-ready', ready: false },
   { type: 'seek-lead' },
   { type: 'resign' },
   { type: 'crashing', reason: 'boom', stack: 'at x' },

@@ -24,11 +24,12 @@ const seeds = Array.from({ length: RUNS }, (_, seed) => seed);
 describe('whatever happens', () => {
   it('it settles with a ready worker of the last generation in each slot', () => {
     for (const seed of seeds) {
-      const { pool } = livedThrough(seed);
+      const { pool, accepting } = livedThrough(seed);
       const found = pool.workers.map(
         ({ slot, state, startedAt }) => `${slot} ${state} ${startedAt > TROUBLE_MS - 10_000}`,
       );
       assert.deepEqual(found.toSorted(), ['0 ready true', '1 ready true', '2 ready true', '3 ready true'], `${seed}`);
+      assert.deepEqual(accepting, ['0 on 0', '1 on 1', '2 on 2', '3 on 3'], `${seed}`);
       assert.equal(pool.workers.filter(({ lead }) => lead === 'held').length, 1, `${seed}`);
       assert.deepEqual(pool.readiness(), { ready: true, reason: '4 of 4 workers are ready' });
     }

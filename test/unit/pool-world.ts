@@ -14,6 +14,9 @@ export const LATENCY_MS = 50;
 /** A boot that takes longer does not keep others from theirs. */
 const BOOT_CPU_MS = 5000;
 
+/** Five confirmations that are lost in a row. */
+const ASIDE_MS = 5000;
+
 /** A pause of the arbiter itself. */
 const STARVED_MS = 2000;
 
@@ -53,6 +56,11 @@ interface Process {
   hasHeartbeat: boolean;
   respondedAt: number;
   drains: boolean;
+  /** It accepts, or stands aside as its app is not ready. */
+  serves: boolean;
+  appReady: boolean;
+  /** When the app last changed its mind about that. */
+  changedAt: number;
   /** It runs what must run once. */
   leads: boolean;
   /** Not a surplus of the pool's making: it was killed, it broke, or its successor died. */
@@ -101,6 +109,13 @@ export class World {
     this.#agenda.sort((a, b) => a.at - b.at);
   }
 
+  /** Which slot accepts on which that is wanted. */
+  get accepting(): string[] {
+    return [...this.#processes.values()]
+      .map((p) => `${p.slot} on ${[...p.accepts].filter((slot) => slot < this.pool.target).join()}`)
+      .toSorted();
+  }
+
   /** The arbiter's loop, to `end` at the latest. */
   run(end: number): void {
     try {
@@ -143,6 +158,7 @@ export class World {
     else if (kind === 5) worker.hasHeartbeat = false;
     else if (kind <= 7) this.pool.leave(workerId);
     else if (kind === 8) this.#breaks(workerId, worker);
+    else this.#setReady(workerId, worker, false);
   }
 
   #park(): void {
@@ -150,9 +166,23 @@ export class World {
     this.in(this.between(0, 9000), () => this.pool.reload());
   }
 
+  #setReady(workerId: number, worker: Process, ready: boolean): void {
+    if (!this.#processes.has(workerId)) return;
+    this.note(`${ready ? 'app ready' : 'app not ready'} ${workerId}`);
+    worker.appReady = ready;
+    worker.changedAt = this.now;
+    this.pool.setReady(workerId, ready);
+    if (!ready) this.in(this.between(1, 8000), () => this.#setReady(workerId, worker, true));
+  }
+
+  #withdraw(worker: Process): void {
+    worker.accepts.clear();
+    worker.serves = false;
+  }
+
   #breaks(workerId: number, worker: Process): void {
     worker.writtenOff = true;
-    worker.accepts.clear();
+    this.#withdraw(worker);
     worker.drains = true;
     this.#bereave(worker.slot);
     this.pool.crashing(workerId, 'thrown on purpose', this.now);
@@ -200,15 +230,18 @@ export class World {
         assert.ok(!this.#killed.has(decision.workerId), 'killed twice');
         this.#killed.set(decision.workerId, this.pool.workers.find((w) => w.workerId === decision.workerId)?.state);
         worker.writtenOff = true;
-        worker.accepts.clear();
+        this.#withdraw(worker);
         if (!worker.drains) this.#bereave(worker.slot);
         return this.in(this.between(1, LATENCY_MS), () => this.exit(decision.workerId));
       case 'drain':
         this.#retire(worker, decision.why);
         return this.#drains(decision.workerId);
       case 'take-over':
+        if (!worker.serves) return;
         worker.accepts.add(decision.slot);
-        return;
+        // Some confirmations are lost.
+        if (this.#random() < 0.1) return;
+        return this.in(this.between(1, 20), () => this.pool.tookOver(decision.workerId, decision.slot));
       case 'hand-back':
         worker.accepts.delete(decision.slot);
         return;
@@ -232,14 +265,14 @@ export class World {
   #retire(worker: Process, why: string): void {
     const wanted = Math.min(this.pool.target, this.#slotsServed());
     worker.drains = true;
-    worker.accepts.clear();
+    this.#withdraw(worker);
     if (why === 'parked') worker.writtenOff = true;
     else if (!this.pool.stopping) assert.ok(this.#slotsServed() >= wanted, `${this.#slotsServed()} serve of ${wanted}`);
   }
 
   #slotsServed(): number {
     const responsive = [...this.#processes.values()].filter((p) => this.now - p.respondedAt < SILENT_MS);
-    return new Set(responsive.filter((p) => p.accepts.has(p.slot)).map((p) => p.slot)).size;
+    return new Set(responsive.filter((p) => p.serves).map((p) => p.slot)).size;
   }
 
   #spawn({ workerId, slot }: { workerId: number; slot: number }): void {
@@ -250,6 +283,9 @@ export class World {
       hasHeartbeat: true,
       respondedAt: 0,
       drains: false,
+      serves: false,
+      appReady: true,
+      changedAt: Number.NEGATIVE_INFINITY,
       leads: false,
       writtenOff: false,
     };
@@ -262,6 +298,7 @@ export class World {
       if (!this.#processes.has(workerId) || worker.writtenOff) return;
       this.note(`ready ${workerId}`);
       worker.accepts.add(slot);
+      worker.serves = true;
       this.#opened.add(slot);
       this.pool.ready(workerId, this.now);
       this.#heartbeat(workerId, worker);
@@ -302,6 +339,8 @@ export class World {
       if (!serving.some((p) => now - p.respondedAt < SILENT_MS)) continue;
       // Two share a slot until the newer one is stable, or at the stop.
       const pair = serving.filter((p) => p.slot === slot).length === 2;
+      // As do a worker whose app is not ready and a neighbour, until either has confirmed.
+      if (counted.some((p) => p.slot === slot && (!p.appReady || now - p.changedAt < ASIDE_MS))) continue;
       assert.ok(responsive === 1 || (responsive === 2 && pair), `slot ${slot} has ${responsive} responsive acceptors`);
     }
   }

@@ -53,7 +53,7 @@ describe('TCP', () => {
       [0, 1, 2].map((slot) => bound.of(slot).map((l) => l.key)),
       [['0/shared'], ['0/shared'], ['0/shared']],
     );
-    assert.deepEqual(bound.ownedBy(0), []);
+    assert.deepEqual(bound.acceptedBy({ slot: -1 }, 0), []);
     assert.ok(portOf(bound.get('0/shared')) > 0);
   });
 
@@ -65,7 +65,7 @@ describe('TCP', () => {
     await bound.ensureSlots(2);
     assert.deepEqual(bound.of(0), before);
     assert.deepEqual(
-      bound.ownedBy(2).map((l) => l.key),
+      bound.acceptedBy({ slot: -1 }, 2).map((l) => l.key),
       ['0/2', '1/2'],
     );
     assert.deepEqual(bound.of(3), []);

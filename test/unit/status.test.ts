@@ -120,6 +120,7 @@ describe('/status', () => {
     pool.due(1_000);
     for (const workerId of [1, 2]) pool.ready(workerId, 1_200);
     for (const workerId of [1, 2]) pool.seekLead(workerId);
+    pool.setReady(1, false);
     pool.due(1_300);
     pool.leave(1);
     pool.due(4_000); // spawns workerId 3 for slot 0
@@ -141,6 +142,7 @@ describe('/status', () => {
       slot: 0,
       workerId: 1,
       state: 'leaving',
+      appReady: false,
       leads: true,
       seconds: 4,
       pid: 101,

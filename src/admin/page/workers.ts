@@ -14,7 +14,7 @@ interface Column {
 }
 
 const COLUMNS: readonly Column[] = [
-  { label: 'State', look: 'state', text: ({ state, leads }) => (leads ? `${state}, leads` : state) },
+  { label: 'State', look: 'state', text: stateOf },
   { label: 'Worker', text: ({ workerId }) => String(workerId) },
   { label: 'Up', text: ({ seconds }) => span(seconds) },
   { label: 'Pid', text: ({ pid }) => (pid === null ? NONE : String(pid)) },
@@ -38,6 +38,13 @@ const COLUMNS: readonly Column[] = [
 
 const HIGH = 0.85;
 
+const serves = ({ state }: WorkerStatus): boolean => state === 'ready' || state === 'leaving';
+
+function stateOf(worker: WorkerStatus): string {
+  const state = serves(worker) && !worker.appReady ? 'not ready' : worker.state;
+  return worker.leads ? `${state}, leads` : state;
+}
+
 export function showWorkers(status: Status): void {
   showEach(find('worker-rows'), status.workers, makeRow, fillRow);
   say(find('workers-summary'), summary(status));
@@ -46,7 +53,7 @@ export function showWorkers(status: Status): void {
 function summary({ workers, sizing, cgroup }: Status): string {
   const sum = (key: 'inFlight' | 'connections' | 'residentBytes'): number =>
     workers.reduce((total, worker) => total + (worker[key] ?? 0), 0);
-  const ready = workers.filter(({ state }) => state === 'ready' || state === 'leaving').length;
+  const ready = workers.filter((worker) => serves(worker) && worker.appReady).length;
   const leader = workers.find(({ leads }) => leads);
   return [
     `${ready} of ${sizing.target} ready`,

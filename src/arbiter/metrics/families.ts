@@ -44,7 +44,8 @@ function* samplesOf(totals: Iterable<Sample>, gauges: readonly GaugeValue[] = []
 function* serverState({ pool, process }: MetricsSnapshot): Generator<GaugeValue> {
   yield ['tsunicorn_build_info', { version: version(), node: process.version }, 1];
   const states = { desired: pool.target, booting: 0, ready: 0, draining: 0 };
-  for (const { state } of pool.workers) states[STATE[state]]++;
+  // One that is not ready by its app's word is in none of these states.
+  for (const { state, appReady } of pool.workers) if (STATE[state] !== 'ready' || appReady) states[STATE[state]]++;
   for (const [state, count] of Object.entries(states)) yield ['tsunicorn_workers', { state }, count];
   yield ['tsunicorn_draining', {}, pool.stopping ? 1 : 0];
 }

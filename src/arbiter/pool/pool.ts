@@ -73,6 +73,14 @@ export class Pool {
     this.#recycling.memoryFull(this.#workers.get(workerId), full);
   }
 
+  /** The app of the worker says whether it is ready. @returns whether it serves, so that this has an effect */
+  setReady(workerId: number, ready: boolean): boolean {
+    const worker = this.#workers.get(workerId);
+    const changed = worker?.appReady !== ready;
+    worker?.setAppReady(ready);
+    return changed && this.#workers.serving().some((w) => w === worker);
+  }
+
   /** The worker would run what must run once. */
   seekLead(workerId: number): void {
     this.#workers.get(workerId)?.seekLead();
@@ -169,7 +177,7 @@ export class Pool {
     if (this.stopping) return { ready: false, reason: 'draining' };
     const parked = 'workers are parked (SIGWINCH); SIGHUP starts them';
     if (this.#lifecycle.phase === 'parked') return { ready: false, reason: parked };
-    const serving = this.#workers.serving().length;
+    const serving = this.#workers.serving().filter((w) => w.appReady).length;
     if (!this.#started) return { ready: false, reason: `starting: ${serving} of ${this.target} workers are ready` };
     if (serving === 0) return { ready: false, reason: 'no worker is ready' };
     return { ready: true, reason: `${serving} of ${this.target} workers are ready` };

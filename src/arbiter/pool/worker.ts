@@ -26,6 +26,7 @@ export class PoolWorker {
   #killReason: string | undefined;
   #deathRecorded = false;
   #lead: Lead = 'none';
+  #appReady = true;
 
   constructor(workerId: number, slot: number, now: number, context: PoolContext) {
     this.workerId = workerId;
@@ -126,6 +127,11 @@ export class PoolWorker {
     return { at: stalledAt, why: `silent for ${timeout} s (TSUNICORN_TIMEOUT)`, reason: 'stall' };
   }
 
+  /** What its app says of itself: `setReady()`. */
+  setAppReady(ready: boolean): void {
+    this.#appReady = ready;
+  }
+
   seekLead(): void {
     if (this.#lead === 'none' && this.#is('booting', 'ready', 'leaving')) this.#lead = 'sought';
   }
@@ -177,6 +183,10 @@ export class PoolWorker {
   get stable(): boolean {
     return this.#lastHeartbeat - this.#readyAt >= STABILITY_MS;
   }
+  /** It may serve, but would rather not: new connections go to others, where there are any. */
+  get appReady(): boolean {
+    return this.#appReady;
+  }
   get lead(): Lead {
     return this.#lead;
   }
@@ -195,7 +205,7 @@ export class PoolWorker {
   }
 }
 
-export type WorkerView = Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'state' | 'lead'>;
+export type WorkerView = Pick<PoolWorker, 'workerId' | 'slot' | 'startedAt' | 'state' | 'lead' | 'appReady'>;
 
 /** The workers that run by workerId, in the order of their start, and the generation that is current. */
 export class PoolWorkers extends Map<number, PoolWorker> {
