@@ -231,6 +231,8 @@ export class Arbiter {
     this.#wake = resolve;
     await promise;
     clearTimeout(timer);
+    // At a deadline on a busy machine the heartbeat or the end of a worker may have come, and only not been read.
+    await new Promise(setImmediate);
   }
 
   #onSignal(signal: ArbiterSignal): void {

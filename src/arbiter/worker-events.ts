@@ -56,8 +56,7 @@ export class WorkerEvents implements WorkerProcessListener {
     const { workerId } = worker;
     // Reports do not prove that the time for a request is not over (worker class sync); all other messages do.
     if (message.type !== 'report' && message.type !== 'app-report') {
-      pool.heartbeat(workerId, now);
-      worker.cpuWait?.take(now); // what it waited before does not count
+      pool.heartbeat(workerId, now, worker.cpuWait?.take(now));
     }
     switch (message.type) {
       case 'boot-progress':

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { SETTINGS, Story, started, tell } from './pool-story.ts';
+import { type Row, SETTINGS, Story, started, tell } from './pool-story.ts';
 
 describe('an arbiter that got no CPU for more than two seconds', () => {
   it('gives the gap to workers that were silent before', () => {
@@ -130,6 +130,57 @@ describe('a worker that waited for a CPU', () => {
     tell([...started(1), [1000, 'TERM', 'closing 1, release, drain 1'], [26_000, 'waited 1 9000', 'kill 1']], {
       workers: 1,
     });
+  });
+
+  it('is given it where it drains for its replacement', () => {
+    tell(
+      [
+        ...started(1),
+        [1000, 'HUP', 'spawn 2@0'],
+        [1500, 'ready 2', 'drain 1'],
+        [2500, 'waited 1 400', ''],
+        [3000, '', '+2900 kill 1'],
+      ],
+      { workers: 1, reload: true },
+    );
+  });
+
+  it('is given it in a quick stop, which is not over before, and others are not', () => {
+    tell([
+      ...started(2),
+      [1000, 'INT', 'release, drain 1 quick, drain 2 quick'],
+      [2000, 'waited 1 4000', 'kill 2'],
+      [3000, 'exit 2', 'ended as wanted'],
+      [8000, '', '+6000 kill 1, halt failure'],
+    ]);
+  });
+
+  it('is given it in a quick stop until the time for a stop in order is over, or a second INT comes', () => {
+    const quit: Row[] = [...started(1), [1000, 'INT', 'release, drain 1 quick'], [2000, 'waited 1 600000', '']];
+    tell([...quit, [27_000, '', '+26000 kill 1']], { workers: 1 });
+    tell([...quit, [3000, 'INT', 'kill 1']], { workers: 1 });
+    tell(
+      [
+        ...started(1),
+        [1000, 'TERM', 'closing 1, release, drain 1'],
+        [24_000, 'INT', 'drain 1 quick'],
+        [25_000, 'waited 1 600000', ''],
+        [27_000, '', '+26000 kill 1'],
+      ],
+      { workers: 1 },
+    );
+  });
+
+  it('is given what it waited in its drain before a heartbeat too, once', () => {
+    const story = new Story({ ...SETTINGS, workers: 1, reload: true });
+    for (const events of ['', 'ready 1']) story.at(0, events);
+    story.pool.heartbeat(1, 500, 9_000);
+    story.at(1_000, 'HUP');
+    story.at(1_500, 'ready 2');
+    story.pool.heartbeat(1, 1_700, 100);
+    story.pool.heartbeat(1, 2_400, 300);
+    assert.deepEqual(story.at(2_500, 'waited 1 100'), []);
+    assert.deepEqual(story.at(3_000, ''), ['kill 1']);
   });
 
   it('is asked about when it is late, and not before', () => {

@@ -15,6 +15,8 @@ export class Lifecycle {
   #phase: Phase = 'serving';
   #drainDelayEndsAt = Number.POSITIVE_INFINITY;
   #stopBy = Number.POSITIVE_INFINITY;
+  /** How far {@link extendStop} goes: a stop in order ends when the orchestrator expects it, a quick one need not. */
+  #stopByAtLatest = Number.POSITIVE_INFINITY;
   /** When the stop goes on without workers that SIGKILL has not ended. */
   #abandonAt: number | undefined;
   #verdict: { exit: ExitName; why: string } = { exit: 'ok', why: 'stopped as asked' };
@@ -47,14 +49,16 @@ export class Lifecycle {
   stop(now: number): void {
     const { settings, workers, decisions } = this.#context;
     this.#phase = 'closing';
-    this.#stopBy = now + settings.gracefulTimeout * 1000;
+    this.#stopBy = this.#stopByAtLatest = now + settings.gracefulTimeout * 1000;
     this.#drainDelayEndsAt = now + settings.drainDelay * 1000;
     for (const { workerId } of workers.serving()) decisions.push({ do: 'close-connections', workerId });
   }
 
   /** INT, QUIT. A second one stops at once. */
   quit(now: number): void {
-    this.#stopBy = this.#phase === 'quitting' ? now : Math.min(this.#stopBy, now + QUICK_STOP_MS);
+    const gracefulMs = Math.max(QUICK_STOP_MS, this.#context.settings.gracefulTimeout * 1000);
+    this.#stopByAtLatest = this.#phase === 'quitting' ? now : Math.min(this.#stopBy, now + gracefulMs);
+    this.#stopBy = Math.min(this.#stopByAtLatest, now + QUICK_STOP_MS);
     this.#phase = 'quitting';
     this.#drainDelayEndsAt = Number.POSITIVE_INFINITY;
   }
@@ -62,6 +66,11 @@ export class Lifecycle {
   giveUp(exit: ExitName, why: string, now: number): void {
     this.#verdict = { exit, why };
     this.quit(now);
+  }
+
+  /** A worker got no CPU for a part of its time. */
+  extendStop(until: number): void {
+    this.#stopBy = Math.max(this.#stopBy, Math.min(until, this.#stopByAtLatest));
   }
 
   drainBy(now: number, quick = false): number {

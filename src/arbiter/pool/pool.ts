@@ -56,8 +56,9 @@ export class Pool {
     this.#workers.get(workerId)?.waitsFor(what);
   }
 
-  heartbeat(workerId: number, now: number): void {
-    this.#workers.get(workerId)?.heartbeat(now);
+  /** @param waitedMs how long it got no CPU since the one before */
+  heartbeat(workerId: number, now: number, waitedMs = 0): void {
+    this.#workers.get(workerId)?.heartbeat(now, waitedMs);
   }
 
   tookOver(workerId: number, slot: number): void {
@@ -223,12 +224,13 @@ export class Pool {
   #extendDeadlines(now: number, waitedMs: (workerId: number) => number): void {
     const gap = now - (this.#lastDue ?? now);
     this.#lastDue = now;
-    // The deadline of a stop is the orchestrator's.
-    const drainBy = this.#lifecycle.drainBy(now);
     for (const w of this.#workers.values()) {
-      if (gap > STARVED_MS) w.extendDeadline(gap, now, drainBy);
-      const { at, reason } = w.deadline;
-      if (now >= at && reason) w.extendDeadline(waitedMs(w.workerId), now);
+      if (gap > STARVED_MS) w.extendDeadline(gap, now, this.#lifecycle.drainBy(now));
+      const { at } = w.deadline;
+      if (now < at) continue;
+      const ms = waitedMs(w.workerId) + w.takeWaited();
+      if (w.state === 'draining') this.#lifecycle.extendStop(at + ms);
+      w.extendDeadline(ms, now, this.#lifecycle.drainBy(now));
     }
   }
 

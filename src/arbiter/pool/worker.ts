@@ -23,6 +23,8 @@ export class PoolWorker {
   #lastHeartbeat: number;
   #surplus = false;
   #killAt = Number.POSITIVE_INFINITY;
+  /** How long it got no CPU, in this drain until its last heartbeat. */
+  #waitedMs = 0;
   #killReason: string | undefined;
   #deathRecorded = false;
   #lead: Lead = 'none';
@@ -76,6 +78,7 @@ export class PoolWorker {
   hasten(by: number, why: string, now: number): void {
     if (!this.#is('draining') || this.#killAt <= by) return;
     this.#killAt = by;
+    this.#waitedMs = 0;
     if (by > now)
       this.#context.decisions.push({ do: 'drain', workerId: this.workerId, quick: true, drainQueue: true, why, by });
   }
@@ -104,12 +107,20 @@ export class PoolWorker {
     this.#waitingFor = what;
   }
 
-  heartbeat(now: number): void {
+  heartbeat(now: number, waitedMs = 0): void {
     this.#lastHeartbeat = now;
+    if (this.#state === 'draining') this.#waitedMs += waitedMs;
+  }
+
+  /** How long it got no CPU in the time for its drain. Counts once. */
+  takeWaited(): number {
+    const waitedMs = this.#waitedMs;
+    this.#waitedMs = 0;
+    return waitedMs;
   }
 
   /** Adds time in which it could not run; to a drain until `drainBy` at the latest. */
-  extendDeadline(ms: number, now: number, drainBy = this.#killAt): void {
+  extendDeadline(ms: number, now: number, drainBy: number): void {
     this.#lastHeartbeat = Math.min(this.#lastHeartbeat + ms, now);
     this.#bootBy += ms;
     if (this.#state === 'draining') this.#killAt = Math.min(this.#killAt + ms, drainBy);
