@@ -118,12 +118,22 @@ test('stopped workers keep no other from being asked', async (t) => {
   t.after(() => {
     for (const pid of stopped) if (isRunning(pid)) process.kill(pid, 'SIGCONT');
   });
-  for (const pid of stopped) process.kill(pid, 'SIGSTOP');
-  await Promise.all(slots.slice(2).map(pidOf));
-  const seen = await scrape(server);
-  assert.equal(total(seen, ANSWERED), sent);
-  assert.ok(seen.ms >= 250 && seen.ms < 500, `${seen.ms} ms`);
-  for (const pid of stopped) process.kill(pid, 'SIGCONT');
+  let seen: { ms: number; missing: number } | undefined;
+  // A busy machine may keep an answer from coming in time, but not again and again.
+  await waitFor(
+    'a scrape waits for the stopped ones, and has what the others say',
+    async () => {
+      for (const pid of stopped) process.kill(pid, 'SIGSTOP');
+      await Promise.all(slots.slice(2).map(pidOf));
+      const found = await scrape(server);
+      seen = { ms: found.ms, missing: sent - total(found, ANSWERED) };
+      for (const pid of stopped) process.kill(pid, 'SIGCONT');
+      await Promise.all(slots.map(pidOf)); // also as a sign of life, or the next scrape would not wait for them
+      await waitFor('all is reported', async () => total(await scrape(server), ANSWERED) === sent);
+      return seen.missing === 0 && seen.ms >= 250 && seen.ms < 500;
+    },
+    { state: () => seen },
+  );
   assert.equal(await server.stop(), 0);
 });
 

@@ -61,7 +61,7 @@ test('a handler that never settles does not hold a worker that has nothing left 
   const server = await (await start(t, { app: 'programs/terminates.js', env })).ready();
   const at = performance.now();
   assert.equal(await server.stop(), 0);
-  assert.ok(performance.now() - at < 3_000);
+  assert.ok(performance.now() - at < 10_000, 'long before the graceful timeout');
   assert.equal(server.logged('is killed').length, 0);
 });
 
@@ -110,17 +110,17 @@ test('a handler ends WebSockets, which are left when the requests are over', asy
   assert.equal((await slow).body, 'database open');
   assert.equal((await server.exited).code, 0);
   assert.match(text, /bye$/);
-  assert.ok(performance.now() - at < 5_000);
+  assert.ok(performance.now() - at < 10_000, 'long before the graceful timeout');
   assert.equal(server.logged('is killed').length, 0);
 });
 
 test('a response that goes on for ever does not keep the handlers from running', async (t) => {
-  const env = { ...one, HANDLER: 'no exit', TSUNICORN_GRACEFUL_TIMEOUT: '2' };
+  const env = { ...one, HANDLER: 'no exit', TSUNICORN_GRACEFUL_TIMEOUT: '6' };
   const server = await (await start(t, { app: 'programs/terminates.js', env })).ready();
   const stream = server.get('/stream').catch(() => 'cut');
   await inFlight(server);
   server.signal('SIGTERM');
-  await waitFor('the handler has run', () => server.stdout.includes('done'), { seconds: 1.8 });
+  await waitFor('the handler has run', () => server.stdout.includes('done'), { seconds: 5.4 });
   assert.equal((await server.exited).code, 0);
   assert.equal(await stream, 'cut');
 });

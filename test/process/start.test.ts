@@ -31,7 +31,7 @@ for (const [variable, signal] of [
     const at = performance.now();
     server.signal(signal);
     assert.equal((await server.exited).code, 0);
-    assert.ok(performance.now() - at < 5_000);
+    assert.ok(performance.now() - at < 15_000, 'before the name server would have been given up');
     assert.match(server.log.at(-1)?.msg ?? '', /^stopped as asked, before it served/);
   });
 }

@@ -157,10 +157,12 @@ test('a stuck worker delays /status by a quarter of a second, once', async (t) =
     took.push(performance.now() - from);
   }
   await spinning;
-  const slow = took.filter((ms) => ms > 200);
+  const first = took.findIndex((ms) => ms > 200);
   // 250 ms of patience, and what a loaded machine adds.
-  assert.ok(slow.length > 0 && Math.max(...slow) < 1_000, `${took}`);
-  assert.ok(took.length > 2 * slow.length, `it is not waited for again: ${took}`);
+  assert.ok(first >= 0 && Number(took[first]) < 2_000, `${took}`);
+  // The last may be answered as the worker comes back.
+  const quick = took.slice(first + 1, -1).filter((ms) => ms < 200);
+  assert.ok(quick.length > 2, `it is not waited for again: ${took}`);
 });
 
 test('the page and its files: types, policy, and nothing else', async (t) => {

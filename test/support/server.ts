@@ -86,10 +86,11 @@ export class TestServer {
     return this.log.filter(({ msg }) => (typeof text === 'string' ? msg.includes(text) : text.test(msg)));
   }
 
-  async untilLogged(text: string | RegExp, count = 1): Promise<LogLine> {
+  async untilLogged(text: string | RegExp, count = 1, seconds?: number): Promise<LogLine> {
     const what = `${count} × ${text} in the log`;
     const lines = await waitFor(what, () => this.logged(text).length >= count && this.logged(text), {
       state: () => this.stderr.slice(-4000),
+      ...(seconds === undefined ? {} : { seconds }),
     });
     return lines[count - 1] as LogLine;
   }

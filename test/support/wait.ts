@@ -1,11 +1,14 @@
 /** Waiting for conditions, never for times. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** Much for a busy machine, and before a graceful or a worker's timeout by default could be what ends the wait. */
+const SECONDS = 24;
+
 /** Polls until `condition` gives something; fails with `what` and the last state after `seconds`. */
 export async function waitFor<T>(
   what: string,
   condition: () => T | Promise<T>,
-  { seconds = 15, state }: { seconds?: number; state?: () => unknown } = {},
+  { seconds = SECONDS, state }: { seconds?: number; state?: () => unknown } = {},
 ): Promise<NonNullable<Exclude<T, false>>> {
   const deadline = performance.now() + seconds * 1000;
   for (;;) {
