@@ -53,7 +53,7 @@ describe('a unix socket', () => {
     await bound.bind([unix(`${name}shared`), unix(`${name}{slot}`)], 2);
     assert.deepEqual(bound.urls, [`unix:@${name.slice(1)}shared`, ...[0, 1].map((s) => `unix:@${name.slice(1)}${s}`)]);
     accept(bound.get('0/shared'), 'shared');
-    for (const slot of [0, 1]) accept(bound.of(slot)[0], `slot ${slot}`);
+    for (const slot of [0, 1]) accept(bound.acceptedBy({ slot: 2 }, slot)[0], `slot ${slot}`);
     assert.equal(await connect({ path: `${name}shared` }), 'shared');
     for (const slot of [0, 1]) assert.equal(await connect({ path: `${name}${slot}` }), `slot ${slot}`);
     await assert.rejects(listeners().bind([unix(`${name}shared`)], 1), /cannot bind unix:@.*-shared: .*EADDRINUSE/);
