@@ -144,7 +144,7 @@ for (const [app, message] of [
   ['unsettled-import.js', /the import of .*unsettled-import\.js has not settled/],
 ] as const) {
   test(`3: what never settles is named: ${app}`, async (t) => {
-    const env = { TSUNICORN_BOOT_TIMEOUT: '1.5', TSUNICORN_CRASH_LIMIT: '1', TSUNICORN_WORKERS: '1' };
+    const env = { TSUNICORN_BOOT_TIMEOUT: '4', TSUNICORN_CRASH_LIMIT: '1', TSUNICORN_WORKERS: '1' };
     const serving = await run(t, { app: `forms/${app}`, env });
     assert.equal(serving.code, 3);
     assert.match(serving.log.at(-1)?.msg ?? '', message);

@@ -30,7 +30,7 @@ class Crowd {
     return JSON.parse((await this.ask(slot, '/seen')).body);
   }
 
-  async untilSeen(slot: number, what: string, condition: (seen: Seen) => boolean, seconds = 15): Promise<Seen> {
+  async untilSeen(slot: number, what: string, condition: (seen: Seen) => boolean, seconds = 60): Promise<Seen> {
     let last: Seen | undefined;
     return await waitFor(
       `${what} in slot ${slot}`,
@@ -101,7 +101,7 @@ test('nothing is lost or out of order between ready workers, however much they s
   const before = rssOf(all.server.pid);
   await Promise.all([
     ...slots.map((slot) => all.ask(slot, '/series', { count, bytes: 4_000 })),
-    all.ask(1, '/block', '2500'), // slower than the others, and not silent
+    all.ask(1, '/block', '1500'), // slower than the others, and not silent: 3 s
   ]);
   for (const slot of slots) {
     const { series } = await all.untilSeen(slot, 'all messages of both others', (one) => {

@@ -47,7 +47,7 @@ for (const [how, env] of [
 }
 
 test('a worker that never says it is killed at the boot timeout, which names what it waited for', async (t) => {
-  const env = { READY_AT_BOOT: 'never', TSUNICORN_BOOT_TIMEOUT: '1', TSUNICORN_CRASH_LIMIT: '1' };
+  const env = { READY_AT_BOOT: 'never', TSUNICORN_BOOT_TIMEOUT: '4', TSUNICORN_CRASH_LIMIT: '1' };
   const { code, log } = await run(t, { app: APP, env });
   assert.equal(code, 3);
   assert.match(log.at(-1)?.msg ?? '', /setReady\(true\) or process\.send\('ready'\) has not settled/);
