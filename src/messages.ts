@@ -35,6 +35,8 @@ export interface WorkerPlan {
   readonly heapLimitBytes: number | undefined;
   /** The server has served before: a log file that cannot be opened now is no reason to fail. */
   readonly started: boolean;
+  /** Begin to accept with the message `accept`, or soon after readiness: until then the predecessor says goodbye. */
+  readonly waitsToAccept: boolean;
   /** `tsunicorn check`: load the app, report, end. */
   readonly checkOnly: boolean;
 }
@@ -54,6 +56,8 @@ export type ToWorker =
    * A worker without a free descriptor never gets this message.
    */
   | { readonly type: 'descriptor'; readonly key: string; readonly takeOver: boolean }
+  /** The predecessor of a worker with `waitsToAccept` has stopped accepting. */
+  | { readonly type: 'accept' }
   /** Its slot has a worker of its own again: stop accepting on it. */
   | { readonly type: 'hand-back'; readonly key: string }
   /** Replaces the plan's. */
@@ -251,6 +255,10 @@ const FROM_WORKER = {
   'need-descriptor': { key: TEXT },
   /** New requests wait for memory. `heap`: this worker's heap is full, not the cgroup. */
   'memory-full': { rssBytes: AMOUNT, heap: FLAG },
+  /** Clients have sessions in this worker, and wait in long polls: its successor should not meet them. */
+  'has-long-polls': {},
+  /** In a drain: the successor may accept. */
+  'stopped-accepting': {},
   /** The worker itself got a SIGTERM and wants a replacement. */
   'replace-me': {},
   /** The app has called `setReady()`, or pm2's `process.send('ready')`. */

@@ -15,11 +15,11 @@ io.on('connection', (socket) => {
 io.engine.on('connection_error', ({ code, message }) => console.log(JSON.stringify({ refused: code, message })));
 
 /**
- * tsunicorn calls it at the drain. A session that polls would ask the new worker next, which does not know it: closed in
- * order, its client connects anew at once. WebSockets stay with this worker, and tsunicorn closes them at the end.
+ * tsunicorn calls it at the drain. A WebSocket that is left open would hold the worker until the graceful timeout; its
+ * client connects anew at once. tsunicorn itself says goodbye to the clients that poll.
  */
 export function onShutdown() {
-  for (const client of Object.values(io.engine.clients)) if (client.transport.name === 'polling') client.close();
+  for (const client of Object.values(io.engine.clients)) if (client.transport.name === 'websocket') client.close();
 }
 
 export default server;

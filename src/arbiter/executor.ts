@@ -4,7 +4,7 @@ import { NOTIFY_VARIABLES } from '../platform/notify.ts';
 import { type Identity, identityOf } from '../platform/users.ts';
 import type { ArbiterContext } from './context.ts';
 import type { Decision } from './pool/decisions.ts';
-import { subjectOf, WorkerProcess, type WorkerProcessListener } from './worker-process.ts';
+import { holdsClients, subjectOf, WorkerProcess, type WorkerProcessListener } from './worker-process.ts';
 
 /** For the stack of a stuck worker: a millisecond, or more without CPU, which may be why the worker is late. */
 const STACK_MS = 1_000;
@@ -113,6 +113,7 @@ export class Executor {
         memory: sizer.memoryGroup,
         heapBytes: sizer.inForce.heapBytes,
         started: pool.serviceState !== 'starting',
+        waitsToAccept: holdsClients(workers, slot),
         checkOnly: false,
         env: this.#workerEnv,
         identity: this.#identity,

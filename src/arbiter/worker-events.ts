@@ -7,7 +7,7 @@ import { OomKills } from '../platform/kernel/usage.ts';
 import { SIGNALS } from '../platform/signals.ts';
 import type { ArbiterContext } from './context.ts';
 import type { WorkerExit } from './exit-history.ts';
-import { subjectOf, type WorkerProcess, type WorkerProcessListener } from './worker-process.ts';
+import { holdsClients, subjectOf, type WorkerProcess, type WorkerProcessListener } from './worker-process.ts';
 
 export class WorkerEvents implements WorkerProcessListener {
   readonly #context: ArbiterContext;
@@ -63,6 +63,7 @@ export class WorkerEvents implements WorkerProcessListener {
         return pool.waits(workerId, message.waitingFor);
       case 'ready':
         pool.ready(workerId, now);
+        this.#letAccept(worker.slot);
         log.info(subjectOf(worker), `worker is ready with ${message.app}`);
         if (message.app === WELCOME_APP && workerId === 1) log.warn(NO_APP(settings.chdir));
         return;
@@ -93,6 +94,15 @@ export class WorkerEvents implements WorkerProcessListener {
       case 'boot-failed':
         worker.failure = message;
         return;
+      case 'has-long-polls':
+        worker.hasLongPolls = true;
+        return log.debug(
+          subjectOf(worker),
+          'clients of the worker wait in long polls: its successor will accept after it',
+        );
+      case 'stopped-accepting':
+        worker.stoppedAccepting = true;
+        return this.#letAccept(worker.slot);
       case 'need-descriptor': {
         const listener = listeners.get(message.key);
         return listener && worker.lend(listener, false);
@@ -112,6 +122,17 @@ export class WorkerEvents implements WorkerProcessListener {
     }
   }
 
+  /** Tells the successors that are ready, once nobody in the slot accepts whom they wait for. */
+  #letAccept(slot: number): void {
+    const { workers } = this.#context;
+    if (holdsClients(workers, slot)) return;
+    for (const w of workers.values()) {
+      if (w.slot !== slot || !w.waitsToAccept || w.heapSizeLimitBytes === undefined) continue;
+      w.waitsToAccept = false;
+      w.send({ type: 'accept' });
+    }
+  }
+
   #exited(worker: WorkerProcess): void {
     const { pool, workers, relay, metrics, history, log } = this.#context;
     const now = performance.now();
@@ -121,6 +142,7 @@ export class WorkerEvents implements WorkerProcessListener {
     // Before all else: a worker whose exit the pool does not know of is never replaced.
     const reason = pool.exited(worker.workerId, { ...exit, oom: exit.cause === 'oom' }, now);
     workers.delete(worker.workerId);
+    this.#letAccept(worker.slot);
     relay.gone(worker.workerId);
     metrics.gone(worker);
     history.add(exit, { reason, seconds: (now - startedAt) / 1000, date: new Date() });

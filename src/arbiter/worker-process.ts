@@ -72,6 +72,11 @@ export class WorkerProcess {
   code: number | null = null;
   signal: NodeJS.Signals | null = null;
   spawnError: Error | undefined;
+  /** Its clients have sessions in it, and wait in long polls. */
+  hasLongPolls = false;
+  stoppedAccepting = false;
+  /** Until its predecessor has stopped accepting. */
+  waitsToAccept: boolean;
   /** Keys of other slots' listeners that it accepts on. */
   readonly tookOver = new Set<string>();
   /** Undefined where there is no process. */
@@ -94,6 +99,7 @@ export class WorkerProcess {
     const { settings, ports } = plan;
     this.slot = plan.slot;
     this.workerId = plan.workerId;
+    this.waitsToAccept = plan.waitsToAccept;
     this.#events = events;
     this.#stackSignal = stackSignal;
     const flags = nodeFlags(settings, heapBytes, env.NODE_OPTIONS);
@@ -223,6 +229,11 @@ function discard(handle: SendHandle | null): void {
   if ('on' in handle) handle.on('error', () => {});
   if ('destroy' in handle) handle.destroy();
   else handle.close();
+}
+
+/** Whether a worker in `slot` accepts whose clients should not meet its successor before they know. */
+export function holdsClients(workers: ReadonlyMap<number, WorkerProcess>, slot: number): boolean {
+  return [...workers.values()].some((w) => w.slot === slot && w.hasLongPolls && !w.stoppedAccepting);
 }
 
 export function subjectOf({ slot, workerId, pid }: WorkerProcess): Record<string, number | undefined> {

@@ -24,6 +24,7 @@ export async function check(process: NodeJS.Process): Promise<number> {
       memory: undefined,
       heapBytes,
       started: false,
+      waitsToAccept: false,
       checkOnly: true,
       env: process.env,
       identity: identityOf(settings.user, settings.group),

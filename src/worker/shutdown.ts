@@ -22,6 +22,10 @@ const HANDLERS_AT = 0.5;
  */
 const END_MARGIN_MS = 2_000;
 const END_MARGIN = 0.2;
+/** After a poll the next one comes within a round trip. Clients that were told to leave come back after 500 ms or more. */
+const POLLS_QUIET_MS = 300;
+const LONGEST_POLLS_MS = 1_500;
+const POLLS_CHECK_MS = 10;
 /** A program that neither exits nor runs out of work after its signal handlers would not end by itself either. */
 const LINGER_MS = 1_000;
 
@@ -32,6 +36,7 @@ export interface DrainOptions {
   readonly reload: boolean;
   /** No other worker serves what waits in the accept queues. */
   readonly drainQueues: boolean;
+  readonly stoppedAccepting: () => void;
 }
 
 export class ConnectionDrain {
@@ -61,12 +66,15 @@ export class ConnectionDrain {
   }
 
   async run(): Promise<void> {
-    const { connections, acceptor, app, drainQueues } = this.#options;
+    const { connections, acceptor, app, drainQueues, stoppedAccepting } = this.#options;
     connections.closeAfterResponse();
     app.begin();
+    if (!drainQueues) await this.#endLongPolls();
     await acceptor.end(drainQueues);
+    stoppedAccepting();
     for (;;) {
       const now = performance.now();
+      connections.endLongPolls();
       connections.closeIdle(this.#quietMs, now);
       const hasRequests = acceptor.held > 0 || [...connections].some(({ upgraded }) => !upgraded);
       if (!hasRequests || now >= this.#handlersAt) app.runHandlers();
@@ -75,6 +83,18 @@ export class ConnectionDrain {
       if (connections.size === 0 && acceptor.held === 0) return;
       await sleep(CHECK_MS);
       await new Promise(setImmediate); // the loop has read what there was to read: see Connections.closeIdle()
+    }
+  }
+
+  /** Accepts until the clients that were between two polls have come, too: the successor, which waits, does not know them. */
+  async #endLongPolls(): Promise<void> {
+    const { connections } = this.#options;
+    const start = performance.now();
+    let last = connections.hadLongPolls() ? start : Number.NEGATIVE_INFINITY;
+    for (let now = start; now - last < POLLS_QUIET_MS && now - start < LONGEST_POLLS_MS; now = performance.now()) {
+      const { ended, left } = connections.endLongPolls();
+      if (ended > 0 || left > 0) last = now;
+      await sleep(POLLS_CHECK_MS);
     }
   }
 }

@@ -71,7 +71,10 @@ export class Worker implements AppActions {
     this.#http.watchMemory(undefined);
     const { connections, acceptor } = this.#http;
     const { reload } = this.#context.plan.settings;
-    this.#drain = new ConnectionDrain({ connections, acceptor, app: this.#app, reload, drainQueues });
+    const stoppedAccepting = (): void => this.#context.channel.send({ type: 'stopped-accepting' });
+    const options = { connections, acceptor, app: this.#app, reload, drainQueues, stoppedAccepting };
+    this.#http.accept(); // if it still waited: the end of the acceptor closes what it has
+    this.#drain = new ConnectionDrain(options);
     this.#drain.hasten(quick, leftMs);
     this.#leaderEnds = this.#context.leader.end();
     void this.#drain.run().then(this.#drained.resolve);
@@ -130,6 +133,8 @@ export class Worker implements AppActions {
         if (!message.takeOver) return acceptor.lend(message.key, handle);
         acceptor.takeOver(message.key, handle);
         return this.#context.channel.send({ type: 'took-over', key: message.key });
+      case 'accept':
+        return this.#drain ? undefined : this.#http.accept();
       case 'hand-back':
         acceptor.handBack(message.key);
         return connections.closeAfterResponseFrom(message.key);

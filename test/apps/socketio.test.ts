@@ -1,6 +1,7 @@
 /** Real Socket.IO, long polling and WebSocket, with sessions in the memory of four workers (examples/socketio). */
 import assert from 'node:assert/strict';
 import { before, type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { start, type TestServer } from '../support/server.ts';
 import { SESSION_UNKNOWN, SocketCrowd } from '../support/socketio.ts';
 import { waitFor } from '../support/wait.ts';
@@ -10,6 +11,8 @@ import { nodesWanted } from './nodes.ts';
 const UPDATE = process.env.UPDATE_DOCS === '1';
 const WORKERS = 4;
 const CLIENTS = 200;
+/** With which a worker says that clients wait in long polls, and a bit more. */
+const HEARTBEAT_MS = 1_500;
 const skip = process.platform !== 'linux' && 'TSUNICORN_STICKY is for Linux';
 
 let nodes: readonly NodeRelease[] = [];
@@ -53,6 +56,42 @@ test('200 clients stay connected with TSUNICORN_STICKY=ip', { skip }, async (t) 
     assert.deepEqual(clients.summary(), {});
     assert.equal(unknown(server), 0);
     assert.equal(new Set(clients.clients.flatMap(({ pids }) => [...pids])).size, WORKERS);
+    await clients.close();
+    assert.equal(await server.stop(), 0);
+  });
+});
+
+test('a reload tells every client to connect anew, and none meets a worker that does not know it', {
+  skip,
+}, async (t) => {
+  await onEach(t, async (on, node) => {
+    const server = await started(on, node, 'ip');
+    const clients = crowd(on, server);
+    await clients.connected();
+    await clients.answered(5);
+    await sleep(HEARTBEAT_MS);
+    const old = new Set(server.workerPids());
+    server.signal('SIGHUP');
+    const met = (pids: ReadonlySet<number>) => [...pids].some((pid) => !old.has(pid));
+    await waitFor('each client has met a new worker', () => clients.clients.every(({ pids }) => met(pids)), {
+      seconds: 60,
+      state: () => clients.summary(),
+    });
+    await clients.answered(5);
+    // A client that comes back at once may be told a second time.
+    const ends = Object.keys(clients.summary()).toSorted();
+    assert.deepEqual(
+      ends,
+      [
+        'polling: transport close: transport closed by the server',
+        'websocket: transport close: websocket connection closed',
+      ],
+      JSON.stringify(clients.summary()),
+    );
+    assert.deepEqual(
+      server.log.filter(({ level }) => level !== 'info'),
+      [],
+    );
     await clients.close();
     assert.equal(await server.stop(), 0);
   });

@@ -37,7 +37,14 @@ test('a connection is not taken for idle before its request could be read, howev
   const listener = net.createServer({ allowHalfOpen: true }, (socket) => {
     connections.add(socket, PEER, '0/0');
     spin(1_100);
-    const drain = new ConnectionDrain({ connections, acceptor, app, reload: false, drainQueues: false });
+    const drain = new ConnectionDrain({
+      connections,
+      acceptor,
+      app,
+      reload: false,
+      drainQueues: false,
+      stoppedAccepting: () => {},
+    });
     drain.hasten(false, 25_000);
     void drain.run().then(drained.resolve);
     process.nextTick(() => spin(100));

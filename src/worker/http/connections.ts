@@ -8,6 +8,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { answerPoll, type PollingRequest, pollingRequest } from './long-polls.ts';
 import { Peer } from './peer.ts';
 
 /** One request and its response. `method` and `url` are as they arrived: routers rewrite them. */
@@ -83,6 +84,7 @@ export class Connections {
   readonly #events: ConnectionEvents;
   readonly #open = new Set<Connection>();
   #closing: boolean;
+  #hadLongPolls = false;
   #inFlight = 0;
   #serial = 0;
   /** Of connections that are closed or have left HTTP. */
@@ -167,6 +169,33 @@ export class Connections {
       if (c.foundIdle === c.idleSince) c.socket.destroy();
       else c.foundIdle = c.idleSince;
     }
+  }
+
+  /** Whether a client waited in one of Engine.IO's long polls at this call, or at one before. */
+  hadLongPolls(): boolean {
+    this.#hadLongPolls ||= this.#polling().some(({ close }) => close !== undefined);
+    return this.#hadLongPolls;
+  }
+
+  /**
+   * Answers the long polls that wait, so that their clients connect anew. Returns how many wait still: those whose client
+   * sends a message just now.
+   */
+  endLongPolls(): { readonly ended: number; readonly left: number } {
+    const polling = this.#polling();
+    const sending = new Set(polling.filter(({ close }) => close === undefined).map(({ session }) => session));
+    const idle = polling.filter(({ close, session }) => close !== undefined && !sending.has(session));
+    for (const { response, close = '' } of idle) answerPoll(response, close);
+    return { ended: idle.length, left: sending.size };
+  }
+
+  #polling(): (PollingRequest & { readonly response: ServerResponse })[] {
+    return [...this.#open].flatMap(({ exchanges }) =>
+      exchanges.flatMap(({ method, url, response }) => {
+        const request = response.headersSent ? undefined : pollingRequest(method, url);
+        return request === undefined ? [] : { ...request, response };
+      }),
+    );
   }
 
   /**

@@ -47,6 +47,11 @@ export function answerInstead(response: ServerResponse, status: number, headers 
   const body = bodyFor(status);
   response.writeHead(status, { ...fieldsFor(body), Connection: 'close', ...headers });
   response.end(body);
+  mute(response);
+}
+
+/** It has been answered: what the app does with it from now on has no effect, and throws nothing. */
+export function mute(response: ServerResponse): void {
   const same = (): ServerResponse => response;
   Object.assign(response, {
     writeHead: same,

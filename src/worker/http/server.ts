@@ -27,6 +27,8 @@ import { answerInstead } from './error-responses.ts';
 import { CHECK_INTERVAL_MS, Gate, type GateEvents, type GateOptions, type RequestLimits } from './gate.ts';
 import { trustIn } from './peer.ts';
 
+/** For a predecessor that does not say so: it is stuck, or stays because successors die early. */
+const LONGEST_WAIT_TO_ACCEPT_MS = 3_000;
 /** A late response is noticed within this time, or a quarter of the limit where that is less. */
 const LONGEST_TIMEOUT_CHECK_MS = 1_000;
 
@@ -43,6 +45,7 @@ export class HttpService {
   readonly #heapGauge: Gauge | undefined;
   readonly #overload: Overload | undefined;
   readonly #ids = new RequestIds();
+  #accepts = false;
 
   constructor(context: WorkerContext, app: App, processMonitor: ProcessMonitor) {
     const { plan, channel, log, native, requests } = context;
@@ -87,17 +90,25 @@ export class HttpService {
 
   /** Accepts from now on. Returns what ends the watching of overload and timeouts; the acceptor ends with the drain. */
   start(): () => void {
-    const { settings, listeners, memory } = this.#plan;
+    const { settings, memory, waitsToAccept } = this.#plan;
     const limitMs = settings.requestTimeout * 1000;
     const checkMs = Math.min(LONGEST_TIMEOUT_CHECK_MS, limitMs / 4);
     const timer = limitMs > 0 ? setInterval(() => this.#refuseLate(limitMs), checkMs) : undefined;
     const unwatch = this.#overload?.start();
-    this.acceptor.start(listeners);
+    if (waitsToAccept) setTimeout(() => this.accept(), LONGEST_WAIT_TO_ACCEPT_MS).unref();
+    else this.accept();
     this.watchMemory(memory);
     return () => {
       unwatch?.();
       clearInterval(timer);
     };
+  }
+
+  /** Idempotent. */
+  accept(): void {
+    if (this.#accepts) return;
+    this.#accepts = true;
+    this.acceptor.start(this.#plan.listeners);
   }
 
   /** `TSUNICORN_REQUEST_TIMEOUT`: a request whose response does not start in time gets 503. */

@@ -25,6 +25,7 @@ export class Reporter {
   readonly #channel: Channel;
   #timer: NodeJS.Timeout | undefined;
   #sentBytes = 0;
+  #saidLongPolls = false;
 
   constructor(sources: ReporterSources, channel: Channel) {
     this.#sources = sources;
@@ -56,6 +57,10 @@ export class Reporter {
 
   /** With the counts since the last report. */
   heartbeat(): void {
+    if (!this.#saidLongPolls && this.#sources.connections.hadLongPolls()) {
+      this.#saidLongPolls = true;
+      this.#channel.send({ type: 'has-long-polls' });
+    }
     this.#channel.send({ type: 'heartbeat', report: this.#report(false) });
     void this.#appMetrics()
       ?.readCounts()
