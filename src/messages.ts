@@ -26,6 +26,8 @@ export interface WorkerPlan {
   /** Its number among all workers ever started. */
   readonly workerId: number;
   readonly settings: Settings;
+  /** Which of them the user gave. */
+  readonly given: readonly (keyof Settings)[];
   readonly listeners: readonly InheritedListener[];
   /** TCP ports that the server serves; the first is the app's PORT. */
   readonly ports: readonly number[];

@@ -21,6 +21,8 @@ export type ReportMessage = FromWorker & { readonly type: 'heartbeat' | 'report'
 export interface ArbiterOptions {
   /** Of workers that start now: HUP may change them. */
   settings: Settings;
+  /** Which of them the user gave. */
+  readonly given: () => readonly (keyof Settings)[];
   /** For HUP. Throws ConfigError where the old ones stay. */
   readonly rereadSettings: () => Reread;
   /** Every setting as in `config --json`, with what sizing chose for `auto`. */

@@ -100,7 +100,7 @@ export class Executor {
   }
 
   async #spawn({ workerId, slot }: { readonly workerId: number; readonly slot: number }): Promise<void> {
-    const { settings, sizer, pool, listeners, workers, relay, log, native, failed } = this.#context;
+    const { settings, given, sizer, pool, listeners, workers, relay, log, native, failed } = this.#context;
     try {
       await listeners.ensureSlots(slot + 1);
       const options = {
@@ -108,6 +108,7 @@ export class Executor {
         workerId,
         generation: pool.generation,
         settings,
+        given: given(),
         ports: listeners.ports,
         listeners: listeners.of(slot),
         memory: sizer.memoryGroup,

@@ -1,14 +1,15 @@
 /** `tsunicorn check`: loads the configuration and the app as a worker would, without binding anything. */
 import { lateBoot } from '../arbiter/pool/worker.ts';
 import { WorkerProcess } from '../arbiter/worker-process.ts';
-import { environmentOf, loadSettings } from '../config/load.ts';
+import { environmentOf, givenOf, loadSettings } from '../config/load.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
 import { readLimits } from '../platform/kernel/limits.ts';
 import { identityOf } from '../platform/users.ts';
 import { decideSizing } from '../sizing.ts';
 
 export async function check(process: NodeJS.Process): Promise<number> {
-  const { settings } = loadSettings(environmentOf(process));
+  const loaded = loadSettings(environmentOf(process));
+  const { settings } = loaded;
   const { heapBytes } = decideSizing(settings, readLimits());
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let app: string | undefined;
@@ -19,6 +20,7 @@ export async function check(process: NodeJS.Process): Promise<number> {
       workerId: 1,
       generation: 1,
       settings,
+      given: givenOf(loaded),
       ports: settings.bind.flatMap((address) => (address.kind === 'tcp' ? [address.port] : [])),
       listeners: [],
       memory: undefined,

@@ -1,6 +1,6 @@
 /** `tsunicorn`: serves until it is told to stop. */
 import { Arbiter } from '../arbiter/arbiter.ts';
-import { environmentOf, loadSettings } from '../config/load.ts';
+import { environmentOf, givenOf, loadSettings } from '../config/load.ts';
 import { describeConfig } from '../config/render.ts';
 import { rereadSettings } from '../config/reread.ts';
 import { EXIT_CODES, HaltServer } from '../errors.ts';
@@ -19,6 +19,7 @@ export async function serve(process: NodeJS.Process, signals: Signals): Promise<
   process.title = 'tsunicorn: arbiter';
   const arbiter = new Arbiter({
     settings,
+    given: () => givenOf(loaded),
     rereadSettings: () => {
       const reread = rereadSettings(loaded, environment);
       loaded = reread.loaded;

@@ -64,6 +64,11 @@ export function loadSettings(environment: Environment): LoadedSettings {
   return loadTable(SETTINGS, environment, conflicts);
 }
 
+/** The settings that the user gave; the others have their defaults. */
+export function givenOf<T extends Table>({ origins }: LoadedTable<T>): (keyof T)[] {
+  return (Object.keys(origins) as (keyof T)[]).filter((key) => origins[key].variable !== undefined);
+}
+
 interface Given {
   /** Undefined where it cannot be read, which has been reported. */
   readonly text: string | undefined;

@@ -28,6 +28,7 @@ const { settings } = loaded;
 const log = openServerLog(settings, { pid: process.pid });
 const arbiter = new Arbiter({
   settings,
+  given: () => [],
   rereadSettings: () => ({ loaded, changed: [], needRestart: [] }),
   describeSettings: () => ({}),
   readLimits: () => {

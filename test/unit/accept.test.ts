@@ -13,6 +13,7 @@ test('a worker with a cap asks again for a spare descriptor that has not come', 
     cap: 1,
     spares: true,
     trusts: () => false,
+    socketOptions: () => ({}),
     onConnection: (socket) => socket.destroy(),
     needDescriptor: (key) => asked.push(key),
   });
@@ -36,6 +37,7 @@ test('what waits in the accept queue is left to a successor, or served where the
       cap: 0,
       spares: true,
       trusts: () => false,
+      socketOptions: () => ({}),
       onConnection: (socket) => {
         accepted++;
         socket.destroy();
@@ -60,6 +62,7 @@ test('a worker that pauses, at its cap or for want of memory, takes over for a n
     cap: 1,
     spares: true,
     trusts: () => false,
+    socketOptions: () => ({}),
     onConnection: (socket) => {
       accepted++;
       socket.destroy();
@@ -97,6 +100,7 @@ test('a pause for want of memory leaves new connections to the kernel, where a s
     cap: 0,
     spares: true,
     trusts: () => false,
+    socketOptions: () => ({}),
     onConnection: (socket) => socket.destroy(),
     needDescriptor: (key) => asked.push(key),
   });
@@ -124,6 +128,7 @@ test('a cap leaves new connections to the kernel, also where the spare descripto
     cap: 2,
     spares: true,
     trusts: () => false,
+    socketOptions: () => ({}),
     onConnection: (socket) => socket.destroy(),
     needDescriptor: (key) => asked.push(key),
   });
@@ -165,6 +170,7 @@ test('a spare descriptor that comes after its listener was handed back is closed
     cap: 0,
     spares: true,
     trusts: () => false,
+    socketOptions: () => ({}),
     onConnection: (socket) => socket.destroy(),
     needDescriptor: (key) => asked.push(key),
   });

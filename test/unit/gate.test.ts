@@ -21,7 +21,9 @@ const SETTINGS = {
   limitRequestLine: 100,
   limitRequestFields: 10,
   limitBodySize: 0,
+  workerConnections: 0,
 };
+const GIVEN = { given: [], overruled: () => assert.fail() };
 
 const FIELDS = Object.entries({ Host: 'test', ...HANDSHAKE }).map(([name, value]) => `${name}: ${value}\r\n`);
 const handshake = (path: string, ...more: string[]): string =>
@@ -55,6 +57,7 @@ async function scene(t: TestContext, options: Omit<GateOptions, 'events'>) {
   for (const event of ['upgrade', 'connect']) app.on(event, take);
   const server = createServer({ kind: 'server', name: 'app', server: app }, SETTINGS, {
     ...options,
+    ...GIVEN,
     events: {
       refused: (why) => void refused.push(why),
       upgraded: (socket) => void upgraded.push(socket),
@@ -253,6 +256,7 @@ async function gated(t: TestContext, { limits = {}, extras = {}, handler = undef
     { ...SETTINGS, ...limits },
     {
       ...extras,
+      ...GIVEN,
       events: {
         refused: (why) => void refused.push(why),
         upgraded: () => undefined,

@@ -10,6 +10,8 @@ import type { InheritedListener } from '../../messages.ts';
 import { listenOnHandle, openDescriptor, type SocketHandle } from '../../platform/socket-handle.ts';
 import { Peer, type Trust } from './peer.ts';
 
+export type SocketOptions = Pick<net.ServerOpts, 'noDelay' | 'keepAlive' | 'keepAliveInitialDelay' | 'highWaterMark'>;
+
 export interface AcceptOptions {
   readonly backlog: number;
   /** Open connections at which this worker stops accepting; 0 is no cap. */
@@ -17,6 +19,8 @@ export interface AcceptOptions {
   /** The cap or {@link Acceptor.pause} will pause it: keep a spare descriptor of each listener. */
   readonly spares: boolean;
   readonly trusts: Trust;
+  /** Those of the server that the connections go to. */
+  readonly socketOptions: () => SocketOptions;
   /** `key` is the listener's. */
   readonly onConnection: (socket: net.Socket, peer: Peer, key: string) => void;
   /** Asks the arbiter for a duplicate descriptor of a listener; it comes back through {@link Acceptor.lend}. */
@@ -139,7 +143,9 @@ export class Acceptor {
       if (server || !spare) continue; // accepting already, or the spare is on its way
       const kind = spare.getsockname ? 'tcp' : 'unix';
       // As node:http does for a server that listens by itself.
-      source.server = net.createServer({ allowHalfOpen: true, noDelay: true });
+      const { noDelay, keepAlive, keepAliveInitialDelay, highWaterMark } = this.#options.socketOptions();
+      const options = { allowHalfOpen: true, noDelay, keepAlive, keepAliveInitialDelay, highWaterMark };
+      source.server = net.createServer(options);
       source.server.on('connection', (socket) => this.#accept(socket, kind, key));
       listenOnHandle(source.server, spare, this.#options.backlog);
       source.spare = undefined;

@@ -80,7 +80,7 @@ interface ExchangeMessage {
 }
 
 export class Connections {
-  readonly #server: Server;
+  readonly #server: CountingServer;
   readonly #events: ConnectionEvents;
   readonly #open = new Set<Connection>();
   #closing: boolean;
@@ -92,7 +92,7 @@ export class Connections {
 
   /** `keepAlive` false: every response ends its connection from the start (worker class sync, no keep-alive). */
   constructor(server: Server, keepAlive: boolean, events: ConnectionEvents) {
-    this.#server = server;
+    this.#server = server as CountingServer;
     this.#closing = !keepAlive;
     this.#events = events;
     subscribe('http.server.request.start', this.#onStart);
@@ -119,6 +119,8 @@ export class Connections {
   }
 
   add(socket: TrackedSocket, peer: Peer, listener: string): void {
+    if (!hasRoom(this.#server)) return drop(this.#server, socket);
+    this.#server._connections++;
     const connection = new Connection(socket, peer, listener);
     socket[CONNECTION] = connection;
     this.#open.add(connection);
@@ -255,12 +257,27 @@ export class Connections {
 
   #remove(connection: Connection): void {
     this.#open.delete(connection);
+    this.#server._connections--;
     if (!connection.upgraded) this.#sentBytes += sentOn(connection.socket);
     this.#inFlight -= connection.exchanges.length;
     const now = performance.now();
     for (const exchange of connection.exchanges.splice(0)) this.#events.finished(exchange, now, true);
     this.#events.count(this.#open.size);
   }
+}
+
+/** Node.js counts the connections of a server that listens by itself. */
+type CountingServer = Server & { _connections: number };
+
+/** As Node.js decides it (`net.Server.maxConnections`). */
+function hasRoom({ maxConnections, _connections: open }: CountingServer): boolean {
+  return (maxConnections ?? Number.POSITIVE_INFINITY) > open;
+}
+
+function drop(server: Server, socket: Socket): void {
+  const { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily } = socket;
+  socket.destroy();
+  server.emit('drop', { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily });
 }
 
 /** Bytes that the kernel took. `bytesWritten` adds what waits, which may never be sent. */

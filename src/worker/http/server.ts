@@ -21,11 +21,12 @@ import type { App } from '../app/app.ts';
 import type { WorkerContext } from '../boot.ts';
 import { Counters } from '../report/counters.ts';
 import type { ProcessMonitor } from '../report/process-stats.ts';
-import { Acceptor } from './accept.ts';
+import { Acceptor, type SocketOptions } from './accept.ts';
 import { CLIENT_CLOSED_REQUEST, Connections, peerOf } from './connections.ts';
 import { answerInstead } from './error-responses.ts';
-import { CHECK_INTERVAL_MS, Gate, type GateEvents, type GateOptions, type RequestLimits } from './gate.ts';
+import { CHECK_INTERVAL_MS, Gate, type GateEvents, type GateOptions } from './gate.ts';
 import { trustIn } from './peer.ts';
+import { applySettings, type ServerSettings, type SettingsGiven } from './server-settings.ts';
 
 /** For a predecessor that does not say so: it is stuck, or stays because successors die early. */
 const LONGEST_WAIT_TO_ACCEPT_MS = 3_000;
@@ -58,6 +59,7 @@ export class HttpService {
       cap: isSync ? 1 : settings.workerConnections,
       spares: isSync || settings.workerConnections > 0 || plan.memory !== undefined,
       trusts: trustIn(settings.forwardedAllowIps),
+      socketOptions: () => this.server as SocketOptions,
       onConnection: (socket, peer, key) => this.connections.add(socket, peer, key),
       needDescriptor: (key) => channel.send({ type: 'need-descriptor', key }),
     });
@@ -72,6 +74,8 @@ export class HttpService {
     });
     this.#overload = settings.maxEventLoopLag > 0 ? new Overload(settings.maxEventLoopLag * 1000) : undefined;
     this.server = createServer(app, settings, {
+      given: plan.given,
+      overruled: (text) => plan.slot === 0 && log.logger.info(`a setting comes before the app: ${text}`), // once per server
       events: this.#gateEvents(app.name, log),
       overload: this.#overload,
       memory: this.memory,
@@ -177,21 +181,11 @@ function openAccessLog(plan: WorkerPlan, ids: RequestIds, log: ServerLog): Acces
   return new AccessLog(new Destination(accessLog, 1, started ? log.complain : undefined), lines);
 }
 
-/** Times in seconds, 0 is off. */
-type ServerSettings = RequestLimits &
-  Pick<WorkerPlan['settings'], 'keepalive' | 'headerTimeout' | 'bodyTimeout' | 'limitHeaderSize'>;
-
 /** An http.Server that never listens, behind the gate: the acceptor hands its connections over. */
-export function createServer(app: App, settings: ServerSettings, options: GateOptions): Server {
+export function createServer(app: App, settings: ServerSettings, options: GateOptions & SettingsGiven): Server {
   const server = app.kind === 'server' ? app.server : http.createServer();
-  new Gate(server, app, settings, options);
-  server.keepAliveTimeout = settings.keepalive * 1000;
-  server.headersTimeout = settings.headerTimeout * 1000;
-  server.requestTimeout = settings.bodyTimeout * 1000;
-  // One more than allowed, to tell too many from just enough: Node.js drops the rest silently.
-  server.maxHeadersCount = settings.limitRequestFields + 1;
-  // Documented as options of createServer() alone, but the app may have made the server already.
-  Object.assign(server, { maxHeaderSize: settings.limitHeaderSize, connectionsCheckingInterval: CHECK_INTERVAL_MS });
+  new Gate(server, app, applySettings(server, settings, options), options);
+  Object.assign(server, { connectionsCheckingInterval: CHECK_INTERVAL_MS });
   if (server.listenerCount('clientError') === 0) {
     server.on('clientError', (error, socket) => answerMalformed(error, socket as Socket, options.events));
   }

@@ -9,6 +9,7 @@ import { AppLoadError } from '../../errors.ts';
 import type { WorkerPlan } from '../../messages.ts';
 import { isHttpServer } from '../app/duck-typing.ts';
 import { CHECK_INTERVAL_MS } from '../http/gate.ts';
+import { watchAssignments } from '../http/server-settings.ts';
 import { CapturedServer, kindOf, serves } from './captured-server.ts';
 import { describeCall, type ListenCall, NO_CALL, parseListenCall } from './listen-call.ts';
 
@@ -39,6 +40,7 @@ export class Capture {
 
   constructor(options: CaptureOptions) {
     this.#options = options;
+    watchAssignments();
     const { listen } = net.Server.prototype;
     this.#listen = (server, args) => Reflect.apply(listen, server, args);
     const capture = this;
