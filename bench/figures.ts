@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ask, statusOf } from './client.ts';
 import type { Job } from './load.ts';
+import { messages } from './messages.ts';
 import { cpuSeconds, residentMegabytes, treeOf } from './proc.ts';
 import { scrape } from './scrape.ts';
 import type { Server, Servers } from './servers.ts';
@@ -119,6 +120,7 @@ export const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
     return [{ figure: 'spawn to first 200, above the bare server', unit: 'ms', values, target: 150, context }];
   },
   scrape,
+  messages,
 };
 
 /** Microseconds of CPU time, of the whole process tree, for each request: one value a round. */

@@ -37,7 +37,12 @@ export class Servers {
   }
 
   cluster(): Promise<Server> {
-    return this.#start([this.app('cluster')], (port) => ({ PORT: String(port) }));
+    return this.clusterOf('cluster', {});
+  }
+
+  /** A program that forks its workers with node:cluster. */
+  clusterOf(app: string, env: Record<string, string>): Promise<Server> {
+    return this.#start([this.app(app)], (port) => ({ PORT: String(port), ...env }));
   }
 
   /** tsunicorn as it is in dist/, with metrics, without access log unless `settings` say so. */
