@@ -104,9 +104,8 @@ test('nothing is lost or out of order between ready workers, however much they s
     all.ask(1, '/block', '1500'), // slower than the others, and not silent: 3 s
   ]);
   for (const slot of slots) {
-    const { series } = await all.untilSeen(slot, 'all messages of both others', (one) => {
-      return Object.values(one.series).every((sender) => sender.count === count);
-    });
+    const hasAll = ({ series }: Seen): boolean => Object.values(series).every((sender) => sender.count === count);
+    const { series } = await all.untilSeen(slot, 'all messages of both others', hasAll, 60);
     assert.equal(Object.keys(series).length, 2);
     assert.ok(Object.values(series).every(({ inOrder }) => inOrder));
   }
@@ -124,7 +123,7 @@ test('a stopped worker holds up nobody, and the arbiter keeps no more than 8 MiB
   const count = 40_000; // 160 MB
   const answer = await all.ask(0, '/series', { count, bytes: 4_000 });
   assert.equal(answer.body, 'sent');
-  const { series } = await all.untilSeen(1, 'all messages', (one) => one.series[1]?.count === count);
+  const { series } = await all.untilSeen(1, 'all messages', (one) => one.series[1]?.count === count, 60);
   assert.ok(series[1]?.inOrder);
   assert.ok(rssOf(all.server.pid) - before < 100, `the arbiter grew from ${before} to ${rssOf(all.server.pid)} MiB`);
   await all.server.untilLogged('worker misses messages');
