@@ -91,7 +91,7 @@ test('without the native part zombies stay, and the log says how to mend it', { 
 });
 
 test('exit codes of workers are their own, while orphans end at the same moment', { skip }, async (t) => {
-  const [workers, deaths, orphans] = [4, 60, 5];
+  const [workers, deaths, orphans] = [4, 30, 5];
   const env = { ...debug, TSUNICORN_WORKERS: String(workers), TSUNICORN_CRASH_LIMIT: '1000' };
   const { server, pid } = await startAsPid1(t, { env });
   await server.ready();
