@@ -1,7 +1,9 @@
 /** Everything that is rendered is valid, by the schemas of its kinds. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { changed, find, folders, type Manifest, renderAll } from './support/manifests.ts';
+import { changed, find, folders, type Manifest, parse, ROOT, renderAll } from './support/manifests.ts';
 import { allSchemaErrors, schemaErrors } from './support/schema.ts';
 import { skipReason } from './support/tools.ts';
 
@@ -24,6 +26,14 @@ suite('schemas', { skip }, async () => {
       assert.deepEqual(await allSchemaErrors(manifests), []);
     });
   }
+
+  test('what docs/several-workers.md shows for once among several pods is valid', async () => {
+    const text = readFileSync(join(ROOT, 'docs/several-workers.md'), 'utf8');
+    const blocks = [...text.matchAll(/^```yaml\n(apiVersion:.*?)^```$/gms)].map(([, block = '']) => block);
+    const manifests = (await Promise.all(blocks.map(parse))).flat();
+    assert.deepEqual(manifests.map(({ kind }) => kind).toSorted(), ['CronJob', 'Role', 'RoleBinding']);
+    assert.deepEqual(await allSchemaErrors(manifests), []);
+  });
 
   const container = 'spec.template.spec.containers.0';
   const mistakes: readonly [kind: string, path: string, value: unknown, says: RegExp][] = [
