@@ -261,8 +261,8 @@ const FROM_WORKER = {
   'has-long-polls': {},
   /** In a drain: the successor may accept. */
   'stopped-accepting': {},
-  /** The worker itself got a SIGTERM and wants a replacement. */
-  'replace-me': {},
+  /** The worker wants a replacement, for example since it received SIGTERM itself. */
+  'replace-me': { why: TEXT },
   /** The app has called `setReady()`, or pm2's `process.send('ready')`. */
   'app-ready': { ready: FLAG },
   /** The app has called `onLeader()`. */

@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import { MIB } from '../platform/bytes.ts';
-import { FrameReader, headerOf, sign, TOPICS } from '../platform/frames.ts';
+import { FrameReader, frame, headerOf, sign, TOPICS } from '../platform/frames.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 /** For each worker that does not read. */
@@ -95,6 +95,8 @@ export class Relay {
     member.ended = true;
     member.socket.resume();
     this.#drained(member);
+    const ended = frame({ slot: member.slot, workerId, topic: TOPICS.ended }, new Uint8Array());
+    for (const { topics, socket } of this.#members.values()) if (topics & (1 << TOPICS.ended)) socket.write(ended);
   }
 
   #read(sender: Member, chunk: Buffer): void {

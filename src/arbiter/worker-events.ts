@@ -77,7 +77,7 @@ export class WorkerEvents implements WorkerProcessListener {
       case 'app-report':
         return metrics.received(worker, message);
       case 'replace-me':
-        if (!pool.stopping) log.info(subjectOf(worker), 'worker received SIGTERM and will be replaced');
+        if (!pool.stopping) log.info(subjectOf(worker), `worker ${message.why} and will be replaced`);
         return pool.leave(workerId);
       case 'app-ready':
         if (pool.setReady(workerId, message.ready))

@@ -17,8 +17,11 @@ const SLOT_AT = 4;
 const ID_AT = 8;
 const TOPIC_AT = 12;
 
-/** One bit each. `subscribe` is for the arbiter: the sender reads the topics whose bits the second field has. */
-export const TOPICS = { subscribe: 0, app: 1, cluster: 2 } as const;
+/**
+ * One bit each. `subscribe` is for the arbiter: the sender reads the topics whose bits the second field has. `ended` is
+ * from the arbiter, without content: the worker that the header names has ended.
+ */
+export const TOPICS = { subscribe: 0, app: 1, cluster: 2, ended: 3 } as const;
 export type Topic = (typeof TOPICS)[keyof typeof TOPICS];
 
 export interface FrameHeader {

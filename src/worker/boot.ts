@@ -51,6 +51,7 @@ export async function boot(context: WorkerContext): Promise<Booted | number> {
     },
     closesServer: () => {},
     terminated: () => standalone.exit.now(128 + constants.signals.SIGTERM), // as a shell reports it
+    leaves: (call) => failure.reject(new Error(`the app called ${call} while it booted`)),
     threw: (error) => failure.reject(error),
   };
   let hooks: Hooks = { onStartup: undefined, onShutdown: undefined };

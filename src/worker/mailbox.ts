@@ -96,7 +96,7 @@ export class Mailbox {
     for (const handler of [...(this.#handlers.get(topic) ?? [])]) {
       try {
         // Each its own copy: one must not see what another changed.
-        handler(decode(contentOf(bytes)), { slot, id: workerId });
+        handler(topic === TOPICS.ended ? undefined : decode(contentOf(bytes)), { slot, id: workerId });
       } catch (error) {
         process.nextTick(() => {
           throw error; // an uncaught exception, as of any listener, but the other messages arrive

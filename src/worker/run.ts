@@ -48,6 +48,8 @@ async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: 
   const enters = settings.user === undefined || isAbsolute(settings.app ?? '');
   const problem = enters ? undefined : directoryProblem(settings.chdir, settings.user);
   if (problem) throw problem;
+  const once = slot === 0 && !started;
+  const mailbox = new Mailbox(plan.checkOnly ? undefined : RELAY_FD);
   // Its deferred signals come first; the others have no effect, unless the app gives them one.
   const standalone = new Standalone(process, {
     port: process.env.PORT,
@@ -55,10 +57,17 @@ async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: 
     adminPort: settings.adminBind?.kind === 'tcp' ? settings.adminBind.port : undefined,
     checkOnly: plan.checkOnly,
     warn: (message) => slot === 0 && log.logger.warn(message), // once per server
+    cluster: {
+      slot,
+      workerId,
+      mail: mailbox,
+      isSticky: settings.sticky !== 'off',
+      appMetrics: settings.appMetrics,
+      say: (message) => once && log.logger.info(message),
+    },
   });
   restoreSignals();
   try {
-    const mailbox = new Mailbox(plan.checkOnly ? undefined : RELAY_FD);
     const leader = new LeaderJobs(channel);
     const readiness = new Readiness(channel);
     if (settings.waitReady) readiness.set(false);
@@ -81,6 +90,7 @@ async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: 
     };
     const booted = await boot(context);
     if (typeof booted === 'number') return booted;
+    standalone.cluster.booted();
     if (!process.connected) return EXIT_CODES.failure.status; // the arbiter vanished while the app was loading
     const heapSizeLimitBytes = process.getBuiltinModule('node:v8').getHeapStatistics().heap_size_limit;
     const ready = { type: 'ready', app: booted.app.name, heapSizeLimitBytes } as const;

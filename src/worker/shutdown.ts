@@ -113,7 +113,9 @@ export class AppShutdown {
   }
 
   begin(): void {
-    this.#context.standalone.capture.keepIdleConnections();
+    const { capture, cluster } = this.#context.standalone;
+    capture.keepIdleConnections();
+    cluster.drains();
     this.#hook = this.#callHook();
   }
 
@@ -128,10 +130,11 @@ export class AppShutdown {
   /** Every connection has ended. Resolves with the app's own exit status when it has finished too. */
   async finish(): Promise<number> {
     const { channel, standalone } = this.#context;
-    const { capture, exit, flushStreams } = standalone;
+    const { capture, cluster, exit, flushStreams } = standalone;
     const alone = channel.alone();
     this.runHandlers();
     capture.end();
+    cluster.drained();
     await Promise.race([this.#appEnds(), alone.promise]);
     alone.done();
     await flushStreams();

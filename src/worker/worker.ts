@@ -105,7 +105,15 @@ export class Worker implements AppActions {
   }
 
   terminated(): void {
-    this.#context.channel.send({ type: 'replace-me' });
+    this.#replaceMe('received SIGTERM');
+  }
+
+  leaves(call: string): void {
+    this.#replaceMe(`called ${call}`);
+  }
+
+  #replaceMe(why: string): void {
+    if (!this.#drain) this.#context.channel.send({ type: 'replace-me', why });
   }
 
   async #untilLeaderEnds(): Promise<void> {

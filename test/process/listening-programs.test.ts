@@ -181,18 +181,6 @@ test('4: an app that terminates TLS itself is refused, unless it also has an htt
   assert.equal(await server.stop(), 0);
 });
 
-test('4: an app that calls cluster.fork() is refused with a fix, and forks nothing', async (t) => {
-  for (const env of [{}, { LATE: '1' }]) {
-    const server = await start(t, { app: 'programs/cluster.js', env });
-    assert.equal((await server.exited).code, 4);
-    assert.match(
-      server.log.at(-1)?.msg ?? '',
-      /the app called cluster\.fork\(\), but tsunicorn starts the workers .*TSUNICORN_WORKERS/,
-    );
-    assert.ok(server.logged('worker ended').length <= 2);
-  }
-});
-
 test('check serves nothing and binds nothing', async (t) => {
   const [metrics, raw] = [await freePort(), await freePort()];
   const holder = net.createServer().listen(metrics, '127.0.0.1');
