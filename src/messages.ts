@@ -286,8 +286,16 @@ export function describeError(error: unknown): Pick<WorkerFailure, 'reason' | 's
   }
 }
 
-export function seal(message: ToWorker | FromWorker): { readonly tsunicorn: ToWorker | FromWorker } {
+/** A worker's app does not see what Node.js takes for messages of its own, by their `cmd`, and emits so. */
+export const MESSAGE_EVENT = 'internalMessage';
+const CMD = 'NODE_TSUNICORN';
+
+export function seal(message: FromWorker): { readonly tsunicorn: FromWorker } {
   return { tsunicorn: message };
+}
+
+export function sealForWorker(message: ToWorker): { readonly cmd: string; readonly tsunicorn: ToWorker } {
+  return { cmd: CMD, tsunicorn: message };
 }
 
 /** What is in our envelope; undefined if the app sent something of its own. */

@@ -11,7 +11,7 @@ import {
   parseFromWorker,
   RELAY_FD,
   STACK_FD,
-  seal,
+  sealForWorker,
   type ToWorker,
   type WorkerFailure,
   type WorkerPlan,
@@ -179,14 +179,16 @@ export class WorkerProcess {
   }
 
   send(message: ToWorker): void {
-    if (this.#child?.connected) this.#child.send(seal(message), ignoreGone);
+    if (this.#child?.connected) this.#child.send(sealForWorker(message), ignoreGone);
   }
 
   /** Sends a duplicate of the listener's descriptor, one at a time: an app may ask thousands of times. */
   lend({ key, handle }: ListeningSocket, takeOver: boolean): void {
     if (!this.#child?.connected || (!takeOver && this.#lending.has(key))) return;
     this.#lending.add(key);
-    this.#child.send(seal({ type: 'descriptor', key, takeOver }), handle as never, () => this.#lending.delete(key));
+    this.#child.send(sealForWorker({ type: 'descriptor', key, takeOver }), handle as never, () =>
+      this.#lending.delete(key),
+    );
   }
 
   /** What it does right now: its JavaScript stack; without one (idle, in native code, no CPU) its process state. */

@@ -32,13 +32,13 @@ function writeFromBackground(): void {
 
 /**
  * For a worker that boots: a terminal, a supervisor or logrotate may signal the whole process group. The returned
- * function stops it for signals that have other listeners by then.
+ * function removes the listeners.
  */
 export function ignoreSignals(process: NodeJS.Process): () => void {
   writeFromBackground();
   for (const signal of SIGNALS) if (process.listenerCount(signal) === 0) process.on(signal, ignore);
   return () => {
-    for (const signal of SIGNALS) if (process.listenerCount(signal) > 1) process.off(signal, ignore);
+    for (const signal of SIGNALS) process.off(signal, ignore);
   };
 }
 

@@ -12,11 +12,13 @@ import type { Channel } from './channel.ts';
 import type { RequestContexts } from './http/request-context.ts';
 import type { LeaderJobs } from './leader.ts';
 import type { Mailbox } from './mailbox.ts';
+import type { ProcessEvents } from './process-events.ts';
 import type { Readiness } from './readiness.ts';
 import type { Standalone } from './standalone/standalone.ts';
 
 export interface WorkerContext {
   readonly plan: WorkerPlan;
+  readonly events: ProcessEvents;
   readonly channel: Channel;
   readonly mailbox: Mailbox;
   readonly leader: LeaderJobs;
@@ -42,9 +44,9 @@ export async function boot(context: WorkerContext): Promise<Booted | number> {
   const { plan, channel, log, standalone } = context;
   const failure = Promise.withResolvers<never>();
   standalone.actions = {
-    exits: (status, stack) => {
+    exits: (status, stack, after) => {
       const reason = `exit code ${status}: the app called process.exit(${status}) while it booted`;
-      log.logger.error({ stack }, reason);
+      log.logger.error({ stack, ...(after !== undefined && { err: after }) }, reason);
       log.destination.flushSync();
       channel.send({ type: 'boot-failed', reason, stack, fatal: false });
       return 'now';
@@ -95,7 +97,7 @@ async function untilItListens(problem: AppLoadError, { channel, log, standalone 
   const hint = setTimeout(() => {
     log.logger.warn(`waiting for the app to call listen(), until TSUNICORN_BOOT_TIMEOUT: ${problem.message}`);
   }, HINT_AFTER_MS).unref();
-  const alone = channel.alone();
+  const alone = channel.alone(false);
   const nothingCan = alone.promise.then(() => {
     const sentence = problem.message.replace(/\.$/, '');
     throw new AppLoadError(`${sentence}. Nor does it call listen()`, { cause: problem.cause });

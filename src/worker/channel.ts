@@ -1,9 +1,11 @@
 /** The worker's end of the IPC channel, which the app shares. */
-import { type FromWorker, seal, type ToWorker, unseal, type WorkerPlan } from '../messages.ts';
+import { type FromWorker, MESSAGE_EVENT, seal, type ToWorker, unseal, type WorkerPlan } from '../messages.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
+import { type ProcessEvents, TAKEN } from './process-events.ts';
 
 export class Channel {
   readonly #process: NodeJS.Process;
+  readonly #events: ProcessEvents;
   /** As it was before the app came. */
   readonly #send: NonNullable<NodeJS.Process['send']> | undefined;
   onMessage: (message: ToWorker, handle: SocketHandle | undefined) => void = () => {};
@@ -11,17 +13,20 @@ export class Channel {
   /** What the app sends itself. */
   appSent: (message: unknown) => void = () => {};
 
-  constructor(process: NodeJS.Process) {
+  constructor(process: NodeJS.Process, events: ProcessEvents) {
     this.#process = process;
+    this.#events = events;
     const send = process.send?.bind(process);
     this.#send = send;
     if (send) process.send = this.#spyOn(send);
-    keepHooks(process);
-    keepListener(process, 'message', (raw: unknown, handle: unknown) => {
+    process.channel?.ref(); // listeners in the process's own lists would do it
+    events.on(MESSAGE_EVENT, (raw: unknown, handle: SocketHandle | undefined) => {
       const message = unseal(raw) as ToWorker | undefined;
-      if (message) this.onMessage(message, handle as SocketHandle | undefined);
+      if (!message) return undefined;
+      this.onMessage(message, handle);
+      return TAKEN;
     });
-    keepListener(process, 'disconnect', () => this.gone());
+    events.on('disconnect', () => this.gone());
     process.disconnect = () => void process.nextTick(() => this.#disconnected());
   }
 
@@ -42,19 +47,22 @@ export class Channel {
     this.#process.emit('disconnect');
   }
 
-  /** Resolves when nothing but this channel keeps the process alive. `done` ends the watch. */
-  alone(): { promise: Promise<void>; done: () => void } {
+  /**
+   * Resolves when nothing but this channel keeps the process alive. `done` ends the watch. `ends`: so would the process
+   * without us, and the app learns of it.
+   */
+  alone(ends: boolean): { promise: Promise<void>; done: () => void } {
     const { promise, resolve } = Promise.withResolvers<void>();
     const { channel } = this.#process;
     const done = (): void => {
-      this.#process.off('beforeExit', left);
+      off();
       channel?.ref();
     };
-    const left = (): void => {
+    const off = this.#events.on('beforeExit', () => {
       done(); // the process stays for its last messages
       resolve();
-    };
-    this.#process.once('beforeExit', left);
+      return ends ? undefined : TAKEN;
+    });
     channel?.unref();
     return { promise, done };
   }
@@ -79,27 +87,4 @@ export class Channel {
   async sendLast(message: FromWorker): Promise<void> {
     await new Promise<void>((resolve) => this.send(message, resolve));
   }
-}
-
-/** A listener that survives the app's removeAllListeners(name). */
-function keepListener(process: NodeJS.Process, event: 'message' | 'disconnect', listener: (...args: never[]) => void) {
-  const add = (): void => void process.on(event as 'message', listener as NodeJS.MessageListener);
-  add();
-  process.on('removeListener', (name, removed) => {
-    if (name === event && removed === listener) add();
-  });
-}
-
-/** A bare removeAllListeners() would also remove the hooks that keep signal handling and our listeners alive. */
-const HOOKS: readonly (string | symbol)[] = ['newListener', 'removeListener'];
-
-function keepHooks(process: NodeJS.Process): void {
-  const { removeAllListeners } = process;
-  process.removeAllListeners = function removeAll(...names: []) {
-    if (names.length > 0) return Reflect.apply(removeAllListeners, process, names);
-    for (const name of process.eventNames()) {
-      if (!HOOKS.includes(name)) Reflect.apply(removeAllListeners, process, [name]);
-    }
-    return process;
-  } as typeof removeAllListeners;
 }

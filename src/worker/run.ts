@@ -13,6 +13,7 @@ import { Channel } from './channel.ts';
 import { RequestContexts } from './http/request-context.ts';
 import { LeaderJobs } from './leader.ts';
 import { Mailbox } from './mailbox.ts';
+import { ProcessEvents } from './process-events.ts';
 import { Readiness } from './readiness.ts';
 import { Standalone } from './standalone/standalone.ts';
 import { Worker } from './worker.ts';
@@ -23,9 +24,10 @@ const ORPHAN_MARGIN_S = 5;
 /** Runs one worker until it has drained. Resolves with its exit status. */
 export async function runWorker(process: NodeJS.Process, restoreSignals: () => void): Promise<number> {
   process.execArgv = process.execArgv.filter((flag) => flag !== NO_DEBUGGER); // the app's processes have their own
-  const channel = new Channel(process);
+  const events = new ProcessEvents(process);
+  const channel = new Channel(process, events);
   try {
-    return await serve(process, channel, restoreSignals);
+    return await serve(process, events, channel, restoreSignals);
   } catch (error) {
     const fatal = error instanceof HaltServer && error.status === EXIT_CODES.config.status;
     const failure = { ...describeError(error), fatal, ...(fatal && { exit: 'config' as const }) };
@@ -34,7 +36,12 @@ export async function runWorker(process: NodeJS.Process, restoreSignals: () => v
   }
 }
 
-async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: () => void): Promise<number> {
+async function serve(
+  process: NodeJS.Process,
+  events: ProcessEvents,
+  channel: Channel,
+  restoreSignals: () => void,
+): Promise<number> {
   const arbiter = process.ppid; // read before the plan, which only a live arbiter sends: it is no successor's pid
   const { native } = loadNative();
   const plan = await channel.plan({
@@ -51,7 +58,7 @@ async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: 
   const once = slot === 0 && !started;
   const mailbox = new Mailbox(plan.checkOnly ? undefined : RELAY_FD);
   // Its deferred signals come first; the others have no effect, unless the app gives them one.
-  const standalone = new Standalone(process, {
+  const standalone = new Standalone(process, events, {
     port: process.env.PORT,
     ports: plan.ports,
     adminPort: settings.adminBind?.kind === 'tcp' ? settings.adminBind.port : undefined,
@@ -66,7 +73,7 @@ async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: 
       say: (message) => once && log.logger.info(message),
     },
   });
-  restoreSignals();
+  events.keepSignals(restoreSignals);
   try {
     const leader = new LeaderJobs(channel);
     const readiness = new Readiness(channel);
@@ -79,6 +86,7 @@ async function serve(process: NodeJS.Process, channel: Channel, restoreSignals: 
     });
     const context = {
       plan,
+      events,
       channel,
       mailbox,
       leader,

@@ -131,7 +131,7 @@ export class AppShutdown {
   async finish(): Promise<number> {
     const { channel, standalone } = this.#context;
     const { capture, cluster, exit, flushStreams } = standalone;
-    const alone = channel.alone();
+    const alone = channel.alone(true);
     this.runHandlers();
     capture.end();
     cluster.drained();

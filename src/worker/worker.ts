@@ -26,7 +26,7 @@ export class Worker implements AppActions {
   #status: number = EXIT_CODES.ok.status;
 
   constructor(context: WorkerContext, { app, hooks }: Booted) {
-    const { plan, channel, log, standalone } = context;
+    const { plan, events, channel, log, standalone } = context;
     const { settings } = plan;
     const processMonitor = new ProcessMonitor();
     const http = new HttpService(context, app, processMonitor);
@@ -43,7 +43,7 @@ export class Worker implements AppActions {
       },
       channel,
     );
-    process.once('exit', () => http.accessLog?.flushSync());
+    events.on('exit', () => http.accessLog?.flushSync());
     standalone.capture.servedBy(http.server);
     channel.onMessage = (message, handle) => this.#on(message, handle);
   }
@@ -87,11 +87,13 @@ export class Worker implements AppActions {
     this.#crash(describeError(error));
   }
 
-  exits(status: number, stack: string): 'now' | 'later' {
+  exits(status: number, stack: string, after: unknown): 'now' | 'later' {
     if (this.#drain) return 'later';
     const { logger, destination } = this.#context.log;
     const { inFlight } = this.#http.connections;
-    logger.fatal({ stack, inFlight }, `the app called process.exit(${status}): this worker ends at once`);
+    const why = after === undefined ? '' : ' after an uncaught exception';
+    const err = after !== undefined && { err: after };
+    logger.fatal({ ...err, stack, inFlight }, `the app called process.exit(${status})${why}: this worker ends at once`);
     this.#http.accessLog?.flushSync();
     this.#reporter.heartbeat();
     destination.flushSync();

@@ -3,6 +3,7 @@
  * group: handlers for signals that end a program are deferred until the worker drains.
  */
 import { constants } from 'node:os';
+import type { ProcessEvents } from '../process-events.ts';
 
 const DEFERRED = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP'] as const;
 /** The drain runs the handlers for the first of these that has any. */
@@ -15,35 +16,14 @@ type SignalHandler = (signal: NodeJS.Signals, number: number) => unknown;
 export type RunHandlers = (failed: (error: unknown) => void) => Promise<unknown> | undefined;
 
 /** `onSignal`: this process received one. */
-export function deferSignals(process: NodeJS.Process, onSignal: (signal: DeferredSignal) => void): RunHandlers {
-  /** Shows in `process.listeners()`: some libraries end the process if theirs is the only listener. */
-  const placeholder = (): void => {};
+export function deferSignals(
+  process: NodeJS.Process,
+  events: ProcessEvents,
+  onSignal: (signal: DeferredSignal) => void,
+): RunHandlers {
   /** Raw: calling one that was added by once() also removes it. */
-  const listenersOf = (signal: DeferredSignal) => process.rawListeners(signal) as unknown as SignalHandler[];
-  const handlersOf = (signal: DeferredSignal) => listenersOf(signal).filter((listener) => listener !== placeholder);
-
-  /** Node.js binds `process.emit` as it is when a signal's first listener is added, so it is replaced for that moment. */
-  const defer = (signal: DeferredSignal): void => {
-    const { emit } = process;
-    const handlers = handlersOf(signal);
-    process.removeAllListeners(signal);
-    process.emit = ((event: string | symbol, ...args: unknown[]): boolean => {
-      if (event !== signal) return Reflect.apply(emit, process, [event, ...args]);
-      onSignal(signal);
-      return true;
-    }) as typeof emit;
-    process.on(signal, placeholder);
-    process.emit = emit;
-    for (const handler of handlers) process.on(signal, handler);
-  };
-
-  for (const signal of DEFERRED) defer(signal);
-  process.on('removeListener', (event, listener) => {
-    // removeAllListeners(): without a listener the signal would have its default effect again.
-    const signal = DEFERRED.find((name) => name === event);
-    if (signal && listener === placeholder && !listenersOf(signal).includes(placeholder)) defer(signal);
-  });
-
+  const handlersOf = (signal: DeferredSignal) => process.rawListeners(signal) as unknown as SignalHandler[];
+  for (const signal of DEFERRED) events.takeSignal(signal, () => onSignal(signal));
   return (failed) => {
     const signal = RUN_AT_DRAIN.find((name) => handlersOf(name).length > 0);
     if (signal === undefined) return undefined;

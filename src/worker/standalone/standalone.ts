@@ -3,6 +3,7 @@
  * replaced before the app is imported, and keeps its meaning where a worker has one for it.
  */
 import { exitDespiteWrites } from '../../platform/thread-writes.ts';
+import { type ProcessEvents, TAKEN } from '../process-events.ts';
 import { Capture, type CaptureOptions } from './capture.ts';
 import { Cluster, type ClusterActions, type ClusterOptions } from './cluster.ts';
 import { deferSignals, type RunHandlers } from './deferred-signals.ts';
@@ -10,8 +11,11 @@ import { watchStandardStreams } from './standard-streams.ts';
 
 /** What the worker does when its app acts on the process. */
 export interface AppActions extends ClusterActions {
-  /** It called process.exit(): `now` ends the process, `later` leaves that to the worker. `stack` shows the caller. */
-  exits(status: number, stack: string): 'now' | 'later';
+  /**
+   * It called process.exit(): `now` ends the process, `later` leaves that to the worker. `stack` shows the caller; `after`
+   * is an uncaught exception that its own listener has had just before.
+   */
+  exits(status: number, stack: string, after: unknown): 'now' | 'later';
   /** It closed the server that is served. */
   closesServer(): void;
   /** This process received SIGTERM. */
@@ -21,6 +25,9 @@ export interface AppActions extends ClusterActions {
 export interface StandaloneOptions extends Omit<CaptureOptions, 'onClose'> {
   readonly cluster: ClusterOptions;
 }
+
+/** From an uncaught exception to the exit that it is the reason of: error trackers wait two seconds for their last request. */
+const LAST_WORDS_MS = 5_000;
 
 export class Standalone {
   readonly cluster: Cluster;
@@ -32,15 +39,25 @@ export class Standalone {
   readonly flushStreams: () => Promise<void>;
   actions: AppActions = { exits: () => 'now', closesServer() {}, terminated() {}, leaves() {}, threw() {} };
 
-  constructor(process: NodeJS.Process, options: StandaloneOptions) {
+  /** An uncaught exception that the app's own listener has, and when. */
+  #caught: { readonly error: unknown; readonly at: number } | undefined;
+
+  constructor(process: NodeJS.Process, events: ProcessEvents, options: StandaloneOptions) {
     this.cluster = new Cluster(process, options.cluster, () => this.actions);
-    process.on('uncaughtException', (error, origin) => {
-      if (process.listenerCount('uncaughtException') > 1) return; // the app handles it itself
+    events.on('uncaughtException', (error: unknown, origin: string) => {
+      if (process.listenerCount('uncaughtException') > 0) {
+        this.#caught = { error, at: performance.now() };
+        return undefined;
+      }
       this.actions.threw(error, origin);
+      return TAKEN;
     });
     this.capture = new Capture({ ...options, onClose: () => this.actions.closesServer() });
-    this.exit = interceptExit(process, (status, stack) => this.actions.exits(status, stack));
-    this.runHandlers = deferSignals(process, (signal) => {
+    this.exit = interceptExit(process, (status, stack) => {
+      const { error, at = Number.NEGATIVE_INFINITY } = this.#caught ?? {};
+      return this.actions.exits(status, stack, performance.now() - at < LAST_WORDS_MS ? error : undefined);
+    });
+    this.runHandlers = deferSignals(process, events, (signal) => {
       if (signal === 'SIGTERM') this.actions.terminated();
     });
     this.flushStreams = watchStandardStreams(process);
