@@ -196,6 +196,11 @@ export const SETTINGS = {
       default: '60',
       text: 'A worker that is not ready this long after its start is killed, which counts towards `TSUNICORN_CRASH_LIMIT`.',
     },
+    waitListen: {
+      parser: wordOr(['auto'], boolean),
+      default: 'auto',
+      text: 'Whether a worker whose module exports an app, and may also listen with it later, waits for that: `true` until it listens or has nothing left to do, `false` not at all. `auto` waits while the program has work under way and its own files have a call of `listen()`, for 10 seconds at most. An export that `TSUNICORN_APP` names is served at once.',
+    },
     waitReady: {
       parser: boolean,
       default: 'false',

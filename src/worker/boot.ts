@@ -1,5 +1,6 @@
 /** From the plan to an app that can be served, or to the reason why this worker fails to boot. */
 import { constants } from 'node:os';
+import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppLoadError, EXIT_CODES } from '../errors.ts';
 import { describeError, type WorkerPlan } from '../messages.ts';
@@ -7,6 +8,7 @@ import type { ServerLog } from '../observe/log/server-log.ts';
 import type { Native } from '../platform/native/native.ts';
 import type { App } from './app/app.ts';
 import { type Hooks, hooksOf } from './app/exports.ts';
+import { fileThatListens } from './app/listen-in-source.ts';
 import { loadApp, type Program } from './app/load.ts';
 import type { Channel } from './channel.ts';
 import type { RequestContexts } from './http/request-context.ts';
@@ -36,6 +38,8 @@ export interface Booted {
 
 /** A program that listens is served even if its import never ends (`await once(process, 'SIGTERM')`). */
 const LONGEST_IMPORT_AFTER_LISTEN_MS = 1_000;
+/** A program with work under way that exports an app and has a call of `listen()` is served without it after this time. */
+const LONGEST_WAIT_FOR_LISTEN_MS = 10_000;
 /** A module that does not become an app gets a line in the log well before the boot timeout. */
 const HINT_AFTER_MS = 2_000;
 
@@ -52,6 +56,7 @@ export async function boot(context: WorkerContext): Promise<Booted | number> {
       return 'now';
     },
     closesServer: () => {},
+    takesOver: () => {},
     terminated: () => standalone.exit.now(128 + constants.signals.SIGTERM), // as a shell reports it
     leaves: (call) => failure.reject(new Error(`the app called ${call} while it booted`)),
     threw: (error) => failure.reject(error),
@@ -70,6 +75,7 @@ export async function boot(context: WorkerContext): Promise<Booted | number> {
     listensMeanwhile: () =>
       standalone.capture.listening().finally(() => sleep(LONGEST_IMPORT_AFTER_LISTEN_MS, undefined, { ref: false })),
     listensInstead: (problem) => untilItListens(problem, context),
+    listensYet: (file, label) => untilItListensOrNot(file, label, context),
   };
   try {
     const { app: reference, chdir } = plan.settings;
@@ -77,7 +83,9 @@ export async function boot(context: WorkerContext): Promise<Booted | number> {
       if (!plan.checkOnly) await context.readiness.untilReady();
       return app;
     });
-    const app = await Promise.race([loaded, failure.promise]);
+    const exported = await Promise.race([loaded, failure.promise]);
+    const server = standalone.capture.chooseAgain(); // it may have begun to listen in the meantime
+    const app: App = server ? { kind: 'server', name: exported.name, server } : exported;
     standalone.capture.settled(app.kind === 'server' ? app.server : undefined);
     return { app, hooks };
   } catch (error) {
@@ -98,14 +106,70 @@ async function untilItListens(problem: AppLoadError, { channel, log, standalone 
     log.logger.warn(`waiting for the app to call listen(), until TSUNICORN_BOOT_TIMEOUT: ${problem.message}`);
   }, HINT_AFTER_MS).unref();
   const alone = channel.alone(false);
-  const nothingCan = alone.promise.then(() => {
+  const left = watchWhatIsLeft();
+  const nothingCan = Promise.race([alone.promise, left.promise]).then(() => {
     const sentence = problem.message.replace(/\.$/, '');
-    throw new AppLoadError(`${sentence}. Nor does it call listen()`, { cause: problem.cause });
+    throw (
+      standalone.capture.unservable ??
+      new AppLoadError(`${sentence}. Nor does it call listen()`, { cause: problem.cause })
+    );
   });
   try {
     await Promise.race([standalone.capture.listening(), nothingCan]);
   } finally {
     alone.done();
+    left.done();
     clearTimeout(hint);
   }
+}
+
+/** What Node.js calls handles that wait for clients, and lead to no call of `listen()`. */
+const WAITS_FOR_CLIENTS = ['TCPServerWrap', 'UDPWrap', 'UDPWRAP', 'PipeServerWrap'];
+/** stdout and stderr are listed too, where they are pipes or a terminal. */
+const STREAMS = ['PipeWrap', 'TTYWrap'];
+const LOOK_MS = 250;
+
+/** Resolves when the program waits for nothing but clients of other protocols. `done` ends the watch. */
+function watchWhatIsLeft(): { promise: Promise<void>; done: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let before = false;
+  const timer = setInterval(() => {
+    const now = waitsForClients();
+    if (before && now) resolve();
+    before = now;
+  }, LOOK_MS).unref();
+  return { promise, done: () => clearInterval(timer) };
+}
+
+function waitsForClients(): boolean {
+  const active = process.getActiveResourcesInfo();
+  const { _getActiveHandles: handles } = process as { _getActiveHandles?: () => { readonly fd?: number }[] };
+  const standard = handles?.().filter(({ fd }) => fd === 1 || fd === 2).length ?? 0;
+  const clients = active.filter((name) => WAITS_FOR_CLIENTS.includes(name)).length;
+  const streams = active.filter((name) => STREAMS.includes(name)).length;
+  return clients > 0 && clients + streams === active.length && streams <= standard;
+}
+
+/**
+ * A program that exports an app may listen with it later, once its database has answered, and does not serve before that
+ * (docs/decisions/0019-late-listeners.md).
+ */
+async function untilItListensOrNot(file: string, label: string, context: WorkerContext): Promise<void> {
+  const { plan, channel, log, standalone } = context;
+  const wait = plan.checkOnly ? false : plan.settings.waitListen;
+  const by = wait === 'auto' ? fileThatListens(file) : basename(file);
+  if (wait === false || by === undefined) return;
+  channel.send({ type: 'boot-progress', waitingFor: `listen() by ${by} (TSUNICORN_WAIT_LISTEN)` });
+  const listening = standalone.capture.listening().then(() => true);
+  const alone = channel.alone(false);
+  const left = watchWhatIsLeft();
+  const not = Promise.race([alone.promise, left.promise]).then(() => true);
+  const late = wait === 'auto' ? [sleep(LONGEST_WAIT_FOR_LISTEN_MS, false, { ref: false })] : [];
+  const known = await Promise.race([listening, not, ...late]);
+  alone.done();
+  left.done();
+  if (known || plan.slot > 0) return;
+  log.logger.warn(
+    `serves the export of ${label}, though ${by} has a call of listen() or the like, which did not come within ${LONGEST_WAIT_FOR_LISTEN_MS / 1000} s: TSUNICORN_WAIT_LISTEN=true waits for it, false serves the export at once`,
+  );
 }

@@ -1,4 +1,5 @@
 /** The inside of a worker whose app has loaded: ready → heartbeat → drain → end. */
+import type { Server } from 'node:http';
 import { EXIT_CODES } from '../errors.ts';
 import { describeError, type ToWorker, type WorkerFailure } from '../messages.ts';
 import type { SocketHandle } from '../platform/socket-handle.ts';
@@ -10,6 +11,8 @@ import { Reporter } from './report/reporter.ts';
 import { AppShutdown, ConnectionDrain } from './shutdown.ts';
 import type { AppActions } from './standalone/standalone.ts';
 
+/** The requests in flight at a close() of the app have this long to be answered before the worker is replaced. */
+const LONGEST_HAND_OVER_MS = 1_000;
 /** All else has ended. */
 const LEADER_HINT_MS = 1_000;
 const LEADS_ON =
@@ -22,6 +25,8 @@ export class Worker implements AppActions {
   readonly #app: AppShutdown;
   readonly #drained = Promise.withResolvers<void>();
   #drain: ConnectionDrain | undefined;
+  /** The app has closed its server, and another may take its place. */
+  #closesServer = false;
   #leaderEnds: Promise<void> | undefined;
   #status: number = EXIT_CODES.ok.status;
 
@@ -88,6 +93,7 @@ export class Worker implements AppActions {
   }
 
   exits(status: number, stack: string, after: unknown): 'now' | 'later' {
+    if (this.#closesServer) this.#serverClosed(); // close(() => process.exit()): others may be in flight again
     if (this.#drain) return 'later';
     const { logger, destination } = this.#context.log;
     const { inFlight } = this.#http.connections;
@@ -100,8 +106,24 @@ export class Worker implements AppActions {
     return 'now';
   }
 
-  closesServer(): void {
-    if (this.#drain) return; // as it should
+  closesServer(handOver: () => Promise<boolean>): void {
+    if (this.#drain || this.#closesServer) return; // as it should, or with another of its servers
+    this.#closesServer = true;
+    void this.#http.connections
+      .answered(LONGEST_HAND_OVER_MS)
+      .then((answered) => answered && !this.#drain && handOver())
+      .then((taken) => {
+        this.#closesServer = false;
+        if (!taken) this.#serverClosed();
+      });
+  }
+
+  takesOver(server: Server): void {
+    this.#http.moveTo(server);
+  }
+
+  #serverClosed(): void {
+    if (this.#drain) return;
     this.#context.log.logger.fatal('the app closed its server: this worker finishes its requests and is replaced');
     this.#crash({ reason: 'the app closed its server', stack: undefined });
   }

@@ -101,3 +101,8 @@ test('the primary of a program whose workers have a file of their own is refused
     assert.ok(server.log.filter(({ msg }) => msg.includes('worker ended')).length <= 2);
   }
 });
+
+test('a UDP socket is bound, in each worker by itself', async (t) => {
+  const server = await (await start(t, { app: 'programs/udp.cjs', env: { TSUNICORN_WORKERS: '1' } })).ready();
+  assert.equal((await server.get('/')).body, 'pong');
+});

@@ -164,9 +164,9 @@ test('a program that asks first whether PORT is free is told that it is', async 
 });
 
 test('a server that takes raw connections on PORT is refused, if it says so after listen() too', async (t) => {
-  const server = await start(t, { app: 'programs/probes.js', env: { ...one, TAKES: '1', TSUNICORN_CRASH_LIMIT: '1' } });
-  assert.equal((await server.exited).code, 3);
-  assert.match(server.stderr, /listen EADDRINUSE: tsunicorn serves port \d+ with another server of the app/);
+  const server = await start(t, { app: 'programs/probes.js', env: { ...one, TAKES: '1' } });
+  assert.equal((await server.exited).code, 4);
+  assert.match(server.log.at(-1)?.msg ?? '', /only with a server of another protocol \(node:net\), on port \d+/);
 });
 
 test('4: an app that terminates TLS itself is refused, unless it also has an http server', async (t) => {

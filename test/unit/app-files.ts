@@ -41,6 +41,7 @@ const program: Omit<Program, 'waitingFor'> = {
   imported: async () => {},
   ownServer: () => undefined,
   listensMeanwhile: () => new Promise(() => {}),
+  listensYet: async () => {},
   listensInstead: (problem) => Promise.reject(problem),
 };
 

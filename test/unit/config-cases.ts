@@ -163,6 +163,11 @@ export const CASES: Record<keyof Settings, Case> = {
   crashLimit: wholeFrom1,
   timeout: seconds,
   bootTimeout: secondsAbove0,
+  waitListen: {
+    good: { AUTO: 'auto', on: true, no: false },
+    bad: { '2': '', late: '' },
+    accepts: `auto or ${BOOLEAN}`,
+  },
   waitReady: { good: { on: true, '0': false }, bad: { '2': '', pm2: '' }, accepts: BOOLEAN },
   requestTimeout: seconds,
   gracefulTimeout: secondsAbove0,

@@ -67,6 +67,7 @@ test('the defaults', () => {
     crashLimit: 5,
     timeout: 30,
     bootTimeout: 60,
+    waitListen: 'auto',
     waitReady: false,
     requestTimeout: 0,
     gracefulTimeout: 25,

@@ -24,6 +24,8 @@ export interface Program {
   ownServer(exported: unknown, isNamed: boolean): { readonly server: Server; readonly asked: string } | undefined;
   /** Resolves during the import, once the program listens and the import need not be waited for. */
   listensMeanwhile(): Promise<void>;
+  /** Waits until the program, which exports the app `label`, listens or is clearly not going to. */
+  listensYet(file: string, label: string): Promise<void>;
   /** Waits until the program listens. Throws if it does not; `problem` says why the exports did not do. */
   listensInstead(problem: AppLoadError): Promise<void>;
 }
@@ -61,6 +63,11 @@ async function exportedApp(module: Properties, found: AppReference, program: Pro
   if (own) return own;
   const serve = formOf(exported);
   if (!serve) return notAnApp(exported, label);
+  if (!isNamed(found)) {
+    await program.listensYet(found.file, label);
+    const late = ownApp(exported, found, program);
+    if (late) return late;
+  }
   try {
     return await serve(label, program.waitingFor);
   } catch (error) {

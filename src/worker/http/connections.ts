@@ -8,6 +8,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { answerPoll, type PollingRequest, pollingRequest } from './long-polls.ts';
 import { Peer } from './peer.ts';
 
@@ -27,6 +28,8 @@ export interface Exchange {
 export class Connection {
   readonly socket: Socket;
   readonly peer: Peer;
+  /** That it was handed to. */
+  readonly server: CountingServer;
   /** Key of the listener that it came from. */
   readonly listener: string;
   /** It ends with its next response. */
@@ -45,9 +48,10 @@ export class Connection {
   /** WebSocket and the like: no longer HTTP, and never idle. */
   upgraded = false;
 
-  constructor(socket: Socket, peer: Peer, listener: string) {
+  constructor(socket: Socket, peer: Peer, server: CountingServer, listener: string) {
     this.socket = socket;
     this.peer = peer;
+    this.server = server;
     this.listener = listener;
   }
 }
@@ -66,6 +70,8 @@ export interface ConnectionEvents {
 /** nginx's code for a response that its client cut short. */
 export const CLIENT_CLOSED_REQUEST = 499;
 
+const CHECK_MS = 10;
+
 const CONNECTION = Symbol('tsunicorn.connection');
 const SERIAL = Symbol('tsunicorn.serial');
 
@@ -80,7 +86,7 @@ interface ExchangeMessage {
 }
 
 export class Connections {
-  readonly #server: CountingServer;
+  #server: CountingServer;
   readonly #events: ConnectionEvents;
   readonly #open = new Set<Connection>();
   #closing: boolean;
@@ -118,10 +124,29 @@ export class Connections {
     return this.#open.values();
   }
 
+  /** New connections go to `server`; the others end with their next response. */
+  moveTo(server: Server): void {
+    this.#server = server as CountingServer;
+    for (const connection of this.#open) endAfterResponse(connection);
+  }
+
+  /** Whether the requests that are in flight now are answered within `ms`. */
+  async answered(ms: number): Promise<boolean> {
+    const waiting = [...this.#open].flatMap(({ exchanges }) => exchanges);
+    for (
+      const end = performance.now() + ms;
+      performance.now() < end;
+      await sleep(CHECK_MS, undefined, { ref: false })
+    ) {
+      if (waiting.every((exchange) => !exchange.connection.exchanges.includes(exchange))) return true;
+    }
+    return false;
+  }
+
   add(socket: TrackedSocket, peer: Peer, listener: string): void {
     if (!hasRoom(this.#server)) return drop(this.#server, socket);
     this.#server._connections++;
-    const connection = new Connection(socket, peer, listener);
+    const connection = new Connection(socket, peer, this.#server, listener);
     socket[CONNECTION] = connection;
     this.#open.add(connection);
     socket.once('close', () => this.#remove(connection));
@@ -155,8 +180,7 @@ export class Connections {
   closeAfterResponseFrom(listener: string): void {
     for (const connection of this.#open) {
       if (connection.listener !== listener) continue;
-      connection.closing = true;
-      for (const e of connection.exchanges) endConnectionWith(e.response);
+      endAfterResponse(connection);
     }
   }
 
@@ -226,7 +250,7 @@ export class Connections {
   readonly #onStart = (message: unknown): void => {
     const { request, response, socket, server } = message as ExchangeMessage;
     const connection = socket[CONNECTION];
-    if (server !== this.#server || connection === undefined) return;
+    if (connection === undefined || server !== connection.server) return;
     connection.exchanges.push({
       request,
       response,
@@ -243,7 +267,7 @@ export class Connections {
   readonly #onFinish = (message: unknown): void => {
     const { response, socket, server } = message as ExchangeMessage;
     const connection = socket[CONNECTION];
-    if (server !== this.#server || connection === undefined) return;
+    if (connection === undefined || server !== connection.server) return;
     const { exchanges } = connection;
     const exchange = exchanges[0];
     if (exchange?.response !== response) return;
@@ -257,7 +281,7 @@ export class Connections {
 
   #remove(connection: Connection): void {
     this.#open.delete(connection);
-    this.#server._connections--;
+    connection.server._connections--;
     if (!connection.upgraded) this.#sentBytes += sentOn(connection.socket);
     this.#inFlight -= connection.exchanges.length;
     const now = performance.now();
@@ -283,6 +307,11 @@ function drop(server: Server, socket: Socket): void {
 /** Bytes that the kernel took. `bytesWritten` adds what waits, which may never be sent. */
 function sentOn(socket: Socket & { readonly _bytesDispatched?: number }): number {
   return socket._bytesDispatched ?? socket.bytesWritten;
+}
+
+function endAfterResponse(connection: Connection): void {
+  connection.closing = true;
+  for (const { response } of connection.exchanges) endConnectionWith(response);
 }
 
 /** Where node:http turns fields into bytes: those of setHeader() and of writeHead(), in any of its forms. */

@@ -56,6 +56,7 @@ export class Gate {
   readonly #options: GateOptions;
   readonly #call: CallApp;
   readonly #emit: Server['emit'];
+  #successor: Server | undefined;
 
   /** Puts itself before the listeners of `server`, those that come later too. */
   constructor(server: Server, app: App, limits: RequestLimits, options: GateOptions) {
@@ -81,12 +82,23 @@ export class Gate {
         case 'upgrade':
         case 'connect':
         case 'dropRequest':
+          if (this.#successor) return this.#successor.emit(event, ...args);
           this.#pass(event, args as unknown as Args);
           return true;
         default:
           return Reflect.apply(emit, server, [event, ...args]);
       }
     };
+  }
+
+  /** What comes on connections of this server is now for `successor`, behind a gate of its own; undefined ends that. */
+  succeededBy(successor: Server | undefined): void {
+    this.#successor = successor;
+    // Without a listener Node.js would not hand these over.
+    for (const event of ['upgrade', 'connect'] as const) {
+      this.#server.off(event, forSuccessor);
+      if (successor && successor.listenerCount(event) > 0) this.#server.on(event, forSuccessor);
+    }
   }
 
   #pass(event: Handover, args: Args): void {
@@ -199,6 +211,9 @@ export class Gate {
 
 /** Stands in for an app without a `checkContinue` listener: {@link Gate} answers 100 once it lets the request in. */
 function continueByDefault(): void {}
+
+/** Never called: {@link Gate} passes the event on before. */
+function forSuccessor(): void {}
 
 function isHandshake(event: Handover): boolean {
   return event === 'upgrade' || event === 'connect';

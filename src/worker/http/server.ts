@@ -34,7 +34,7 @@ const LONGEST_WAIT_TO_ACCEPT_MS = 3_000;
 const LONGEST_TIMEOUT_CHECK_MS = 1_000;
 
 export class HttpService {
-  readonly server: Server;
+  server: Server;
   readonly counters = new Counters();
   readonly accessLog: AccessLog | undefined;
   readonly connections: Connections;
@@ -46,6 +46,7 @@ export class HttpService {
   readonly #heapGauge: Gauge | undefined;
   readonly #overload: Overload | undefined;
   readonly #ids = new RequestIds();
+  readonly #options: GateOptions & SettingsGiven;
   #accepts = false;
 
   constructor(context: WorkerContext, app: App, processMonitor: ProcessMonitor) {
@@ -73,14 +74,15 @@ export class HttpService {
         channel.send({ type: 'memory-full', rssBytes: processMonitor.rssBytes, heap: gauge === this.#heapGauge }),
     });
     this.#overload = settings.maxEventLoopLag > 0 ? new Overload(settings.maxEventLoopLag * 1000) : undefined;
-    this.server = createServer(app, settings, {
+    this.#options = {
       given: plan.given,
       overruled: (text) => plan.slot === 0 && log.logger.info(`a setting comes before the app: ${text}`), // once per server
       events: this.#gateEvents(app.name, log),
       overload: this.#overload,
       memory: this.memory,
       around: (call) => requests.around(call, (request) => this.#contextOf(request)),
-    });
+    };
+    this.server = createServer(app, settings, this.#options);
     this.connections = new Connections(this.server, !isSync && settings.keepalive > 0, {
       count: (open) => this.acceptor.balance(open),
       finished: (exchange, now, aborted) => {
@@ -113,6 +115,16 @@ export class HttpService {
     if (this.#accepts) return;
     this.#accepts = true;
     this.acceptor.start(this.#plan.listeners);
+  }
+
+  /** The app has begun to listen with another server, which gets all new connections, and requests on the others. */
+  moveTo(server: Server): void {
+    if (server === this.server) return;
+    if (!gates.has(server)) createServer({ kind: 'server', name: '', server }, this.#plan.settings, this.#options);
+    gates.get(server)?.succeededBy(undefined);
+    gates.get(this.server)?.succeededBy(server);
+    this.server = server;
+    this.connections.moveTo(server);
   }
 
   /** `TSUNICORN_REQUEST_TIMEOUT`: a request whose response does not start in time gets 503. */
@@ -181,10 +193,13 @@ function openAccessLog(plan: WorkerPlan, ids: RequestIds, log: ServerLog): Acces
   return new AccessLog(new Destination(accessLog, 1, started ? log.complain : undefined), lines);
 }
 
+const gates = new WeakMap<Server, Gate>();
+
 /** An http.Server that never listens, behind the gate: the acceptor hands its connections over. */
 export function createServer(app: App, settings: ServerSettings, options: GateOptions & SettingsGiven): Server {
   const server = app.kind === 'server' ? app.server : http.createServer();
-  new Gate(server, app, applySettings(server, settings, options), options);
+  const gate = new Gate(server, app, applySettings(server, settings, options), options);
+  gates.set(server, gate);
   Object.assign(server, { connectionsCheckingInterval: CHECK_INTERVAL_MS });
   if (server.listenerCount('clientError') === 0) {
     server.on('clientError', (error, socket) => answerMalformed(error, socket as Socket, options.events));

@@ -5,6 +5,7 @@
  */
 import type { Server as HttpServer } from 'node:http';
 import net, { type Server } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AppLoadError } from '../../errors.ts';
 import type { WorkerPlan } from '../../messages.ts';
 import { isHttpServer } from '../app/duck-typing.ts';
@@ -18,13 +19,21 @@ export interface CaptureOptions extends Pick<WorkerPlan, 'ports' | 'checkOnly'> 
   readonly port: string | undefined;
   /** Of `TSUNICORN_ADMIN_BIND`; undefined if it has none. */
   readonly adminPort: number | undefined;
-  /** The app closed its server while it is served. */
-  readonly onClose: () => void;
+  /**
+   * The app closed its server while it is served. `handOver` completes its `close()`, and resolves with whether another
+   * takes its place within a second: so a holding page makes way for the app.
+   */
+  readonly onClose: (handOver: () => Promise<boolean>) => void;
+  /** While another is served, the app began to listen with `server`, which takes its place. */
+  readonly onTakeOver: (server: HttpServer) => void;
   readonly warn: (message: string) => void;
 }
 
 /** Only Linux spreads connections by SO_REUSEPORT; where it does not, libuv refuses the option (uv_tcp_bind). */
 const CAN_SHARE_PORTS = process.platform === 'linux';
+
+/** A program that closes its server to listen with another does so in the callback. */
+const LONGEST_VACANCY_MS = 1_000;
 
 export class Capture {
   readonly #options: CaptureOptions;
@@ -35,8 +44,13 @@ export class Capture {
   /** The app's server is known; what listens from now on is an extra server. */
   #serving = false;
   #exported: unknown;
+  #isNamed = false;
   #app: CapturedServer | undefined;
   #served: HttpServer | undefined;
+  /** With which a server of another protocol listens. */
+  #other: ListenCall | undefined;
+  /** The app has closed its server, which listened so; `taken` when another takes its place. */
+  #vacant: { readonly call: ListenCall; readonly taken: (is: boolean) => void } | undefined;
 
   constructor(options: CaptureOptions) {
     this.#options = options;
@@ -49,12 +63,18 @@ export class Capture {
     } as typeof listen;
   }
 
-  /** Waits for a server that can be the app's. Throws AppLoadError if the program listens only with others. */
+  /** Waits for a server that can be the app's. */
   async listening(): Promise<void> {
-    while (this.#candidates().length === 0) {
-      for (const { server, call } of this.#captured.values()) throwIfSecure(server, call);
-      await this.#changed.promise;
+    while (this.#candidates().length === 0) await this.#changed.promise;
+  }
+
+  /** Why the program cannot be served, though it listens; undefined if it does not. */
+  get unservable(): AppLoadError | undefined {
+    for (const { server, call, listening } of this.#captured.values()) {
+      const kind = kindOf(server);
+      if (listening && (kind === 'https' || kind === 'http2')) return onlySecure(kind, call);
     }
+    return this.#other && onlyOther(this.#other);
   }
 
   /**
@@ -65,11 +85,17 @@ export class Capture {
     const candidates = this.#candidates();
     const exportsAnother = (isNamed && exported !== undefined) || (isHttpServer(exported) && !exported.listening);
     this.#exported = exported;
+    this.#isNamed = isNamed;
     this.#app =
       candidates.find(({ server }) => serves(server, exported)) ??
       candidates.find(({ call }) => this.#isOnPort(call)) ??
       (exportsAnother ? undefined : (candidates.find(({ call }) => call.port !== 0) ?? candidates[0]));
     return this.#app && { server: this.#app.server as HttpServer, asked: describeCall(this.#app.call) };
+  }
+
+  /** {@link choose}, after a wait. */
+  chooseAgain(): HttpServer | undefined {
+    return this.choose(this.#exported, this.#isNamed)?.server;
   }
 
   /** The app is `server`, or a handler if undefined. The program's other servers now listen for real. */
@@ -116,9 +142,27 @@ export class Capture {
     const isApp = this.#serving ? kind === 'http' && this.#isAppAgain(server, call) : kind !== 'other';
     if (!isApp && !this.#options.checkOnly) return this.#listenForReal(server, call, args);
     const replaced = this.#capture(server, call);
-    if (server === this.#app?.server) this.#app = replaced;
-    if (this.#serving && this.#served && this.#served !== server) forwardUpgrades(this.#served, server);
+    const served = this.#serving ? this.#served : undefined;
+    // A server that was exported, or made for what was exported, listens in name only, if at all.
+    const inPlace = this.#app?.listening && this.#app.call !== NO_CALL ? this.#app : undefined;
+    if (server === this.#app?.server || (served && !inPlace)) this.#app = replaced;
+    if (!served || !isHttpServer(server)) return server;
+    if (inPlace && inPlace.server !== server) forwardUpgrades(served, server);
+    else {
+      this.#served = server;
+      this.#options.onTakeOver(server);
+      this.#vacant?.taken(true);
+    }
     return server;
+  }
+
+  async #handOver({ call }: CapturedServer): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    this.#vacant = { call, taken: resolve };
+    for (const each of this.#captured.values()) each.completeClose();
+    const taken = await Promise.race([promise, sleep(LONGEST_VACANCY_MS, false, { ref: false })]);
+    this.#vacant = undefined;
+    return taken;
   }
 
   #capture(server: Server, call: ListenCall): CapturedServer {
@@ -126,8 +170,9 @@ export class Capture {
     this.#captured.delete(server); // it comes last now
     if (isHttpServer(server)) Object.assign(server, { connectionsCheckingInterval: CHECK_INTERVAL_MS });
     const captured = new CapturedServer(server, call, this.#options.ports[0] ?? 0, (c) => {
-      if (this.#serving && kindOf(server) !== 'other') this.#options.onClose();
-      else c.end();
+      if (!this.#serving || this.#vacant || kindOf(server) === 'other' || server !== this.#app?.server) return c.end();
+      c.keepIdleConnections(); // they are the next server's, or the drain's
+      this.#options.onClose(() => this.#handOver(c));
     });
     this.#captured.set(server, captured);
     // In the next turn: among servers that begin to listen together, choose() picks by its rules and not by their order.
@@ -148,13 +193,14 @@ export class Capture {
     }
     if (port === undefined || port === 0) return this.#listen(server, args);
     const answers = server.listenerCount('connection') > 0;
+    if (answers && kindOf(server) === 'other') this.#other ??= call;
     if (ports.includes(port)) {
-      if (!answers) return this.#capturedProbe(server, call);
-      refusePort(server, port);
+      if (!answers) return this.#capturedProbe(server, call, port);
+      this.#refusePort(server, call, port);
       return server;
     }
     if (port === adminPort) {
-      refuse(server, port, ADMIN_PORT(port));
+      refuse(server, port, new Error(`listen EADDRINUSE: ${ADMIN_PORT(port)}`));
       return server;
     }
     if (answers) {
@@ -169,12 +215,18 @@ export class Capture {
    * A server that only asks whether `port` is free, as get-port and listhen do before the app listens on it: it is, for
    * this app. One that takes connections after all gets the error then.
    */
-  #capturedProbe(server: Server, call: ListenCall): Server {
+  #capturedProbe(server: Server, call: ListenCall, port: number): Server {
     const captured = this.#capture(server, call);
     server.on('newListener', (event) => {
-      if (event === 'connection' && captured.listening) refusePort(server, call.port);
+      if (event === 'connection' && captured.listening) this.#refusePort(server, call, port);
     });
     return server;
+  }
+
+  /** Another try cannot help a program that has no http.Server by then. */
+  #refusePort(server: Server, call: ListenCall, port: number): void {
+    const isAlone = !this.#serving && this.#candidates().length === 0;
+    refuse(server, port, isAlone ? onlyOther(call) : new Error(`listen EADDRINUSE: ${TAKEN_PORT(port)}`));
   }
 
   #isOnPort({ port, options }: ListenCall): boolean {
@@ -190,11 +242,13 @@ export class Capture {
   /** Whether a server that begins to listen while the app is served is the app once more. */
   #isAppAgain(server: Server, call: ListenCall): boolean {
     if (server === this.#served || serves(server, this.#exported) || this.#isOnAppPort(call)) return true;
+    const left = this.#vacant?.call;
+    if (left && call.port === left.port && call.options.path === left.options.path) return true;
     return this.#isOnPort(call) && (this.#app?.call.port ?? 0) === 0;
   }
 }
 
-/** For a server of the app that listens when the app is served already: WebSockets are its own, their failures the gate's. */
+/** For a second server of the app that listens beside the first, such as on another host: WebSockets are its own. */
 function forwardUpgrades(from: HttpServer, to: Server): void {
   const forward = (): void => {
     from.on('upgrade', (...args) =>
@@ -209,29 +263,27 @@ function forwardUpgrades(from: HttpServer, to: Server): void {
   });
 }
 
-function throwIfSecure(server: Server, call: ListenCall): void {
-  const kind = kindOf(server);
-  if (kind !== 'https' && kind !== 'http2') return;
+const ADMIN_PORT = (port: number): string =>
+  `port ${port} is tsunicorn's admin port: move that (TSUNICORN_ADMIN_BIND), or this server of the app`;
+
+function onlySecure(kind: 'https' | 'http2', call: ListenCall): AppLoadError {
   const what = kind === 'https' ? 'an https server' : 'an HTTP/2 server';
-  throw new AppLoadError(
+  return new AppLoadError(
     `the app listens only with ${what}, on ${describeCall(call)}, but workers speak plain HTTP/1.1. Use an http.Server (node:http), and leave TLS and HTTP/2 to the proxy in front of tsunicorn`,
   );
 }
 
-const ADMIN_PORT = (port: number): string =>
-  `port ${port} is tsunicorn's admin port: move that (TSUNICORN_ADMIN_BIND), or this server of the app`;
-
-function refusePort(server: Server, port: number | undefined): void {
-  refuse(
-    server,
-    port,
-    `tsunicorn serves port ${port} with another server of the app. Let the app's http server listen first, or set PORT to its port`,
+function onlyOther(call: ListenCall): AppLoadError {
+  return new AppLoadError(
+    `the app listens only with a server of another protocol (node:net), on ${describeCall(call)}, but tsunicorn serves HTTP. Run it with node, or let an http.Server listen before it`,
   );
 }
 
-function refuse(server: Server, port: number | undefined, why: string): void {
-  const message = `listen EADDRINUSE: ${why}`;
-  const error = Object.assign(new Error(message), { code: 'EADDRINUSE', syscall: 'listen', port });
+const TAKEN_PORT = (port: number): string =>
+  `tsunicorn serves port ${port} with another server of the app. Let the app's http server listen first, or set PORT to its port`;
+
+function refuse(server: Server, port: number, why: Error): void {
+  const error = Object.assign(why, { code: 'EADDRINUSE', syscall: 'listen', port });
   process.nextTick(() => server.emit('error', error));
 }
 

@@ -43,6 +43,11 @@ export class CapturedServer {
   /** No connection is left: `close()` completes, also one to come, as in a signal handler that awaits something first. */
   drained(): void {
     this.#onClose = () => this.end();
+    this.completeClose();
+  }
+
+  /** As {@link end}, if the program has called `close()`. */
+  completeClose(): void {
     if (this.#state === 'closing') this.end();
   }
 

@@ -128,11 +128,11 @@ export class Cluster {
       },
     });
     Object.defineProperty(cluster, '_getServer', { value: listenAlone });
-    bindAlone(this.#process);
     this.#openRelay();
   }
 
   #asked(caller: string | undefined, answer: boolean): boolean {
+    if (caller?.startsWith('node:dgram:')) return !answer; // a worker binds by itself, and not in the primary
     if (caller === undefined || caller.startsWith('node:')) return answer;
     const place = caller.startsWith('file:') ? fileURLToPath(caller) : caller;
     if (WRITES_IN_PRIMARY.test(place)) return !answer;
@@ -245,26 +245,6 @@ export class Cluster {
 function listenAlone(server: Server & { _listen2?: Listen }, query: ListenQuery): void {
   const { address, port, addressType, backlog, fd, flags } = query;
   server._listen2?.(address, port, addressType, backlog, fd, flags);
-}
-
-/** Likewise for UDP. */
-function bindAlone(process: NodeJS.Process): void {
-  const { Socket } = process.getBuiltinModule('node:dgram');
-  const { bind } = Socket.prototype;
-  type Args = Parameters<typeof bind>;
-  Socket.prototype.bind = function (this: typeof Socket.prototype, ...[first, second, ...rest]: unknown[]) {
-    const isHandle = typeof first === 'object' && first !== null && 'recvStart' in first;
-    if (isHandle) return Reflect.apply(bind, this, [first, second, ...rest]);
-    const callback = [first, second, ...rest].find((arg) => typeof arg === 'function');
-    const options =
-      typeof first === 'object'
-        ? first
-        : {
-            ...(typeof first !== 'function' && { port: first }),
-            ...(typeof second === 'string' && { address: second }),
-          };
-    return Reflect.apply(bind, this, [{ ...options, exclusive: true }, callback] as unknown as Args);
-  } as typeof bind;
 }
 
 const REFUSAL =

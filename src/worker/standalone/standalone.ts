@@ -2,6 +2,7 @@
  * What a program written to be started alone does: listen, handle signals, call process.exit(), fork workers. Each is
  * replaced before the app is imported, and keeps its meaning where a worker has one for it.
  */
+import type { Server } from 'node:http';
 import { exitDespiteWrites } from '../../platform/thread-writes.ts';
 import { type ProcessEvents, TAKEN } from '../process-events.ts';
 import { Capture, type CaptureOptions } from './capture.ts';
@@ -16,13 +17,15 @@ export interface AppActions extends ClusterActions {
    * is an uncaught exception that its own listener has had just before.
    */
   exits(status: number, stack: string, after: unknown): 'now' | 'later';
-  /** It closed the server that is served. */
-  closesServer(): void;
+  /** It closed the server that is served. `handOver`: see {@link CaptureOptions}. */
+  closesServer(handOver: () => Promise<boolean>): void;
+  /** It listens with a server that takes the place of the one that is served. */
+  takesOver(server: Server): void;
   /** This process received SIGTERM. */
   terminated(): void;
 }
 
-export interface StandaloneOptions extends Omit<CaptureOptions, 'onClose'> {
+export interface StandaloneOptions extends Omit<CaptureOptions, 'onClose' | 'onTakeOver'> {
   readonly cluster: ClusterOptions;
 }
 
@@ -37,7 +40,14 @@ export class Standalone {
   readonly runHandlers: RunHandlers;
   /** Waits, for a while, until the app's stdout and stderr are written. */
   readonly flushStreams: () => Promise<void>;
-  actions: AppActions = { exits: () => 'now', closesServer() {}, terminated() {}, leaves() {}, threw() {} };
+  actions: AppActions = {
+    exits: () => 'now',
+    closesServer() {},
+    takesOver() {},
+    terminated() {},
+    leaves() {},
+    threw() {},
+  };
 
   /** An uncaught exception that the app's own listener has, and when. */
   #caught: { readonly error: unknown; readonly at: number } | undefined;
@@ -52,7 +62,11 @@ export class Standalone {
       this.actions.threw(error, origin);
       return TAKEN;
     });
-    this.capture = new Capture({ ...options, onClose: () => this.actions.closesServer() });
+    this.capture = new Capture({
+      ...options,
+      onClose: (handOver) => this.actions.closesServer(handOver),
+      onTakeOver: (server) => this.actions.takesOver(server),
+    });
     this.exit = interceptExit(process, (status, stack) => {
       const { error, at = Number.NEGATIVE_INFINITY } = this.#caught ?? {};
       return this.actions.exits(status, stack, performance.now() - at < LAST_WORDS_MS ? error : undefined);
