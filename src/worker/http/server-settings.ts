@@ -55,8 +55,13 @@ type Property = keyof typeof SHARED;
 type ServerProperties = { [K in Property]?: number | null | undefined };
 
 const PROPERTIES = Object.keys(SHARED) as Property[];
-/** As Node.js makes it. */
-const PLAIN: ServerProperties = http.createServer();
+let plain: ServerProperties | undefined;
+/** A server as Node.js makes it. Not made at import: a preload of the app may have broken createServer(), which is to be told. */
+function plainServer(): ServerProperties {
+  plain ??= http.createServer();
+  return plain;
+}
+
 /** Of Node.js without `--max-http-header-size`. */
 const NODE_HEADER_SIZE = 16_384;
 
@@ -65,6 +70,7 @@ const assigned = new WeakMap<ServerProperties, Set<Property>>();
 
 /** From now on it is known what programs set on their servers. Called before the app is loaded. */
 export function watchAssignments(): void {
+  plainServer();
   for (const name of PROPERTIES) {
     // The constructor's own assignment comes here, or the program's first where there is none.
     const set = function (this: ServerProperties, first: ServerProperties[Property]): void {
@@ -91,7 +97,7 @@ export function applySettings(
   for (const name of PROPERTIES) {
     const { setting, variable, value: valueIn } = SHARED[name];
     const [ours, theirs] = [valueIn(settings), own[name]];
-    const isSet = assigned.get(server)?.has(name) || theirs !== PLAIN[name];
+    const isSet = assigned.get(server)?.has(name) || theirs !== plainServer()[name];
     const holds = `server.${name} is ${ours ?? 'not limited'} by ${variable}`;
     const byFlag = name === 'maxHeaderSize' && !isSet && flag !== undefined;
     if (!given.includes(setting)) define(server, name, isSet || byFlag ? theirs : ours);
