@@ -17,7 +17,7 @@ const cases: [what: string, files: Record<string, string>, expected: string | un
   ['import()', { 'main.js': "await import('./start.mjs')", 'start.mjs': 'app.listen(1)' }, 'start.mjs'],
   [
     'require without an ending',
-    { 'main.js': "require('./a')", 'a/index.js': "require('..//b')", 'b.js': 'x.listen()' },
+    { 'main.js': "require('./a')", 'a/index.js': "require('../b')", 'b.js': 'x.listen()' },
     'b.js',
   ],
   ['.js for .ts', { 'main.ts': "export * from './a.js'", 'a.ts': 'app.listen(1)' }, 'a.ts'],
