@@ -85,7 +85,7 @@ export async function boot(context: WorkerContext): Promise<Booted | number> {
     });
     const exported = await Promise.race([loaded, failure.promise]);
     const server = standalone.capture.chooseAgain(); // it may have begun to listen in the meantime
-    const app: App = server ? { kind: 'server', name: exported.name, server } : exported;
+    const app: App = server ? { kind: 'server', name: exported.name, server, closing: exported.closing } : exported;
     standalone.capture.settled(app.kind === 'server' ? app.server : undefined);
     return { app, hooks };
   } catch (error) {

@@ -1,5 +1,6 @@
 /** How a worker stops: it answers what it has accepted, then ends the app (docs/design.md, "Drain"). */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { AppClosing } from './app/closing.ts';
 import type { Hooks } from './app/exports.ts';
 import type { WorkerContext } from './boot.ts';
 import type { Acceptor } from './http/accept.ts';
@@ -32,7 +33,7 @@ const LINGER_MS = 1_000;
 export interface DrainOptions {
   readonly connections: Connections;
   readonly acceptor: Acceptor;
-  readonly app: Pick<AppShutdown, 'begin' | 'runHandlers'>;
+  readonly app: Pick<AppShutdown, 'begin' | 'runHandlers' | 'close'>;
   readonly reload: boolean;
   /** No other worker serves what waits in the accept queues. */
   readonly drainQueues: boolean;
@@ -44,6 +45,7 @@ export class ConnectionDrain {
   #quietMs = Number.POSITIVE_INFINITY;
   /** Times of performance.now(). */
   #handlersAt = Number.POSITIVE_INFINITY;
+  #closeAt = Number.POSITIVE_INFINITY;
   #endStreamsAt = Number.POSITIVE_INFINITY;
   #closeEndedAt = Number.POSITIVE_INFINITY;
 
@@ -61,6 +63,7 @@ export class ConnectionDrain {
     const quietMs = this.#options.reload ? RELOAD_QUIET_MS : IDLE_QUIET_MS;
     this.#quietMs = Math.min(this.#quietMs, quick ? 0 : quietMs);
     this.#handlersAt = Math.min(this.#handlersAt, quick ? now : now + leftMs * HANDLERS_AT);
+    this.#closeAt = Math.min(this.#closeAt, now + leftMs * HANDLERS_AT); // in a quick stop, too: requests need what it closes
     this.#endStreamsAt = Math.min(this.#endStreamsAt, now + leftMs - margin);
     this.#closeEndedAt = Math.min(this.#closeEndedAt, now + leftMs - margin / 2);
   }
@@ -78,6 +81,7 @@ export class ConnectionDrain {
       connections.closeIdle(this.#quietMs, now);
       const hasRequests = acceptor.held > 0 || [...connections].some(({ upgraded }) => !upgraded);
       if (!hasRequests || now >= this.#handlersAt) app.runHandlers();
+      if (!hasRequests || now >= this.#closeAt) app.close();
       if (now >= this.#endStreamsAt) connections.endStreams();
       if (now >= this.#closeEndedAt) connections.closeEnded();
       if (connections.size === 0 && acceptor.held === 0) return;
@@ -103,12 +107,15 @@ export class ConnectionDrain {
 export class AppShutdown {
   readonly #hooks: Hooks;
   readonly #context: WorkerContext;
+  readonly #closing: AppClosing | undefined;
   #hook: Promise<void> | undefined;
+  #closed: Promise<void> | undefined;
   #handlers: Promise<unknown> | undefined;
   #toldToEnd = false;
 
-  constructor(hooks: Hooks, context: WorkerContext) {
+  constructor(hooks: Hooks, closing: AppClosing | undefined, context: WorkerContext) {
     this.#hooks = hooks;
+    this.#closing = closing;
     this.#context = context;
   }
 
@@ -127,12 +134,30 @@ export class AppShutdown {
     this.#handlers = standalone.runHandlers((err) => log.logger.error({ err }, "the app's signal handler failed"));
   }
 
+  /** Closes the exported application, after the signal handlers, unless these do. Idempotent. */
+  close(): void {
+    const closing = this.#closing;
+    if (!closing || this.#closed) return;
+    this.runHandlers();
+    this.#closed = this.#closeUnlessBegun(closing).catch((err) => {
+      this.#context.log.logger.error({ err }, "the app's close() failed");
+    });
+  }
+
+  async #closeUnlessBegun(closing: AppClosing): Promise<void> {
+    const { requested } = this.#context.standalone.exit;
+    await Promise.race([this.#handlers, requested]);
+    await new Promise(setImmediate); // for a handler that nobody awaits
+    if (!closing.begun) await closing.close();
+  }
+
   /** Every connection has ended. Resolves with the app's own exit status when it has finished too. */
   async finish(): Promise<number> {
     const { channel, standalone } = this.#context;
     const { capture, cluster, exit, flushStreams } = standalone;
     const alone = channel.alone(true);
     this.runHandlers();
+    this.close();
     capture.end();
     cluster.drained();
     await Promise.race([this.#appEnds(), alone.promise]);
@@ -143,6 +168,7 @@ export class AppShutdown {
 
   async #appEnds(): Promise<void> {
     await this.#hook;
+    await this.#closed;
     if (this.#handlers === undefined) return;
     const { requested } = this.#context.standalone.exit;
     await Promise.race([requested, this.#handlers.then(() => sleep(LINGER_MS, undefined, { ref: false }))]);

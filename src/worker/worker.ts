@@ -36,7 +36,7 @@ export class Worker implements AppActions {
     const processMonitor = new ProcessMonitor();
     const http = new HttpService(context, app, processMonitor);
     this.#context = context;
-    this.#app = new AppShutdown(hooks, context);
+    this.#app = new AppShutdown(hooks, app.closing, context);
     this.#http = http;
     this.#reporter = new Reporter(
       {

@@ -31,7 +31,7 @@ test('a connection is not taken for idle before its request could be read, howev
   const connections = new Connections(server, true, { count: () => {}, finished: () => {} });
   t.after(() => connections.dispose());
   const acceptor = { end: async () => {}, held: 0 } as unknown as Acceptor;
-  const app = { begin: () => {}, runHandlers: () => {} };
+  const app = { begin: () => {}, close: () => {}, runHandlers: () => {} };
   const drained = Promise.withResolvers<void>();
   // All in one turn: accepted, a second of other requests, told to drain, and again other requests.
   const listener = net.createServer({ allowHalfOpen: true }, (socket) => {

@@ -1,5 +1,6 @@
 /** The two things any app comes down to, and the types that apps import from `tsunicorn`. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AppClosing } from './closing.ts';
 
 export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => unknown;
 
@@ -19,6 +20,10 @@ export interface FetchInfo {
 
 export type FetchHandler = (request: FetchRequest, info: FetchInfo) => Response | Promise<Response>;
 
-export type App =
+export type App = (
   | { readonly kind: 'handler'; readonly name: string; readonly handle: NodeHandler }
-  | { readonly kind: 'server'; readonly name: string; readonly server: Server };
+  | { readonly kind: 'server'; readonly name: string; readonly server: Server }
+) & {
+  /** Of what the module exports. */
+  readonly closing?: AppClosing | undefined;
+};

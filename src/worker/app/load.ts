@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { AppLoadError } from '../../errors.ts';
 import { WELCOME_APP } from '../../messages.ts';
 import type { App } from './app.ts';
+import { AppClosing } from './closing.ts';
 import type { Properties } from './duck-typing.ts';
 import { pick } from './exports.ts';
 import { formOf, notAnApp } from './forms.ts';
@@ -69,7 +70,7 @@ async function exportedApp(module: Properties, found: AppReference, program: Pro
     if (late) return late;
   }
   try {
-    return await serve(label, program.waitingFor);
+    return { ...(await serve(label, program.waitingFor)), closing: AppClosing.of(exported) };
   } catch (error) {
     const late = ownApp(exported, found, program); // it called listen() meanwhile
     if (error instanceof AppLoadError && late) return late;
@@ -84,7 +85,8 @@ function callFactory(factory: unknown, label: string): unknown {
 
 function ownApp(exported: unknown, found: AppReference, program: Program): App | undefined {
   const own = program.ownServer(exported, isNamed(found));
-  return own && { kind: 'server', name: `${basename(found.file)} (listens on ${own.asked})`, server: own.server };
+  const name = `${basename(found.file)} (listens on ${own?.asked})`;
+  return own && { kind: 'server', name, server: own.server, closing: AppClosing.of(exported) };
 }
 
 function isNamed({ exportName, isFactory }: AppReference): boolean {
