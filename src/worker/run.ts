@@ -63,6 +63,8 @@ async function serve(
     ports: plan.ports,
     adminPort: settings.adminBind?.kind === 'tcp' ? settings.adminBind.port : undefined,
     checkOnly: plan.checkOnly,
+    bindIsGiven: plan.given.includes('bind'),
+    warnHere: (message) => log.logger.warn(message),
     warn: (message) => slot === 0 && log.logger.warn(message), // once per server
     cluster: {
       slot,

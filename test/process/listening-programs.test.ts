@@ -203,6 +203,30 @@ test('a program that tells another process manager it is ready, and leaves its p
   assert.equal(await server.stop(), 0);
 });
 
+for (const [what, env, path, hint] of [
+  ['fetch()', {}, '/fetch', /on port \d+, where it listens in name only: .* Add port \d+ to TSUNICORN_BIND/],
+  ['http.get(), with PORT', { BIND: '' }, '/get', /tsunicorn serves it on port \d+\. Set PORT=\d+, or let it connect/],
+  ['a unix socket', { AT: '/tmp/never-created.sock' }, '/get', /on \/tmp\/never-created\.sock, .* to TSUNICORN_BIND/],
+] as const) {
+  test(`a program that asks itself where it listens in name only gets a hint, once: ${what}`, async (t) => {
+    const AT = 'AT' in env ? env.AT : String(await freePort());
+    const bind = 'BIND' in env && { TSUNICORN_BIND: '', HOST: '127.0.0.1', PORT: String(await freePort()) };
+    const server = await start(t, { app: 'programs/self-requests.js', env: { ...one, AT, ...bind } });
+    const at = bind ? { port: Number(bind.PORT) } : {};
+    await server.ready();
+    for (const _ of [1, 2]) assert.equal((await server.get(path, at)).status, 500);
+    await server.untilLogged('the app connects to itself');
+    const lines = server.logged('the app connects to itself');
+    assert.match(lines.map(({ msg }) => msg).join('\n'), hint);
+    assert.equal(lines.length, 1);
+    // The cure.
+    if (!bind) return;
+    const cured = await start(t, { app: 'programs/self-requests.js', env: { ...one, AT, ...bind, PORT: AT } });
+    assert.equal((await (await cured.ready()).get(path, { port: Number(AT) })).body, 'page with 200');
+    assert.deepEqual(cured.logged('the app connects to itself'), []);
+  });
+}
+
 function connects(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = net.connect(port, '127.0.0.1');

@@ -93,6 +93,13 @@ export class Capture {
     return this.#app && { server: this.#app.server as HttpServer, asked: describeCall(this.#app.call) };
   }
 
+  /** Whether a server of the program listens there, a port or a path, in name only. */
+  isInName(place: number | string): boolean {
+    return [...this.#captured.values()].some(
+      ({ listening, call }) => listening && (call.port || call.options.path) === place,
+    );
+  }
+
   /** {@link choose}, after a wait. */
   chooseAgain(): HttpServer | undefined {
     return this.choose(this.#exported, this.#isNamed)?.server;

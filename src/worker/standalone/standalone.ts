@@ -8,6 +8,7 @@ import { type ProcessEvents, TAKEN } from '../process-events.ts';
 import { Capture, type CaptureOptions } from './capture.ts';
 import { Cluster, type ClusterActions, type ClusterOptions } from './cluster.ts';
 import { deferSignals, type RunHandlers } from './deferred-signals.ts';
+import { hintAtSelfRequests } from './self-requests.ts';
 import { watchStandardStreams } from './standard-streams.ts';
 
 /** What the worker does when its app acts on the process. */
@@ -27,6 +28,9 @@ export interface AppActions extends ClusterActions {
 
 export interface StandaloneOptions extends Omit<CaptureOptions, 'onClose' | 'onTakeOver'> {
   readonly cluster: ClusterOptions;
+  readonly bindIsGiven: boolean;
+  /** Of this worker, where `warn` is of the first alone. */
+  readonly warnHere: (message: string) => void;
 }
 
 /** From an uncaught exception to the exit that it is the reason of: error trackers wait two seconds for their last request. */
@@ -67,6 +71,7 @@ export class Standalone {
       onClose: (handOver) => this.actions.closesServer(handOver),
       onTakeOver: (server) => this.actions.takesOver(server),
     });
+    hintAtSelfRequests({ ...options, isInName: (place) => this.capture.isInName(place), warn: options.warnHere });
     this.exit = interceptExit(process, (status, stack) => {
       const { error, at = Number.NEGATIVE_INFINITY } = this.#caught ?? {};
       return this.actions.exits(status, stack, performance.now() - at < LAST_WORDS_MS ? error : undefined);
