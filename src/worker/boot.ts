@@ -105,6 +105,7 @@ async function untilItListens(problem: AppLoadError, { channel, log, standalone 
   const hint = setTimeout(() => {
     log.logger.warn(`waiting for the app to call listen(), until TSUNICORN_BOOT_TIMEOUT: ${problem.message}`);
   }, HINT_AFTER_MS).unref();
+  standalone.cluster.listenForPrimary();
   const alone = channel.alone(false);
   const left = watchWhatIsLeft();
   const nothingCan = Promise.race([alone.promise, left.promise]).then(() => {

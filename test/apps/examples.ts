@@ -101,6 +101,21 @@ export const EXAMPLES: readonly Example[] = [
     prints: /SIGTERM: closing/,
   },
   {
+    directory: 'cluster',
+    title: '`node:cluster`',
+    form: 'program that listens',
+    paths: { hello: '/', slow: '/slow?ms=700' },
+    prints: /SIGTERM: worker [12] closes/,
+  },
+  {
+    directory: 'throng',
+    title: 'throng',
+    form: 'program that listens',
+    package: 'throng',
+    paths: { hello: '/', slow: '/slow?ms=700', error: '/error' },
+    prints: /worker [12] cleanup/,
+  },
+  {
     directory: 'trpc',
     title: 'tRPC',
     form: '`http.Server`',
@@ -162,6 +177,16 @@ export const EXAMPLES: readonly Example[] = [
     package: 'astro',
     app: 'dist/server/entry.mjs',
     isHeavy: true,
+    paths: HTTP,
+  },
+  {
+    directory: 'sveltekit',
+    title: 'SvelteKit, adapter-node',
+    form: 'program that listens',
+    package: '@sveltejs/kit',
+    app: 'build/index.js',
+    isHeavy: true,
+    env: { ORIGIN: 'http://127.0.0.1', BODY_SIZE_LIMIT: '2M' },
     paths: HTTP,
   },
   {

@@ -1,5 +1,8 @@
 /** Programs written for node:cluster: their workers run as they are, and the arbiter stands in for their primary. */
 import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Answer, freePort, request, run, start, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
@@ -33,6 +36,7 @@ test('a worker is what node:cluster calls a worker, by each way to ask', async (
       variable: 'undefined',
     });
   }
+  assert.equal(await server.stop(), 0);
   assert.doesNotMatch(server.stdout, /the primary runs/);
   assert.equal(server.logged(/cluster\.js:16:\d+ asks node:cluster whether this is the primary/).length, 1);
   assert.equal(server.logged('cluster.schedulingPolicy has no effect').length, 1);
@@ -105,4 +109,30 @@ test('the primary of a program whose workers have a file of their own is refused
 test('a UDP socket is bound, in each worker by itself', async (t) => {
   const server = await (await start(t, { app: 'programs/udp.cjs', env: { TSUNICORN_WORKERS: '1' } })).ready();
   assert.equal((await server.get('/')).body, 'pong');
+});
+
+test("a worker's server for connections from a primary of @socket.io/sticky is served", async (t) => {
+  const server = await (await start(t, { app: 'programs/sticky.cjs', env: { TSUNICORN_WORKERS: '2' } })).ready();
+  assert.equal((await server.get('/')).body, 'sent null');
+  assert.equal(await server.stop(), 0);
+  assert.equal(server.logged("@socket.io/sticky chooses workers in the program's primary").length, 1);
+});
+
+test('log4js, which leaves writing to a primary, writes in each worker', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'tsunicorn-cluster-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const write = (file: string, text: string): void => {
+    mkdirSync(dirname(join(directory, file)), { recursive: true });
+    writeFileSync(join(directory, file), text);
+  };
+  // As in its lib/clustering.js.
+  write('node_modules/log4js/index.js', "exports.writes = () => require('cluster').isMaster;");
+  write(
+    'app.js',
+    `const { isMaster } = require('cluster');
+     const { writes } = require('log4js');
+     module.exports = (_, res) => res.end(isMaster + ' ' + writes());`,
+  );
+  const server = await (await start(t, { app: join(directory, 'app.js') })).ready();
+  assert.equal((await server.get('/')).body, 'false true');
 });

@@ -22,7 +22,8 @@ test('docs/apps.md is of the present examples, each of which passed everywhere (
       example.directory,
     );
     if (example.package === undefined) continue;
-    const range = JSON.parse(read(`examples/${example.directory}/package.json`)).dependencies[example.package];
+    const { dependencies, devDependencies } = JSON.parse(read(`examples/${example.directory}/package.json`));
+    const range = { ...devDependencies, ...dependencies }[example.package];
     const tested = outcome?.version ?? '';
     assert.ok(isWithin(tested, range), `${example.directory} was tested with ${tested}, and asks for ${range}`);
   }

@@ -69,7 +69,7 @@ test('a message is JSON, unless the primary asks for more or it is a packet of S
 });
 
 test('an answer of Socket.IO 0.3 goes to the worker that has the adapter, while it lives', () => {
-  const { relay, deliver } = relayOfOne();
+  const { relay, received, deliver } = relayOfOne();
   const answer = { ...SIO, type: 8, uid: 'mine', requesterUid: 'theirs' };
   const to = () => relay.routeOf(answer);
   assert.deepEqual(to(), { to: 'workers', message: answer });
@@ -77,6 +77,7 @@ test('an answer of Socket.IO 0.3 goes to the worker that has the adapter, while 
   assert.deepEqual(to(), { to: 'workers', message: answer, slot: 4 });
   deliver(TOPICS.ended, undefined, 4, 9);
   assert.deepEqual(to(), { to: 'workers', message: answer });
+  assert.deepEqual(received.at(-1), { ...SIO, type: 13, uid: 'theirs' }, 'and the other adapters need not wait for it');
 });
 
 test('the adapter that counts workers learns which one has ended, and no other program does', () => {

@@ -42,6 +42,8 @@ const WORKER_PING = 2;
 const WORKER_EXIT = 3;
 const FETCH_SOCKETS_RESPONSE = 9;
 const SERVER_SIDE_EMIT_RESPONSE = 11;
+/** From 0.3, which waits ten seconds for a worker that has ended unless it is told. */
+const ADAPTER_CLOSE = 13;
 
 const PARTS: readonly (readonly [pattern: RegExp, part: PrimaryPart])[] = [
   [/^prom-client:/, 'metrics'],
@@ -60,8 +62,8 @@ const isSocketIo = (message: unknown): message is Properties => isObject(message
 export class ClusterRelay {
   readonly #mail: ClusterMail;
   readonly #self: RelayedProcess;
-  /** Where the adapters of Socket.IO are, by their `uid`, which they have from 0.3. */
-  readonly #adapters = new Map<unknown, RelayedProcess>();
+  /** Whose the adapters of Socket.IO are, by their `uid`, which they have from 0.3. */
+  readonly #adapters = new Map<unknown, RelayedProcess & { readonly nsp: unknown }>();
   /** The program has an older one, which counts workers. */
   #countsWorkers = false;
 
@@ -78,7 +80,11 @@ export class ClusterRelay {
       receive(message);
     });
     this.#mail.on(TOPICS.ended, (_nothing, { id }) => {
-      for (const [uid, { workerId }] of this.#adapters) if (workerId === id) this.#adapters.delete(uid);
+      for (const [uid, { workerId, nsp }] of this.#adapters) {
+        if (workerId !== id) continue;
+        this.#adapters.delete(uid);
+        receive({ source: SOCKET_IO, type: ADAPTER_CLOSE, nsp, uid });
+      }
       if (this.#countsWorkers) receive({ source: SOCKET_IO, type: WORKER_EXIT, data: id });
     });
   }
@@ -112,8 +118,8 @@ export class ClusterRelay {
     return isAnswer && isObject(data) ? { message, slot: Number(data.workerId) - 1 } : { message };
   }
 
-  #learn({ uid }: Properties, from: RelayedProcess): void {
-    if (uid !== undefined) this.#adapters.set(uid, from);
+  #learn({ uid, nsp }: Properties, from: RelayedProcess): void {
+    if (uid !== undefined) this.#adapters.set(uid, { ...from, nsp });
   }
 }
 

@@ -8,6 +8,7 @@ import type { Server } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { AppLoadError } from '../../errors.ts';
 import { readFileSync } from '../../platform/node-fs.ts';
+import { loadedModules } from '../report/app-metrics.ts';
 import { callerOf, fileOf, whenClusterLoads } from './cluster-module.ts';
 import {
   type ClusterMail,
@@ -16,6 +17,7 @@ import {
   type RelayedProcess,
   type WorkersRoute,
 } from './cluster-relay.ts';
+import { StickyServer } from './sticky-server.ts';
 
 export interface ClusterOptions extends RelayedProcess {
   readonly mail: ClusterMail;
@@ -61,6 +63,7 @@ export class Cluster {
   readonly #actions: () => ClusterActions;
   readonly #relay: ClusterRelay;
   readonly #said = new Set<string>();
+  #sticky: StickyServer | undefined;
   #module: ClusterModule | undefined;
   #worker: ClusterWorker | undefined;
   /** Where the program asks whether it is the primary. */
@@ -75,6 +78,11 @@ export class Cluster {
     this.#relay = new ClusterRelay(options.mail, options);
     const refuse = (): never => this.#refuseFork();
     whenClusterLoads(process, (cluster) => this.#adopt(cluster as ClusterModule), refuse);
+  }
+
+  /** The program has run, and neither exports an app nor listens. */
+  listenForPrimary(): void {
+    if (this.#sticky?.listen(Number(this.#process.env.PORT) || 0)) this.#sayPart('sticky');
   }
 
   /** The app has booted. */
@@ -129,6 +137,7 @@ export class Cluster {
     });
     Object.defineProperty(cluster, '_getServer', { value: listenAlone });
     this.#openRelay();
+    this.#sticky = new StickyServer(loadedModules());
   }
 
   #asked(caller: string | undefined, answer: boolean): boolean {
