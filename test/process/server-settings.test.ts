@@ -100,7 +100,7 @@ test('maxConnections drops connections, and getConnections() counts them', async
   const [first, second] = await Promise.all([server.get('/', { agent }), server.get('/', { agent })]);
   assert.deepEqual([JSON.parse(first.body).own, JSON.parse(second.body).connections], [true, 2]);
   const third = net.connect(server.port, '127.0.0.1');
-  third.on('error', () => {});
+  third.on('error', () => {}).resume();
   await once(third, 'close');
   await waitFor("the 'drop' event", () => server.stdout.includes('dropped number'));
   agent.destroy();
