@@ -141,6 +141,7 @@ test("the app's own metrics, required late and with names of ours", async (t) =>
   const server = await (await start(t, { app: 'metrics/app.cjs', env: quiet })).ready();
   assert.doesNotMatch((await scrape(server)).text, /shop_/);
   for (let i = 0; i < 20; i++) await server.get('/');
+  await waitFor('all are reported', async () => (await server.metric('shop_orders_total{team="shop"}')) >= 20);
   const { series, text } = await scrape(server);
   assert.equal(series['shop_orders_total{team="shop"}'], 20);
   assert.equal(text.match(/^# TYPE tsunicorn_connections /gm)?.length, 1);
@@ -263,7 +264,9 @@ test('bytes are those that the clients got', async (t) => {
     for await (const chunk of socket) received += (chunk as Buffer).length;
   };
   for (let i = 0; i < 5; i++) await raw();
-  assert.equal(total(await scrape(server), /^tsunicorn_http_response_bytes_total/), received);
+  const counted = async () => total(await scrape(server), /^tsunicorn_http_response_bytes_total/);
+  await waitFor('all are reported', async () => (await counted()) >= received);
+  assert.equal(await counted(), received);
   kept.destroy();
   assert.equal(await server.stop(), 0);
 });

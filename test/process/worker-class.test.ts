@@ -5,7 +5,7 @@ import { acceptedBy, queuedAt } from '../support/kernel-sockets.ts';
 import { Load } from '../support/load.ts';
 import { scrape, total } from '../support/scrapes.ts';
 import { established, start } from '../support/server.ts';
-import { waitFor } from '../support/wait.ts';
+import { SOONER_OR_LATER, waitFor } from '../support/wait.ts';
 
 test('sync: one connection at a time per worker, no keep-alive, the idle worker takes the next', async (t) => {
   const env = { TSUNICORN_WORKER_CLASS: 'sync', TSUNICORN_ACCESS_LOG: 'off' };
@@ -25,7 +25,7 @@ test('sync: the timeout covers the request, also where it only waits', async (t)
   const env = { TSUNICORN_WORKER_CLASS: 'sync', TSUNICORN_TIMEOUT: '1', TSUNICORN_WORKERS: '1' };
   const server = await (await start(t, { app: 'basic.js', env })).ready();
   await assert.rejects(server.get('/slow?ms=60000'));
-  await server.untilLogged('worker is killed: silent for 1 s');
+  await server.untilLogged('worker is killed: silent for 1 s', 1, SOONER_OR_LATER);
   await server.untilLogged('is ready', 2);
   assert.equal((await server.get('/slow?ms=200')).status, 200);
   assert.equal(await server.stop(), 0);

@@ -1,6 +1,6 @@
 /** A real tsunicorn for process tests: started on free ports, watched through its log, ended by pid. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -258,11 +258,14 @@ export function established(port: number): number {
   return rows.filter(([, address, , state]) => address?.endsWith(local) && state === '01').length;
 }
 
-/** Alive and not a zombie: under a foreign PID 1 a dead process may stay in the table. */
+/**
+ * Alive and not a zombie: under a foreign PID 1 a dead process may stay in the table. One whose other threads have yet to
+ * end is a zombie already, and nobody can wait for it yet.
+ */
 export function isRunning(pid: number): boolean {
   try {
     const state = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '')[0];
-    return state !== 'Z' && state !== 'X';
+    return state === 'Z' ? readdirSync(`/proc/${pid}/task`).length > 1 : state !== 'X';
   } catch {
     return false;
   }

@@ -4,6 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Much for a busy machine, and before a graceful or a worker's timeout by default could be what ends the wait. */
 const SECONDS = 24;
 
+/** For the end of a stall: its seconds are those in which the worker had a CPU, and on a busy machine many more pass. */
+export const SOONER_OR_LATER = 240;
+
 /** Polls until `condition` gives something; fails with `what` and the last state after `seconds`. */
 export async function waitFor<T>(
   what: string,
