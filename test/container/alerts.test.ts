@@ -218,7 +218,7 @@ suite('alerts', { skip: skipReason() }, () => {
                 exp_labels: { ...labels(scrape), severity: rule.severity },
                 exp_annotations: {
                   summary: rule.summary,
-                  description: `${where} has had no worker that is ready for a minute. ${rule.todo}`,
+                  description: `${where} has had no ready worker for a minute. ${rule.todo}`,
                 },
               },
             ],
