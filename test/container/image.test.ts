@@ -46,7 +46,7 @@ suite('the image', { skip: skipReason() }, () => {
       assert.match(config.User, /^[1-9]\d*:[1-9]\d*$/);
       assert.equal(config.WorkingDir, '/app');
       assert.deepEqual(config.Entrypoint, ['node', '--disable-sigusr1', '/opt/tsunicorn/dist/main.js']);
-      assert.deepEqual(Object.keys(config.ExposedPorts).sort(), ['8000/tcp', '10464/tcp']);
+      assert.deepEqual(Object.keys(config.ExposedPorts).sort(), ['10464/tcp', '8000/tcp']);
       assert.ok(config.Env.includes('NODE_ENV=production'));
       assert.equal(config.Labels['org.opencontainers.image.title'], 'tsunicorn');
       assert.equal(config.StopSignal, 'SIGTERM');
