@@ -81,6 +81,14 @@ export async function runGuest(
   return said;
 }
 
+/** Why there was no guest: some CPUs have registers that user-mode Linux cannot restore, and it panics before init. */
+export function guestProblem(said: string): string | undefined {
+  const ran = /^controllers:/m.test(said);
+  return !ran && /put_fp_registers|Kernel panic/.test(said)
+    ? 'user-mode Linux panics on this CPU, before init'
+    : undefined;
+}
+
 /** What each case printed. */
 export function* cases(said: string): Iterable<readonly [string, Said]> {
   for (const [, key = '', text = '', exit] of said.matchAll(/^=== (\S+)\r?\n(.*?)^=== exit (\d+)/gms)) {
